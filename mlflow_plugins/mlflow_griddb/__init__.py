@@ -1,0 +1,1 @@
+"""The `griddb://` artifact repository of MLflow."""

@@ -1,0 +1,1 @@
+"""From an anomaly row to an email: relay, delivery, mail, and the local inbox."""

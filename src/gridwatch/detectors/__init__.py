@@ -1,0 +1,1 @@
+"""Detectors: learn from a series, score its rows, calibrate the score."""

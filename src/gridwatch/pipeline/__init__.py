@@ -1,0 +1,1 @@
+"""The stages as plain functions: load, ingest, validate, train, detect."""

@@ -1,0 +1,1 @@
+"""Great Expectations: suites, gridwatch's own expectations, and validation reports."""

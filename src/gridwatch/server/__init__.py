@@ -1,0 +1,1 @@
+"""One Flask application: trigger handler, inbox and health."""

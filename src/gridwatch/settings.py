@@ -1,0 +1,187 @@
+"""One Settings class: read at the edge (flows and CLI), checked at start, passed in everywhere else.
+
+Every key is an environment variable with the prefix `GRIDWATCH_`, nested groups joined by `__`
+(`GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS`), or a line of `.env`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gridwatch.errors import ConfigError
+
+__all__ = ["Settings", "load_settings"]
+
+
+def _without_password(url: str) -> str:
+    if urlsplit(url).password or "@" in urlsplit(url).netloc:
+        msg = "must not carry a user or password; set GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD instead"
+        raise ValueError(msg)
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_password)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class GridDBSettings(_Group):
+    """How to log in to a GridDB cluster or GridDB Cloud."""
+
+    user: str = Field("admin", description="GridDB user.")
+    password: SecretStr | None = Field(None, description="GridDB password.")
+
+
+class KafkaSettings(_Group):
+    """The Kafka cluster; with no `bootstrap_servers`, gridwatch runs its own broker on loopback."""
+
+    bootstrap_servers: str | None = Field(
+        None, description="`host:port,...` of an external cluster. Unset: gridwatch's own broker."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Kafka's security protocol."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="SASL mechanism, with a SASL protocol."
+    )
+    sasl_username: str | None = Field(None, description="SASL user.")
+    sasl_password: SecretStr | None = Field(None, description="SASL password.")
+    ssl_cafile: Path | None = Field(None, description="CA certificates (PEM) to trust; unset: the system's.")
+    group_id: str = Field("gridwatch-sink", description="Consumer group of the sink.")
+    replication_factor: int = Field(1, ge=1, description="Replication of topics that gridwatch makes.")
+    broker_heap_mib: int = Field(256, ge=128, description="Java heap of gridwatch's own broker, in MiB.")
+    request_timeout_s: float = Field(30.0, gt=0, description="Longest wait for one answer of the cluster, in seconds.")
+
+
+class MlflowSettings(_Group):
+    """Where runs, models and their bytes go."""
+
+    tracking_uri: str | None = Field(
+        None, description="MLflow server or database. Unset: `mlflow.db` in the home folder, shown by `gridwatch up`."
+    )
+    experiment: str = Field("gridwatch", description="MLflow experiment.")
+    artifact_root: str = Field(
+        "griddb:///mlflow", description="Artifact location of the experiment; `griddb:///` is the store at `store_url`."
+    )
+
+
+class PrefectSettings(_Group):
+    """The Prefect server that runs deployments."""
+
+    api_url: str | None = Field(None, description="URL of a Prefect API. Unset: the one of `gridwatch up`.")
+    work_pool: str = Field("gridwatch", description="Work pool of the deployments.")
+
+
+class AlphaVantageSettings(_Group):
+    """Alpha Vantage, the source of stock prices."""
+
+    api_key: SecretStr | None = Field(None, description="API key of alphavantage.co.")
+    base_url: str = Field("https://www.alphavantage.co", description="Address of the API.")
+    requests_per_minute: int = Field(5, ge=1, description="Most requests a minute; the free tier allows 5.")
+    attempts: int = Field(6, ge=1, le=20, description="Most tries of one request when limited or failing.")
+    timeout_s: float = Field(30.0, gt=0, description="Longest wait for one answer, in seconds.")
+
+
+class SendgridSettings(_Group):
+    """Twilio SendGrid; with no key, mails go to gridwatch's own inbox."""
+
+    api_key: SecretStr | None = Field(None, description="SendGrid API key. Unset: the local inbox keeps the mails.")
+    base_url: str | None = Field(
+        None, description="Address of the mail API. Unset: SendGrid's with a key, the local inbox without."
+    )
+    sender: str = Field("gridwatch@localhost.localdomain", description="From address of the mails.")
+    timeout_s: float = Field(10.0, gt=0, description="Longest wait for one answer, in seconds.")
+    attempts: int = Field(5, ge=1, le=20, description="Most tries of one mail on 429, 5xx and network errors.")
+
+
+class AlertSettings(_Group):
+    """Who is told, and how the relay reaches the trigger handler."""
+
+    recipients: list[str] = Field(
+        default_factory=list, description="Mail addresses (JSON list) for datasets that name none."
+    )
+    handler_url: str | None = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
+    token: SecretStr | None = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
+    poll_s: float = Field(0.5, gt=0, description="Pause between two looks of the relay, in seconds.")
+
+
+class ServerSettings(_Group):
+    """gridwatch's own HTTP server: trigger handler, inbox, pages."""
+
+    host: str = Field("127.0.0.1", description="Address to bind; loopback unless told otherwise.")
+    port: Port = Field(8090, description="Port; 0 picks a free one.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default.
+
+    Raises:
+        pydantic.ValidationError: A value is wrong; `load_settings` turns it into a ConfigError that names the key.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GRIDWATCH_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Field(Path(".gridwatch"), description="Folder for data, logs and state.")
+    store_url: Url | None = Field(
+        None, description="Container store: `sqlite:///path` or `griddb://...`. Unset: `store.db` in the home folder."
+    )
+    datasets_dir: Path = Field(Path("flows/datasets"), description="Folder of dataset files.")
+    expectations_dir: Path = Field(Path("expectations"), description="Folder of expectation suites.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    griddb: GridDBSettings = Field(default_factory=GridDBSettings)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    prefect: PrefectSettings = Field(default_factory=PrefectSettings)
+    alpha_vantage: AlphaVantageSettings = Field(default_factory=AlphaVantageSettings)
+    sendgrid: SendgridSettings = Field(default_factory=SendgridSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def store(self) -> str:
+        """URL of the container store, with the default filled in."""
+        return self.store_url or f"sqlite:///{self.home / 'store.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """URI of the MLflow tracking store, with the default filled in."""
+        return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment and `.env`.
+
+    Raises:
+        ConfigError: A value is wrong; the message names the variable and never prints its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"GRIDWATCH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors()
+            for item in error.errors()
+        )
+        raise ConfigError(f"Wrong setting: {wrong}. See docs/settings.md.") from None

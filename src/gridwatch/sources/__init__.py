@@ -1,0 +1,1 @@
+"""Where rows come from: Alpha Vantage, CSV folders, packaged real series; and what to watch."""

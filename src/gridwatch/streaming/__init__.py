@@ -1,0 +1,1 @@
+"""Rows through Kafka: envelope, producer, sink, dead letters, and the broker."""

@@ -1,0 +1,1 @@
+"""Starts, watches and stops what the platform needs."""
