@@ -6,6 +6,9 @@ Every key is an environment variable with the prefix `GRIDWATCH_`, nested groups
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -170,12 +173,31 @@ class Settings(BaseSettings):
         return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
 
+# Read by the `gridwatch` script and the tests, not by Settings.
+_RUNNER_NAMES = {"GRIDWATCH_ENV", "GRIDWATCH_TEST_GRIDDB_URL"}
+
+
+def _names(model: type[BaseModel], prefix: str = "GRIDWATCH_") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Group):
+            yield from _names(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}"
+
+
 def load_settings() -> Settings:
     """Return the settings of the environment and `.env`.
 
     Raises:
         ConfigError: A value is wrong; the message names the variable and never prints its value.
     """
+    known = set(_names(Settings))
+    for name in sorted(os.environ):
+        # Names with a further `__` belong to a group, which forbids unknown keys itself.
+        if name.startswith("GRIDWATCH_") and name not in known | _RUNNER_NAMES and "__" not in name:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"{name} is no setting{hint} See docs/settings.md.")
     try:
         return Settings()
     except ValidationError as error:

@@ -1,0 +1,95 @@
+"""Settings come from the environment and `.env`, are checked at start, and never show a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
+
+from gridwatch.errors import ConfigError
+from gridwatch.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def keys(model: type[BaseModel], prefix: str = "GRIDWATCH_") -> Iterator[tuple[str, str, object]]:
+    """Yield environment name, description and default of every setting."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from keys(kind, f"{prefix}{name.upper()}__")
+        else:
+            default = None if field.default is PydanticUndefined else field.default
+            yield f"{prefix}{name.upper()}", field.description or "", default
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = load_settings()
+    assert settings.store == f"sqlite:///{settings.home / 'store.db'}"
+    assert settings.tracking_uri == f"sqlite:///{settings.home / 'mlflow.db'}"
+    assert settings.server.host == "127.0.0.1"
+
+
+def test_nested_keys_and_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GRIDWATCH_SENDGRID__API_KEY=from-file\nGRIDWATCH_SERVER__PORT=1\n")
+    monkeypatch.setenv("GRIDWATCH_SERVER__PORT", "2")
+    settings = load_settings()
+    assert settings.server.port == 2
+    assert settings.sendgrid.api_key == SecretStr("from-file")
+
+
+def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, _, _ in keys(Settings):
+        if name.endswith(("KEY", "PASSWORD", "TOKEN")):
+            monkeypatch.setenv(name, "hunter2-secret")
+    settings = load_settings()
+    assert "hunter2-secret" not in repr(settings)
+    assert "hunter2-secret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("GRIDWATCH_SERVER__PORT", "70000", r"GRIDWATCH_SERVER__PORT: .*less than or equal to 65535"),
+        ("GRIDWATCH_SENDGRID__ATTEMPTS", "many", r"GRIDWATCH_SENDGRID__ATTEMPTS: .*valid integer"),
+        ("GRIDWATCH_LOG_LEVEL", "LOUD", r"GRIDWATCH_LOG_LEVEL: .*'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("GRIDWATCH_KAFKA__NO_SUCH", "1", r"GRIDWATCH_KAFKA__NO_SUCH: Extra inputs are not permitted"),
+        (
+            "GRIDWATCH_STORE_URL",
+            "griddb://admin:hunter2@db:10001/c/d",
+            r"GRIDWATCH_STORE_URL: .*set GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD",
+        ),
+    ],
+)
+def test_a_wrong_value_names_the_key_and_hides_the_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_misspelt_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDWATCH_STOER_URL", "sqlite:///x")
+    with pytest.raises(ConfigError, match=r"GRIDWATCH_STOER_URL is no setting; did you mean GRIDWATCH_STORE_URL\?"):
+        load_settings()
+
+
+@pytest.mark.parametrize("key", list(keys(Settings)), ids=lambda key: key[0])
+def test_every_setting_is_documented(key: tuple[str, str, object]) -> None:
+    name, description, default = key
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    row = next((line for line in page.splitlines() if line.startswith(f"| `{name}` |")), "")
+    assert description
+    assert description in row
+    if default not in (None, ""):
+        assert f"`{default}`" in row
