@@ -1,0 +1,64 @@
+"""`python -m benchmarks [NAME...] [--json FILE]`: run the comparisons, print a table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figure import Figure
+
+NAMES = ("store", "scoring", "cold_start", "training", "ingest", "alerts")
+
+
+def _table(figures: Sequence[Figure]) -> Table:
+    table = Table(title="gridwatch benchmarks")
+    for heading in ("figure", "amount", "seconds", "rate", "beside", "seconds ", "ratio", "aim", "note"):
+        table.add_column(heading, justify="left" if heading in {"figure", "beside", "note"} else "right")
+    for figure in figures:
+        table.add_row(
+            figure.name,
+            f"{figure.amount:,} {figure.unit}",
+            f"{figure.seconds:.3f}",
+            f"{figure.rate:,.0f}/s",
+            figure.baseline,
+            "" if figure.baseline_seconds is None else f"{figure.baseline_seconds:.3f}",
+            "" if figure.ratio is None else f"{figure.ratio:.1f}x",
+            "" if figure.aim is None else (f"{figure.aim:g}x" if figure.ratio is not None else f"{figure.aim:g} s"),
+            figure.note,
+        )
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the named benchmarks, or all; return the exit status."""
+    parser = argparse.ArgumentParser(prog="gridwatch bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (all when none is named)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as JSON")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in NAMES]
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    console = Console()
+    figures: list[Figure] = []
+    for name in options.names or NAMES:
+        with Console(stderr=True).status(f"{name} ..."):
+            figures.extend(importlib.import_module(f"benchmarks.{name}").run())
+    console.print(_table(figures))
+    if options.json:
+        machine = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
+        report = {"machine": machine, "figures": [figure.as_dict() for figure in figures]}
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
