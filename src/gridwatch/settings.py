@@ -114,6 +114,12 @@ class AlertSettings(_Group):
     handler_url: str | None = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
     token: SecretStr | None = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
     poll_s: float = Field(0.5, gt=0, description="Pause between two looks of the relay, in seconds.")
+    attempts: int = Field(
+        30, ge=1, le=1000, description="Most deliveries of one mail, with growing pauses between (30 take about a day)."
+    )
+    public_url: str | None = Field(
+        None, description="Address of gridwatch's pages as the readers of a mail reach them; mails link to it."
+    )
 
 
 class ServerSettings(_Group):
@@ -121,6 +127,9 @@ class ServerSettings(_Group):
 
     host: str = Field("127.0.0.1", description="Address to bind; loopback unless told otherwise.")
     port: Port = Field(8090, description="Port; 0 picks a free one.")
+    allowed_hosts: list[str] = Field(
+        default_factory=list, description="Host names (JSON list) it answers to, besides localhost and addresses."
+    )
 
 
 class Settings(BaseSettings):

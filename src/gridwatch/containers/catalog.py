@@ -95,7 +95,7 @@ def anomaly_info(symbol: str) -> ContainerInfo:
         "upper:DOUBLE loss:DOUBLE score:DOUBLE p_value:DOUBLE severity:STRING detected_ms:LONG model_uri:STRING "
         "model_sha256:STRING run_id:STRING validation_id:STRING flow_run_id:STRING input_from_ms:LONG input_to_ms:LONG",
         "id",
-        indexes=("ts",),
+        indexes=("ts", "detected_ms"),
     )
 
 
@@ -111,11 +111,13 @@ VALIDATIONS = _collection(
 DELIVERIES = _collection(
     "deliveries",
     "id:STRING! anomaly_id:STRING container:STRING channel:STRING recipients:STRING status:STRING attempts:INTEGER "
-    "first_ms:LONG last_ms:LONG message_id:STRING error:STRING possible_duplicate:BOOL",
+    "first_ms:LONG last_ms:LONG next_ms:LONG message_id:STRING error:STRING possible_duplicate:BOOL",
     "id",
     indexes=("status",),
 )
-"""`id` is the idempotency key, anomaly id and channel; `status` is pending, sending, sent or dead."""
+"""`id` is the idempotency key, anomaly id and channel; `status` is pending, sending, sent or dead.
+
+No try is made before `next_ms`."""
 
 DETECTIONS = _collection(
     "detections",
