@@ -15,6 +15,7 @@ __all__ = [
     "FIXED",
     "LABELS",
     "LEASES",
+    "LOADS",
     "OHLCV",
     "VALIDATIONS",
     "anomaly_container",
@@ -134,6 +135,14 @@ LABELS = _collection(
     indexes=("dataset",),
 )
 
+LOADS = _collection(
+    "loads",
+    "dataset:STRING! batch:STRING! rows:LONG rejected:LONG from_ms:LONG to_ms:LONG loaded_ms:LONG",
+    "dataset",
+    "batch",
+)
+"""Batches of a source, such as months or files, that are in their container already: a load resumes after them."""
+
 LEASES = _collection("leases", "name:STRING! holder:STRING until_ms:LONG", "name")
 """Who may do a job that only one process should do at a time."""
 
@@ -148,5 +157,5 @@ ARTIFACT_CHUNKS = _collection(
     "mlflow_artifact_chunks", "object_id:STRING! chunk:INTEGER! data:BLOB", "object_id", "chunk"
 )
 
-FIXED = (VALIDATIONS, DELIVERIES, DETECTIONS, LABELS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
+FIXED = (VALIDATIONS, DELIVERIES, DETECTIONS, LABELS, LOADS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
 """Every container whose name does not depend on a dataset."""
