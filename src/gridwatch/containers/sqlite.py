@@ -1,0 +1,273 @@
+"""The embedded container store: GridDB's container model on one SQLite file in WAL mode, many processes at once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+import structlog
+
+from gridwatch.containers import _sqlite_format as layout
+from gridwatch.containers._arrow import coerce, restore, storable
+from gridwatch.containers._keys import key_batches
+from gridwatch.containers._rules import check_info, merged
+from gridwatch.containers._sqlite_session import Pool, Session
+from gridwatch.containers.schema import ContainerInfo, ContainerType
+from gridwatch.containers.store import ROWS_MAX
+from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeError, SchemaError, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SqliteStore"]
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
+"""How often a put starts again when another process changes the container's schema under it."""
+
+
+class SqliteStore:
+    """A store in one file; see `Store` for what each method promises.
+
+    Args:
+        path: The file; it and its folder are made when missing.
+
+    Raises:
+        StoreError: The file cannot be opened, is no gridwatch store, or comes from a newer gridwatch.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).absolute()
+        self.url = f"sqlite:///{self.path}"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot make the folder of store {str(self.path)!r}: {error.strerror}.", path=str(self.path)
+            ) from error
+        first = Session(self.path, create=True)
+        try:
+            layout.prepare(first, self.path)
+        finally:
+            first.close()
+        self._pool = Pool(self.path)
+        # Also closes a store that is only dropped, which ADBC would warn about.
+        self._finalizer = weakref.finalize(self, self._pool.close)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open the store at `sqlite:///relative/path` or `sqlite:////absolute/path`.
+
+        Raises:
+            ConfigError: The URL names no file.
+        """
+        prefix, path = url[:10], url[10:]
+        if prefix != "sqlite:///" or not path.strip("/") or path == ":memory:":
+            raise ConfigError(f"Store URL {url!r} names no file; use sqlite:///path/to/store.db.", url=url)
+        return cls(path)
+
+    def put_container(self, info: ContainerInfo, *, modifiable: bool = False) -> ContainerInfo:
+        """Make the container or check it; see `Store.put_container`."""
+        check_info(info)
+        with self._pool.session() as session:
+            text = layout.stored(session, info.name)
+            if text is not None:
+                old = layout.decode(text)
+                new = merged(old, info, modifiable=modifiable)
+                # The usual case, nothing to do, needs no write lock.
+                if (new, new.indexes) == (old, old.indexes):
+                    return old
+            with session.transaction():
+                text = layout.stored(session, info.name)
+                if text is None:
+                    layout.create(session, info)
+                    return info
+                old = layout.decode(text)
+                new = merged(old, info, modifiable=modifiable)
+                layout.add_columns(session, old, new)
+                return new
+
+    def container(self, name: str) -> ContainerInfo | None:
+        """Return the container, or None."""
+        with self._pool.session() as session:
+            text = layout.stored(session, name)
+        return layout.decode(text) if text is not None else None
+
+    def containers(self) -> list[str]:
+        """Return all container names, sorted."""
+        with self._pool.session() as session:
+            return layout.names(session)
+
+    def drop_container(self, name: str) -> None:
+        """Drop the container, if there is one."""
+        with self._pool.session() as session, session.transaction():
+            text = layout.stored(session, name)
+            if text is not None:
+                layout.drop(session, layout.decode(text))
+
+    def put(self, name: str, rows: pa.Table | pd.DataFrame) -> int:
+        """Upsert rows; see `Store.put`."""
+        return self.put_many({name: rows})
+
+    def put_many(self, rows: Mapping[str, pa.Table | pd.DataFrame]) -> int:
+        """Upsert rows into several containers, all or none."""
+        with self._pool.session() as session:
+            for _ in range(_ATTEMPTS):
+                schemas = {name: self._stored(session, name) for name in rows}
+                # Values are checked before the lock is taken, so that a long check holds nobody up.
+                tables = {name: coerce(layout.decode(schemas[name]), table) for name, table in rows.items()}
+                if self._insert(session, schemas, tables):
+                    return sum(table.num_rows for table in tables.values())
+        raise StoreError(f"The schema of {', '.join(rows)} kept changing while rows were put; run this again.")
+
+    def _insert(self, session: Session, schemas: Mapping[str, str], tables: Mapping[str, pa.Table]) -> bool:
+        filled = {name: table for name, table in tables.items() if table.num_rows}
+        if not filled:
+            return True
+        with session.transaction():
+            if any(layout.stored(session, name) != schemas[name] for name in filled):
+                return False
+            for name, table in filled.items():
+                info = layout.decode(schemas[name])
+                marks = ", ".join("?" * table.num_columns)
+                verb = "INSERT OR REPLACE" if info.row_key else "INSERT"
+                session.insert(f"{verb} INTO {layout.table_of(info)} VALUES ({marks})", storable(table))
+        return True
+
+    def get(self, name: str, keys: Sequence[Any]) -> pa.Table:
+        """Return the rows with these keys, in their order."""
+        with self._pool.session() as session:
+            info = self._info(session, name)
+            fields = [f"json_extract(value, '$[{i}]') AS k{i}" for i in range(len(info.row_key))]
+            on = " AND ".join(f"c.{layout.quoted(column)} = k.k{i}" for i, column in enumerate(info.row_key))
+            columns = ", ".join(f"c.{layout.quoted(column.name)}" for column in info.columns)
+            # CROSS JOIN keeps SQLite to this order of loops: one look-up by key for each key.
+            sql = (
+                f"SELECT {columns} FROM (SELECT key AS position, {', '.join(fields)} FROM json_each(?)) AS k "
+                f"CROSS JOIN {layout.table_of(info)} AS c ON {on} ORDER BY k.position LIMIT {ROWS_MAX}"
+            )
+            parts = [self._select(session, info.arrow, sql, [batch]) for batch in key_batches(info, keys)]
+        return pa.concat_tables(parts) if parts else info.arrow.empty_table()
+
+    def delete(self, name: str, keys: Sequence[Any]) -> int:
+        """Delete the rows with these keys; return how many there were."""
+        with self._pool.session() as session:
+            info = self._info(session, name)
+            fields = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(info.row_key)))
+            columns = ", ".join(layout.quoted(column) for column in info.row_key)
+            sql = f"DELETE FROM {layout.table_of(info)} WHERE ({columns}) IN (SELECT {fields} FROM json_each(?))"
+            batches = list(key_batches(info, keys))
+            with session.transaction():
+                return sum(session.execute(sql, [batch]) for batch in batches)
+
+    def read(
+        self,
+        name: str,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        rows_max: int = ROWS_MAX,
+    ) -> pa.Table:
+        """Return a time series' rows of an inclusive range, oldest first; see `Store.read`."""
+        with self._pool.session() as session:
+            info = self._info(session, name)
+            chosen = [info.column(column) for column in columns] if columns is not None else list(info.columns)
+            schema = ContainerInfo(info.name, info.type, tuple(chosen)).arrow
+            where, parameters = self._range(info, start_ms, end_ms)
+            order = ", ".join(layout.quoted(column) for column in info.row_key) or layout.row_number_of(info)
+            # One row past the bound tells "exactly full" from "cut short" without a COUNT query.
+            sql = (
+                f"SELECT {', '.join(layout.quoted(column.name) for column in chosen)} FROM {layout.table_of(info)}"
+                f"{where} ORDER BY {order} LIMIT {rows_max + 1}"
+            )
+            rows = self._select(session, schema, sql, parameters)
+        if rows.num_rows > rows_max:
+            raise RangeTooLargeError(
+                f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
+                "rows_max.",
+                container=info.name,
+                rows_max=rows_max,
+            )
+        return rows
+
+    @staticmethod
+    def _range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> tuple[str, list[int]]:
+        bounds = [(">=", start_ms), ("<=", end_ms)]
+        given = [(sign, bound) for sign, bound in bounds if bound is not None]
+        if given and info.type is not ContainerType.TIME_SERIES:
+            raise SchemaError(f"Container {info.name!r} is a collection; only a time series has a range of time.")
+        if start_ms is not None and end_ms is not None and start_ms > end_ms:
+            msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
+            raise ValueError(msg)
+        key = layout.quoted(info.columns[0].name)
+        where = " AND ".join(f"{key} {sign} ?" for sign, _ in given)
+        return (f" WHERE {where}" if where else ""), [bound for _, bound in given]
+
+    @staticmethod
+    def _select(session: Session, schema: pa.Schema, sql: str, parameters: Sequence[Any]) -> pa.Table:
+        """Run a SELECT that has a LIMIT (which keeps its order inside) and give its rows the Arrow types of `schema`.
+
+        ADBC takes a column's type from the first rows, which may all be NULL: a first row of known types goes before
+        them and is dropped again.
+        """
+        first = ", ".join(layout.FIRST[field.type] for field in schema)
+        table = session.query(f"SELECT {first} UNION ALL SELECT * FROM ({sql})", parameters)
+        return restore(table.slice(1), schema)
+
+    def _stored(self, session: Session, name: str) -> str:
+        text = layout.stored(session, name)
+        if text is None:
+            raise ContainerNotFoundError(f"No container {name!r} in store {str(self.path)!r}.", container=name)
+        return text
+
+    def _info(self, session: Session, name: str) -> ContainerInfo:
+        return layout.decode(self._stored(session, name))
+
+    def sql(self, statement: str, parameters: Sequence[Any] = (), *, rows_max: int = ROWS_MAX) -> pa.Table:
+        """Run one SELECT in GridDB's SQL; see `Store.sql`."""
+        raise NotImplementedError
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement that changes something; see `Store.execute`."""
+        raise NotImplementedError
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the file system; safe while others read and write."""
+        with self._pool.session() as session:
+            session.query("PRAGMA incremental_vacuum")
+            session.query("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def backup(self, path: Path | str) -> None:
+        """Write a consistent copy of the store to a new file, while others go on reading and writing.
+
+        Raises:
+            StoreError: The file exists or cannot be written.
+        """
+        target = Path(path).absolute()
+        if target.exists():
+            raise StoreError(f"Backup {str(target)!r} exists; name a new file.", path=str(target))
+        # Under another name until it is complete, so that a half copy is never taken for a backup.
+        part = target.with_name(f"{target.name}.part")
+        part.unlink(missing_ok=True)
+        with self._pool.session() as session:
+            session.query("VACUUM INTO ?", [str(part)])
+        part.replace(target)
+        log.info("store_backed_up", store=str(self.path), backup=str(target))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
