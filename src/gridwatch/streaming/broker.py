@@ -1,0 +1,330 @@
+"""A real Apache Kafka broker in KRaft mode, as a child of gridwatch, on loopback.
+
+One folder is one broker: `kafka/` in the home folder holds its data, configuration and state file, through which other
+processes find it. Who answers on the port with the folder's cluster id is the broker, whoever started it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import structlog
+
+from gridwatch.errors import GridwatchError, JavaError, StreamError
+from gridwatch.java.jars import jars
+from gridwatch.java.jre import find_java
+from gridwatch.streaming.broker_files import (
+    BrokerState,
+    file_lock,
+    free_ports,
+    log4j2_xml,
+    port_is_free,
+    read_state,
+    server_properties,
+    write_state,
+)
+from gridwatch.streaming.clients import admin
+
+if TYPE_CHECKING:
+    from gridwatch.settings import Settings
+
+__all__ = ["Broker", "broker_for"]
+
+log = structlog.get_logger(__name__)
+
+_START_TIMEOUT_S = 90.0
+_STOP_TIMEOUT_S = 20.0
+_START_ATTEMPTS = 3
+_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError")
+
+
+class Broker:
+    """gridwatch's own broker in the home folder of these settings.
+
+    Args:
+        settings: Home folder and heap size.
+        environ: Environment of the child, also for finding Java and the jar cache; by default this process's own.
+        progress: Told the jars that are there and how many there will be, when some must be downloaded first.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str] | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._environ = dict(os.environ if environ is None else environ)
+        self._progress = progress
+        self.folder = settings.home / "kafka"
+        self.log_file = settings.home / "logs" / "kafka.log"
+        self._output = settings.home / "logs" / "kafka.out"
+        self._state_file = self.folder / "state.json"
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port` of the broker.
+
+        Raises:
+            StreamError: It has never been prepared, so no port is chosen.
+        """
+        state = read_state(self._state_file)
+        if state is None:
+            raise StreamError(f"No broker has been set up in {str(self.folder)!r}; run `gridwatch kafka start`.")
+        return f"127.0.0.1:{state.port}"
+
+    def prepare(self, *, keep: bool = True) -> None:
+        """Fetch the jars, choose ports, write the configuration and format the data folder; for `command`.
+
+        Args:
+            keep: The broker is to stay when those who use it are gone.
+
+        Raises:
+            JavaError: No Java or jars, or the data folder cannot be formatted.
+            StreamError: The folder cannot be written.
+        """
+        with self._locked():
+            self._prepare(keep=keep)
+
+    def command(self) -> tuple[list[str], dict[str, str], Path]:
+        """Return argument list, environment and working folder of the broker's process; `prepare` goes first."""
+        heap = f"-Xmx{self._settings.kafka.broker_heap_mib}m"
+        logging = f"-Dlog4j2.configurationFile={(self.folder / 'log4j2.xml').as_uri()}"
+        argv = [*self._java(heap, *_JVM, logging), "kafka.Kafka", str(self.folder / "server.properties")]
+        return argv, self._environ, self.folder
+
+    def adopt(self, pid: int) -> None:
+        """Write down the process id of a broker that someone else started by `command`, so that `stop` finds it."""
+        with self._locked():
+            state = read_state(self._state_file)
+            if state is not None:
+                write_state(self._state_file, state, pid=pid, started_s=psutil.Process(pid).create_time())
+
+    def start(self, *, keep: bool = True, timeout_s: float = _START_TIMEOUT_S) -> str:
+        """Start the broker unless it is running, wait until it answers, and return its address.
+
+        Args:
+            keep: It is to stay when those who use it by `broker_for` are gone.
+            timeout_s: Longest wait for its first answer.
+
+        Raises:
+            JavaError: The process died or did not answer in time; holds its last log lines.
+            StreamError: The folder cannot be written, or another start is stuck.
+        """
+        with self._locked():
+            state = read_state(self._state_file)
+            if state is not None and (self.healthy() or self._process(state) is not None):
+                self._wait(state, self._process(state), timeout_s)
+                write_state(self._state_file, state, keep=keep or state.keep)
+                return self.bootstrap_servers
+            for attempt in range(1, _START_ATTEMPTS + 1):
+                try:
+                    self._launch(keep=keep, timeout_s=timeout_s)
+                except JavaError as error:
+                    # The ports were free when they were chosen; someone else was faster. Choose again.
+                    if attempt == _START_ATTEMPTS or "already in use" not in str(error):
+                        raise
+                    self._state_file.unlink(missing_ok=True)
+                else:
+                    break
+        return self.bootstrap_servers
+
+    def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> bool:
+        """Stop the broker and return whether one was running: SIGTERM, and SIGKILL when that takes too long."""
+        if not self._state_file.exists():
+            return False
+        with self._locked():
+            state = read_state(self._state_file)
+            process = self._process(state) if state is not None else None
+            if state is None or process is None:
+                return False
+            began = time.monotonic()
+            process.terminate()
+            try:
+                process.wait(timeout_s)
+            except psutil.TimeoutExpired:
+                log.warning("broker_killed", pid=process.pid, after_s=timeout_s)
+                process.kill()
+                process.wait(timeout_s)
+            write_state(self._state_file, state, pid=0, started_s=0.0, keep=False)
+        log.info("broker_stopped", seconds=round(time.monotonic() - began, 2))
+        return True
+
+    def healthy(self, *, timeout_s: float = 3.0) -> bool:
+        """Tell whether the broker answers Kafka's own protocol with this folder's cluster id."""
+        state = read_state(self._state_file)
+        # A port that could be bound has no listener; that spares the client's wait for nobody.
+        if state is None or port_is_free(state.port):
+            return False
+        try:
+            with admin(self._own, f"127.0.0.1:{state.port}", timeout_s=timeout_s) as client:
+                return bool(client.describe_cluster()["cluster_id"] == state.cluster_id)
+        except GridwatchError:
+            return False
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was started to stay."""
+        state = read_state(self._state_file)
+        return state is not None and state.keep
+
+    @property
+    def _own(self) -> Settings:
+        kafka = self._settings.kafka.model_copy(update={"bootstrap_servers": None})
+        return self._settings.model_copy(update={"kafka": kafka})
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        for folder in (self.folder, self.log_file.parent):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StreamError(f"Cannot make the broker's folder {str(folder)!r}: {error}.") from error
+        with file_lock(self.folder / "start.lock"):
+            yield
+
+    def _process(self, state: BrokerState) -> psutil.Process | None:
+        """Return the process that the state names if it is that one still."""
+        if not state.pid:
+            return None
+        try:
+            process = psutil.Process(state.pid)
+            same = abs(process.create_time() - state.started_s) < 1.0
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def _java(self, *options: str) -> list[str]:
+        path = os.pathsep.join(map(str, jars("kafka", self._environ, progress=self._progress)))
+        return [str(find_java(self._environ)), *options, "-cp", path]
+
+    def _prepare(self, *, keep: bool) -> BrokerState:
+        state = read_state(self._state_file)
+        if state is None or not (port_is_free(state.port) and port_is_free(state.controller_port)):
+            port, controller_port = free_ports(2)
+            state = BrokerState(self._cluster_id(), port, controller_port)
+        state = write_state(self._state_file, state, pid=0, started_s=0.0, keep=keep)
+        data = self.folder / "data"
+        properties = self.folder / "server.properties"
+        properties.write_text(server_properties(state, data), encoding="utf-8")
+        (self.folder / "log4j2.xml").write_text(log4j2_xml(self.log_file), encoding="utf-8")
+        if not (data / "meta.properties").exists():
+            self._format(state, properties)
+        return state
+
+    def _cluster_id(self) -> str:
+        """Return the cluster id of the data folder, or a new one."""
+        try:
+            meta = (self.folder / "data" / "meta.properties").read_text(encoding="utf-8")
+        except OSError:
+            meta = ""
+        found = re.search(r"^cluster\.id=(\S+)$", meta, re.MULTILINE)
+        # Kafka's own shape: 16 random bytes in url-safe base64 without padding, not starting with a dash.
+        return found.group(1) if found else urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
+
+    def _format(self, state: BrokerState, properties: Path) -> None:
+        argv = [
+            *self._java(*_JVM[:3]),
+            "kafka.tools.StorageTool",
+            "format",
+            "--cluster-id",
+            state.cluster_id,
+            "--config",
+            str(properties),
+        ]
+        done = subprocess.run(argv, env=self._environ, capture_output=True, text=True, timeout=_START_TIMEOUT_S)
+        if done.returncode:
+            said = (done.stderr + done.stdout).strip()[-2000:]
+            raise JavaError(f"Kafka cannot format {str(self.folder / 'data')!r} (exit {done.returncode}): {said}")
+
+    def _launch(self, *, keep: bool, timeout_s: float) -> None:
+        began = time.monotonic()
+        state = self._prepare(keep=keep)
+        argv, environ, folder = self.command()
+        with self._output.open("wb") as output:
+            # A session of its own: Ctrl-C in the terminal must not end it before its users are done.
+            child = subprocess.Popen(
+                argv, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        process = psutil.Process(child.pid)
+        state = write_state(self._state_file, state, pid=child.pid, started_s=process.create_time())
+        try:
+            self._wait(state, process, timeout_s)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        log.info(
+            "broker_started", address=self.bootstrap_servers, pid=child.pid, seconds=round(time.monotonic() - began, 2)
+        )
+
+    def _wait(self, state: BrokerState, process: psutil.Process | None, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.healthy():
+            if process is not None and self._process(state) is None:
+                raise JavaError(f"The Kafka broker died at start. {self._last_lines()}", pid=process.pid)
+            if time.monotonic() >= deadline:
+                raise JavaError(f"The Kafka broker does not answer after {timeout_s:g} s. {self._last_lines()}")
+            time.sleep(0.1)
+
+    def _last_lines(self, count: int = 12) -> str:
+        lines = []
+        for path in (self.log_file, self._output):
+            try:
+                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+            except OSError:
+                continue
+        return f"The end of {str(self.log_file)!r}:\n" + "\n".join(lines[-2 * count :])
+
+
+@contextmanager
+def broker_for(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Iterator[str]:
+    """Give the address of a broker: the external cluster, our own that is running, or one started for the duration.
+
+    A broker that was started for the duration is stopped by the last of those who use it, in whichever process.
+
+    Raises:
+        MissingServiceError: The external cluster does not answer.
+        JavaError: Our own broker does not start; holds its last log lines.
+    """
+    if settings.kafka.bootstrap_servers:
+        with admin(settings, settings.kafka.bootstrap_servers) as client:
+            client.describe_cluster()
+        yield settings.kafka.bootstrap_servers
+        return
+    broker = Broker(settings, environ=environ, progress=progress)
+    broker.folder.mkdir(parents=True, exist_ok=True)
+    users = broker.folder / "users.lock"
+    try:
+        with file_lock(users, shared=True):
+            yield broker.start(keep=False)
+    finally:
+        _stop_if_unused(broker, users)
+
+
+def _stop_if_unused(broker: Broker, users: Path) -> None:
+    if broker.kept:
+        return
+    try:
+        # Nobody can begin to use it while this lock is held; so it is not stopped under anybody's feet.
+        with file_lock(users, timeout_s=0):
+            broker.stop()
+    except StreamError:
+        log.debug("broker_still_used")

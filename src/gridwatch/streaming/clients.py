@@ -1,0 +1,94 @@
+"""From settings to Kafka clients: one place for addresses, login and TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gridwatch.errors import ConfigError, MissingServiceError, StreamError
+
+if TYPE_CHECKING:
+    from gridwatch.settings import Settings
+
+__all__ = ["admin", "client_config"]
+
+
+def client_config(settings: Settings, bootstrap: str) -> dict[str, Any]:
+    """Return the configuration that every kafka-python client of ours shares. It holds the password: never log it.
+
+    Raises:
+        ConfigError: A SASL protocol without user, password or mechanism, or the other way round.
+    """
+    kafka = settings.kafka
+    config: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in bootstrap.split(",") if server.strip()],
+        "client_id": "gridwatch",
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": int(kafka.request_timeout_s * 1000),
+        "bootstrap_timeout_ms": int(kafka.request_timeout_s * 1000),
+        # Local brokers come back in seconds; kafka-python's default is to back off up to half a minute.
+        "reconnect_backoff_max_ms": 2000,
+    }
+    if not kafka.bootstrap_servers:
+        # gridwatch's own broker listens on loopback in plain text, whatever the settings say for a cluster.
+        return config | {"security_protocol": "PLAINTEXT"}
+    if kafka.security_protocol in {"SSL", "SASL_SSL"} and kafka.ssl_cafile is not None:
+        if not kafka.ssl_cafile.is_file():
+            raise ConfigError(f"GRIDWATCH_KAFKA__SSL_CAFILE {str(kafka.ssl_cafile)!r} is no file.")
+        config["ssl_cafile"] = str(kafka.ssl_cafile)
+    if kafka.security_protocol.startswith("SASL_"):
+        missing = [
+            f"GRIDWATCH_KAFKA__{name.upper()}"
+            for name in ("sasl_mechanism", "sasl_username", "sasl_password")
+            if getattr(kafka, name) is None
+        ]
+        if missing or kafka.sasl_password is None:
+            raise ConfigError(f"Kafka's {kafka.security_protocol} needs {' and '.join(missing)}.")
+        config |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": kafka.sasl_password.get_secret_value(),
+        }
+    elif kafka.sasl_mechanism is not None:
+        raise ConfigError(
+            f"GRIDWATCH_KAFKA__SASL_MECHANISM is {kafka.sasl_mechanism}, but the security protocol is "
+            f"{kafka.security_protocol}; set GRIDWATCH_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SASL_PLAINTEXT."
+        )
+    return config
+
+
+@contextmanager
+def admin(settings: Settings, bootstrap: str, *, timeout_s: float | None = None) -> Iterator[Any]:
+    """Give a `kafka.KafkaAdminClient` that is closed afterwards.
+
+    Args:
+        settings: Login and time limits.
+        bootstrap: `host:port,...` of the cluster.
+        timeout_s: Longest wait for the cluster; by default that of the settings.
+
+    Raises:
+        MissingServiceError: The cluster does not answer; names the address.
+        StreamError: It answers an error.
+    """
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError
+
+    config = client_config(settings, bootstrap)
+    if timeout_s is not None:
+        config |= {"request_timeout_ms": int(timeout_s * 1000), "bootstrap_timeout_ms": int(timeout_s * 1000)}
+    client = None
+    try:
+        client = KafkaAdminClient(**config)
+        yield client
+    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError) as error:
+        raise MissingServiceError(
+            f"Kafka at {bootstrap} does not answer ({error}); is it running, and are "
+            "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS and the security settings right?",
+            bootstrap=bootstrap,
+        ) from error
+    except KafkaError as error:
+        raise StreamError(f"Kafka at {bootstrap} answered {error}.") from error
+    finally:
+        if client is not None:
+            client.close()
