@@ -1,0 +1,362 @@
+"""Records to Arrow columns of a container; each record that does not fit is told apart, with its reason.
+
+Most records of a topic are right and look alike, so a batch is first tried whole, column by column; only when that
+fails is each row looked at by itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+
+from gridwatch.containers import Column, ColumnType, ContainerInfo
+from gridwatch.errors import StreamError
+from gridwatch.streaming.envelope import CONNECT_TYPES, TIMESTAMP_NAME
+from gridwatch.streaming.times import TIMESTAMP_MS_MAX, TimeFormat
+
+__all__ = ["Decoded", "Decoder", "RecordError", "parse_record"]
+
+_T = ColumnType
+_BITS = {_T.BYTE: 8, _T.SHORT: 16, _T.INTEGER: 32, _T.LONG: 64}
+_FLOAT_MAX = 3.4028234663852886e38
+_FAST_TYPES: dict[ColumnType, set[type]] = {
+    _T.BOOL: {bool},
+    _T.STRING: {str},
+    _T.BYTE: {int},
+    _T.SHORT: {int},
+    _T.INTEGER: {int},
+    _T.LONG: {int},
+    _T.FLOAT: {float, int},
+    _T.DOUBLE: {float, int},
+    _T.TIMESTAMP: {int},
+}
+_MISSING = object()
+
+
+class RecordError(StreamError):
+    """A record cannot become a row; the message is the reason that goes to the dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a batch came to.
+
+    Args:
+        table: The rows, with the container's Arrow schema.
+        positions: Position in the batch of each row of the table.
+        rejected: Position in the batch and reason of each record that is no row.
+    """
+
+    table: pa.Table
+    positions: list[int]
+    rejected: list[tuple[int, str]]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise RecordError(f"{name} is no JSON number and no container takes it")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _loads(data: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        RecordError: It is not UTF-8, not JSON, too deep, or holds NaN or Infinity.
+    """
+    try:
+        return _JSON.decode(data.decode())
+    except UnicodeDecodeError as error:
+        raise RecordError(f"not UTF-8 (byte {error.start})") from None
+    except ValueError as error:
+        raise RecordError(f"not JSON ({error})") from None
+    except RecursionError:
+        raise RecordError("not JSON that can be read (nested too deeply)") from None
+
+
+def parse_record(value: bytes | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return schema (None without one) and payload of a record's value: an envelope or a plain JSON object.
+
+    Raises:
+        RecordError: It is a tombstone, no JSON, or no object.
+    """
+    if value is None:
+        raise RecordError("tombstone (null value): rows are not deleted through Kafka")
+    parsed = _loads(value)
+    schema = None
+    if isinstance(parsed, dict) and parsed.keys() == {"schema", "payload"}:
+        schema, parsed = parsed["schema"], parsed["payload"]
+        if parsed is None:
+            raise RecordError("tombstone (null payload): rows are not deleted through Kafka")
+    if not isinstance(parsed, dict):
+        raise RecordError(f"the row is {_kind(parsed)}, not an object")
+    if schema is not None and not isinstance(schema, dict):
+        raise RecordError(f"the schema is {_kind(schema)}, not an object")
+    return schema, parsed
+
+
+class Decoder:
+    """Turns the records of one topic into rows of one container.
+
+    Args:
+        info: The container.
+        times: How times that come as text are written.
+    """
+
+    def __init__(self, info: ContainerInfo, times: TimeFormat | None = None) -> None:
+        self._info = info
+        self._times = times or TimeFormat()
+        self._names = tuple(column.name for column in info.columns)
+        self._by_lower = {name.lower(): name for name in self._names}
+        # A single name makes itemgetter return the value itself; `_rows` wants tuples.
+        get = itemgetter(*self._names)
+        self._get: Callable[[dict[str, Any]], tuple[Any, ...]] = (
+            get if len(self._names) > 1 else lambda row: (get(row),)
+        )
+        self._prefix = b""
+
+    def decode(self, values: Sequence[bytes | None]) -> Decoded:
+        """Return the rows of a batch of record values, in order, and the records that are no rows. Never raises."""
+        rejected: list[tuple[int, str]] = []
+        payloads: list[dict[str, Any]] = []
+        positions: list[int] = []
+        for position, value in enumerate(values):
+            try:
+                payloads.append(self._payload(value))
+                positions.append(position)
+            except RecordError as error:
+                rejected.append((position, str(error)))
+        table = self._whole(payloads)
+        if table is None:
+            table, positions, bad = self._row_by_row(payloads, positions)
+            rejected = sorted(rejected + bad)
+        return Decoded(table, positions, rejected)
+
+    def _payload(self, value: bytes | None) -> dict[str, Any]:
+        prefix = self._prefix
+        if prefix and value is not None and value.startswith(prefix) and value.endswith(b"}"):
+            # The schema is the one that was accepted before, byte for byte: only the payload is to be read.
+            try:
+                payload = _loads(value[len(prefix) : -1])
+            except RecordError:
+                payload = None
+            if isinstance(payload, dict):
+                return payload
+        schema, payload = parse_record(value)
+        if schema is not None:
+            self._check_schema(schema)
+            self._remember(value or b"", schema, payload)
+        return payload
+
+    def _remember(self, value: bytes, schema: dict[str, Any], payload: dict[str, Any]) -> None:
+        """Keep the bytes before the payload, if they are an envelope's beginning and nothing else."""
+        prefix, found, rest = value.partition(b'"payload":')
+        try:
+            if (
+                found
+                and _loads(rest[:-1]) == payload
+                and _loads(prefix + b'"payload":0}') == {"schema": schema, "payload": 0}
+            ):
+                self._prefix = prefix + found
+        except RecordError:
+            return
+
+    def _check_schema(self, schema: dict[str, Any]) -> None:
+        """Refuse declared types whose values would be taken for something else.
+
+        Raises:
+            RecordError: Names the field, its type and the column's.
+        """
+        fields = schema.get("fields")
+        for field in fields if isinstance(fields, list) else ():
+            if not isinstance(field, dict):
+                raise RecordError(f"the schema has a field {field!r} that is no object")
+            name, kind, logical = (field.get(part) for part in ("field", "type", "name"))
+            column = self._by_lower.get(str(name).lower())
+            if column is None:
+                continue
+            target = self._info.column(column).type
+            known = kind in CONNECT_TYPES.values() and logical in (None, TIMESTAMP_NAME)
+            times = target is _T.TIMESTAMP and kind not in ("int64", "string")
+            if not known or times or (kind == "bytes") != (target is _T.BLOB):
+                raise RecordError(f"field {name!r} is of Connect type {logical or kind}, column {column!r} is {target}")
+
+    def _whole(self, payloads: list[dict[str, Any]]) -> pa.Table | None:
+        """Return all rows at once, or None when any of them needs a closer look."""
+        count = len(self._names)
+        try:
+            rows = [self._get(payload) for payload in payloads]
+        except KeyError:
+            return None
+        if any(len(payload) != count for payload in payloads):
+            return None
+        arrays = []
+        for column, values in zip(self._info.columns, zip(*rows, strict=True) if rows else [()] * count, strict=True):
+            array = _fast_array(column, values)
+            if array is None:
+                return None
+            arrays.append(array)
+        return pa.Table.from_arrays(arrays, schema=self._info.arrow)
+
+    def _row_by_row(
+        self, payloads: list[dict[str, Any]], positions: list[int]
+    ) -> tuple[pa.Table, list[int], list[tuple[int, str]]]:
+        kept: list[tuple[Any, ...]] = []
+        places: list[int] = []
+        bad: list[tuple[int, str]] = []
+        for position, payload in zip(positions, payloads, strict=True):
+            try:
+                kept.append(self._row(payload))
+                places.append(position)
+            except RecordError as error:
+                bad.append((position, str(error)))
+        columns = zip(*kept, strict=True) if kept else [()] * len(self._names)
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self._info.arrow, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self._info.arrow), places, bad
+
+    def _row(self, payload: dict[str, Any]) -> tuple[Any, ...]:
+        """Return one row's values in column order.
+
+        Raises:
+            RecordError: A field is unknown, missing or does not fit.
+        """
+        given: dict[str, Any] = {}
+        for field, value in payload.items():
+            name = self._by_lower.get(field.lower())
+            if name is None:
+                raise RecordError(f"unknown field {field[:60]!r}; the container has {', '.join(self._names)}")
+            if name in given:
+                raise RecordError(f"field {name!r} comes twice, in different case")
+            given[name] = value
+        return tuple(_value(column, given.get(column.name, _MISSING), self._times) for column in self._info.columns)
+
+
+def _fast_array(column: Column, values: tuple[Any, ...]) -> pa.Array | None:
+    """Return a column whose values all have the plain JSON type and fit, or None."""
+    allowed = _FAST_TYPES.get(column.type)
+    if allowed is None:
+        return None
+    kinds = set(map(type, values))
+    if type(None) in kinds:
+        if not column.nullable:
+            return None
+        kinds.discard(type(None))
+    if not kinds <= allowed:
+        return None
+    if len(kinds) == 2:
+        # Whole numbers among the floats: Arrow refuses those above 2**53, which JSON's numbers may be.
+        try:
+            values = tuple(None if value is None else float(value) for value in values)
+        except OverflowError:
+            return None
+    if kinds and column.type in {_T.TIMESTAMP, _T.FLOAT, _T.DOUBLE} and not _in_range(column, values):
+        return None
+    try:
+        return pa.array(values, column.type.arrow)
+    except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
+        return None
+
+
+def _in_range(column: Column, values: tuple[Any, ...]) -> bool:
+    present = [value for value in values if value is not None]
+    if column.type is _T.TIMESTAMP:
+        return bool(min(present) >= 0 and max(present) <= TIMESTAMP_MS_MAX)
+    limit = _FLOAT_MAX if column.type is _T.FLOAT else math.inf
+    # NaN cannot come out of JSON here; infinity can, from a number such as 1e999.
+    return bool(max(present) <= limit and min(present) >= -limit and math.inf not in (max(present), -min(present)))
+
+
+def _value(column: Column, value: Any, times: TimeFormat) -> Any:
+    """Return one value as the column's Arrow type takes it.
+
+    Raises:
+        RecordError: It is missing, of another type or out of range; names column and value.
+    """
+    if value is None or value is _MISSING:
+        if column.nullable:
+            return None
+        raise RecordError(f"{column.name!r} is {'missing' if value is _MISSING else 'null'}")
+    kind = column.type
+    if kind is _T.TIMESTAMP:
+        return _time(column, value, times)
+    if kind in _BITS:
+        return _integer(column, value)
+    if kind in (_T.FLOAT, _T.DOUBLE):
+        return _float(column, value)
+    if kind is _T.BOOL and isinstance(value, bool):
+        return value
+    if kind is _T.STRING and isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise RecordError(f"{column.name!r} holds half of a surrogate pair, which is no text") from None
+        return value
+    if kind is _T.BLOB and isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise RecordError(f"{column.name!r} is {_shown(value)}, not base64") from None
+    raise _wrong_type(column, value)
+
+
+def _time(column: Column, value: Any, times: TimeFormat) -> int:
+    if isinstance(value, str):
+        try:
+            value = times.parse(value)
+        except ValueError as error:
+            raise RecordError(f"{column.name!r}: {error}") from None
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(column, value)
+    if not 0 <= value <= TIMESTAMP_MS_MAX:
+        raise RecordError(f"{column.name!r} is {_shown(value)}, outside 0..{TIMESTAMP_MS_MAX} ms (1970 to 9999)")
+    return value
+
+
+def _integer(column: Column, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(column, value)
+    limit = 1 << (_BITS[column.type] - 1)
+    if not -limit <= value < limit:
+        raise RecordError(f"{column.name!r} is {_shown(value)}, out of range for {column.type}")
+    return value
+
+
+def _float(column: Column, value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise _wrong_type(column, value)
+    limit = _FLOAT_MAX if column.type is _T.FLOAT else math.inf
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if abs(number) > limit or math.isinf(number):
+        raise RecordError(f"{column.name!r} is {_shown(value)}, out of range for {column.type}")
+    return number
+
+
+def _wrong_type(column: Column, value: Any) -> RecordError:
+    return RecordError(f"{column.name!r} is {_kind(value)} ({_shown(value)}), not {column.type}")
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
+
+
+def _shown(value: Any) -> str:
+    # Python refuses to write out integers of more than 4300 digits; JSON may hold such, cut into parts by its parser.
+    text = json.dumps(value) if not isinstance(value, int) or value.bit_length() < 10_000 else "a huge number"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,72 @@
+"""Times as text, turned into UTC epoch ms without a guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gridwatch.errors import ConfigError
+
+__all__ = ["TIMESTAMP_MS_MAX", "TimeFormat"]
+
+TIMESTAMP_MS_MAX = 253_402_300_799_999
+"""Last instant of GridDB's TIMESTAMP, 9999-12-31T23:59:59.999Z; the first is 0."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFormat:
+    """How times that come as text are written.
+
+    Args:
+        pattern: A `strptime` pattern such as `%d.%m.%Y %H:%M`; None: ISO 8601.
+        zone: Time zone of texts that name none.
+
+    >>> TimeFormat(zone="America/New_York").parse("2024-07-01 09:30:00")
+    1719840600000
+    """
+
+    pattern: str | None = None
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ConfigError(f"Unknown time zone {self.zone!r}; use one such as America/New_York or UTC.") from error
+
+    def parse(self, text: str) -> int:
+        """Return the UTC epoch ms of a text.
+
+        Raises:
+            ValueError: It does not fit the pattern, is finer than a millisecond, or, on a local clock, it came twice
+                or never because of daylight saving; the message says which.
+        """
+        try:
+            time = datetime.strptime(text, self.pattern) if self.pattern else datetime.fromisoformat(text)
+        except ValueError:
+            wanted = f"the pattern {self.pattern!r}" if self.pattern else "ISO 8601"
+            raise ValueError(f"time {text[:60]!r} does not fit {wanted}") from None
+        if time.microsecond % 1000:
+            raise ValueError(f"time {text!r} is finer than a millisecond")
+        if time.tzinfo is None:
+            time = self._local(time, text)
+        try:
+            return (time - _EPOCH) // _MS
+        except OverflowError:
+            raise ValueError(f"time {text!r} is out of range") from None
+
+    def _local(self, time: datetime, text: str) -> datetime:
+        zone = ZoneInfo(self.zone)
+        first, second = time.replace(tzinfo=zone, fold=0), time.replace(tzinfo=zone, fold=1)
+        if first.utcoffset() != second.utcoffset():
+            try:
+                there = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == time
+            except OverflowError:
+                raise ValueError(f"time {text!r} is out of range") from None
+            what = "came twice" if there else "never came"
+            raise ValueError(f"time {text!r} {what} in {self.zone} (daylight saving); send it with its offset")
+        return first
