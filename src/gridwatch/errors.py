@@ -13,6 +13,7 @@ GridwatchError
 │   ├── SqlRefusedError         SQL that GridDB does not take, or that this backend cannot answer alike
 │   ├── SqlFailedError          SQL that failed while it ran (division by zero, overflow)
 │   ├── StoreBusyError          another writer held the lock too long
+│   ├── ObjectNotFoundError     no object of this path
 │   └── ObjectCorruptError      stored bytes do not match their sha256
 ├── SourceError                 a data source answered an error or nonsense
 │   └── RateLimitedError
@@ -101,6 +102,10 @@ class SqlFailedError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another writer held the store's lock for too long."""
+
+
+class ObjectNotFoundError(StoreError):
+    """No object of this path, or it was replaced while it was read."""
 
 
 class ObjectCorruptError(StoreError):

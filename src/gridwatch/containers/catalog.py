@@ -154,7 +154,7 @@ ARTIFACTS = _collection(
 """The manifest row is the commit point of an object; it is written after the chunks."""
 
 ARTIFACT_CHUNKS = _collection(
-    "mlflow_artifact_chunks", "object_id:STRING! chunk:INTEGER! data:BLOB", "object_id", "chunk"
+    "mlflow_artifact_chunks", "object_id:STRING! chunk:INTEGER! data:BLOB sha256:STRING", "object_id", "chunk"
 )
 
 FIXED = (VALIDATIONS, DELIVERIES, DETECTIONS, LABELS, LOADS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
