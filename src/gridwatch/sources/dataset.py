@@ -193,6 +193,11 @@ class Dataset(_Model):
         return pd.Timedelta(self.interval) // pd.Timedelta(milliseconds=1)
 
     @property
+    def rows_min(self) -> int:
+        """Fewest rows that a validation lets pass: twice the model's window."""
+        return 2 * self.model.window
+
+    @property
     def model_name(self) -> str:
         """Name of the registered model."""
         return f"gridwatch-{self.name}"

@@ -40,7 +40,7 @@ def parse_times(texts: pa.Array, zone: str) -> tuple[npt.NDArray[np.int64], Reas
     if absolute.any():
         moments = pd.to_datetime(pd.Series(strings[absolute]), format="ISO8601", errors="coerce", utc=True)
         values[absolute] = _epoch_ms(pd.DatetimeIndex(moments))
-        reasons[absolute] = np.where(moments.isna(), "no such date or time", None)
+        reasons[np.flatnonzero(absolute)[np.asarray(moments.isna())]] = "no such date or time"
     outside = (reasons == None) & ((values < 0) | (values > TIME_MAX_MS))  # noqa: E711 - elementwise on objects
     reasons[outside] = "the time is before 1970 or after 9999, which GridDB does not store"
     return values, reasons
