@@ -1,0 +1,79 @@
+"""Who is told of an anomaly, and what its series is called: the dataset file behind an anomaly container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gridwatch.containers.catalog import anomaly_container
+from gridwatch.errors import DatasetError, DeliveryError
+
+if TYPE_CHECKING:
+    from gridwatch.settings import Settings
+    from gridwatch.sources.dataset import Dataset
+
+__all__ = ["AddressBook"]
+
+log = structlog.get_logger(__name__)
+
+
+class AddressBook:
+    """Finds the dataset of an anomaly container among the files of `settings.datasets_dir`.
+
+    The files are read again when they change.
+    A file that cannot be read is logged and passed over: one broken dataset must not keep the others' mails back.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.datasets_dir
+        self._fallback = settings.alerts.recipients
+        self._seen: object = None
+        self._datasets: dict[str, Dataset] = {}
+        self._broken: list[str] = []
+
+    def dataset(self, container: str) -> Dataset | None:
+        """Return the dataset whose anomalies go to this container, or None."""
+        return self._load().get(container.lower())
+
+    def recipients(self, container: str) -> list[str]:
+        """Return the addresses for this container: the dataset's own, else those of the settings; no address twice.
+
+        Raises:
+            DeliveryError: There is none; the message says where to write one. It may pass: somebody can fill it in.
+        """
+        dataset = self.dataset(container)
+        chosen = (dataset.recipients if dataset else []) or self._fallback
+        if chosen:
+            return list({address.lower(): address for address in reversed(chosen)}.values())[::-1]
+        if dataset:
+            where = f"`recipients` of dataset {dataset.name!r} in {str(self._folder)!r} is empty"
+        else:
+            where = f"no dataset file in {str(self._folder)!r} writes to {container}"
+            where += f" ({'; '.join(self._broken)})" if self._broken else ""
+        raise DeliveryError(
+            f"Nobody to tell about {container}: {where}; fill it in, or set GRIDWATCH_ALERTS__RECIPIENTS.",
+            permanent=False,
+            retry_after_s=None,
+            status=None,
+        )
+
+    def _load(self) -> dict[str, Dataset]:
+        from gridwatch.sources.dataset import load_dataset
+
+        paths = sorted(self._folder.glob("*.json"))
+        state = [(path, stat.st_mtime_ns, stat.st_size) for path in paths for stat in [path.stat()]]
+        if state == self._seen:
+            return self._datasets
+        datasets: dict[str, Dataset] = {}
+        broken: list[str] = []
+        for path in paths:
+            try:
+                dataset = load_dataset(path)
+            except DatasetError as error:
+                log.warning("dataset_unreadable", path=str(path), error=str(error))
+                broken.append(str(error))
+            else:
+                datasets.setdefault(anomaly_container(dataset.symbol).lower(), dataset)
+        self._datasets, self._broken, self._seen = datasets, broken, state
+        return datasets

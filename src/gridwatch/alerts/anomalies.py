@@ -1,0 +1,101 @@
+"""All anomalies, newest first, each with what became of its mail: the rows that people and scripts look at."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container, severity_rank
+from gridwatch.alerts.delivery import delivery_key
+from gridwatch.containers.catalog import DELIVERIES, anomaly_container
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+
+__all__ = ["anomaly_containers", "list_anomalies"]
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def anomaly_containers(store: Store) -> list[str]:
+    """Return the names of all containers that hold anomalies, sorted."""
+    names = (name for name in store.containers() if name.upper().startswith(PREFIX))
+    # A name outside the catalog's alphabet is not ours, and would need quoting in SQL.
+    return [
+        name for name in names if re.fullmatch(r"[A-Za-z0-9_]+", name) and is_anomaly_container(store.container(name))
+    ]
+
+
+def list_anomalies(
+    store: Store,
+    *,
+    symbol: str | None = None,
+    since_ms: int | None = None,
+    severity: str | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """Return anomalies over all series, newest first, with the state of their mail.
+
+    Args:
+        store: Holds `ANOMALY_*` and `deliveries`.
+        symbol: Only this series (the `symbol` of its dataset).
+        since_ms: Only rows at or after this time, UTC epoch ms.
+        severity: Only rows as bad as this word or worse: critical, major, minor, warning.
+        limit: Most rows.
+
+    Returns:
+        A dict a row, of plain values: `series`, `time` (ISO 8601, UTC), `ts_ms`, all other columns of the container,
+        and `mail` (pending, sending, sent, dead), `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`.
+
+    Raises:
+        ValueError: `limit` is below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}.")
+    wanted = anomaly_container(symbol).lower() if symbol else None
+    rows: list[dict[str, Any]] = []
+    for name in anomaly_containers(store):
+        if wanted is None or name.lower() == wanted:
+            rows += _rows(store, name, since_ms, severity, limit)
+    rows.sort(key=lambda row: (row["ts_ms"], row["id"]), reverse=True)
+    return _with_mail(store, rows[:limit])
+
+
+def _rows(store: Store, name: str, since_ms: int | None, severity: str | None, limit: int) -> list[dict[str, Any]]:
+    where, values = "ts >= ?", [_EPOCH if since_ms is None else datetime.fromtimestamp(since_ms / 1000, UTC)]
+    words = [
+        word for word in ("critical", "major", "minor", "warning") if severity_rank(word) <= severity_rank(severity)
+    ]
+    if severity:
+        where += f" AND severity IN ({', '.join('?' * len(words))})"
+        values += words  # type: ignore[arg-type]
+    found = store.sql(f'SELECT * FROM "{name}" WHERE {where} ORDER BY ts DESC LIMIT {limit}', values)  # noqa: S608 - checked
+    return [_plain(name, row) for row in found.to_pylist()]
+
+
+def _plain(container: str, row: dict[str, Any]) -> dict[str, Any]:
+    when: datetime = row.pop("ts")
+    head = {
+        "series": container[len(PREFIX) :],
+        "time": when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "ts_ms": round(when.timestamp() * 1000),
+        "severity": row.pop("severity"),
+        "score": row.pop("score"),
+    }
+    return head | row | {"container": container}
+
+
+def _with_mail(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    mails: dict[str, dict[str, Any]] = {}
+    if rows and store.container(DELIVERIES.name) is not None:
+        found = store.get(DELIVERIES.name, [delivery_key(row["id"]) for row in rows])
+        mails = {mail["anomaly_id"]: mail for mail in found.to_pylist()}
+    for row in rows:
+        mail = mails.get(row["id"], {})
+        row["mail"] = mail.get("status") or "pending"
+        row["mail_id"] = mail.get("message_id")
+        row["mail_error"] = mail.get("error")
+        row["mail_to"] = mail.get("recipients")
+        row["mail_possible_duplicate"] = bool(mail.get("possible_duplicate"))
+    return rows

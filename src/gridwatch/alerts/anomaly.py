@@ -1,0 +1,112 @@
+"""One anomaly row, as the mail, the plot and the relay use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gridwatch.errors import DeliveryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gridwatch.containers import ContainerInfo, Store
+
+__all__ = ["PREFIX", "Anomaly", "find_anomaly", "is_anomaly_container", "severity_rank"]
+
+PREFIX = "ANOMALY_"
+
+_SEVERITIES = ("critical", "major", "minor", "warning")
+
+
+def severity_rank(severity: str | None) -> int:
+    """Return 0 for the worst severity; unknown ones come last.
+
+    >>> severity_rank("critical") < severity_rank("minor") < severity_rank(None)
+    True
+    """
+    word = (severity or "").lower()
+    return _SEVERITIES.index(word) if word in _SEVERITIES else len(_SEVERITIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A row of `ANOMALY_<S>`; every field but the key may be null in the store.
+
+    Times are UTC epoch ms; `score` is 0..100; the other numbers are in the units of the series.
+    """
+
+    container: str
+    id: str
+    ts_ms: int
+    detector: str | None = None
+    partition: str | None = None
+    actual: float | None = None
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    loss: float | None = None
+    score: float | None = None
+    p_value: float | None = None
+    severity: str | None = None
+    detected_ms: int | None = None
+    model_uri: str | None = None
+    model_sha256: str | None = None
+    run_id: str | None = None
+    validation_id: str | None = None
+    flow_run_id: str | None = None
+    input_from_ms: int | None = None
+    input_to_ms: int | None = None
+
+    @property
+    def series(self) -> str:
+        """The `<S>` of the container name."""
+        return self.container[len(PREFIX) :]
+
+    @property
+    def score_container(self) -> str:
+        """Name of the container with all scored rows of the series."""
+        return f"SCORE_{self.series}"
+
+    @property
+    def when(self) -> datetime:
+        """Time of the row, UTC."""
+        return datetime.fromtimestamp(self.ts_ms / 1000, UTC)
+
+    @classmethod
+    def from_row(cls, container: str, row: dict[str, Any]) -> Anomaly:
+        """Make one from a row of the store; columns that it does not know are left out.
+
+        Raises:
+            DeliveryError: The row has no time.
+        """
+        when = row.get("ts")
+        if not isinstance(when, datetime):
+            raise DeliveryError(f"Anomaly {row.get('id')!r} of {container!r} has no time in `ts`.", permanent=True)
+        known = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
+        return cls(**{**known, "container": container, "ts_ms": round(when.timestamp() * 1000)})
+
+
+def is_anomaly_container(info: ContainerInfo | None) -> bool:
+    """Tell whether a container holds anomalies: by its name and its STRING key `id`."""
+    return (
+        info is not None
+        and info.name.upper().startswith(PREFIX)
+        and info.row_key == ("id",)
+        and any(column.name == "ts" for column in info.columns)
+    )
+
+
+def find_anomaly(store: Store, container: str, key: str) -> Anomaly | None:
+    """Read one anomaly by its row key; None when there is no such row.
+
+    Raises:
+        ContainerNotFoundError: No container has this name.
+    """
+    return _first(container, store.get(container, [key]))
+
+
+def _first(container: str, rows: pa.Table) -> Anomaly | None:
+    found = rows.to_pylist()
+    return Anomaly.from_row(container, found[0]) if found else None

@@ -1,0 +1,194 @@
+"""The mail about one anomaly: subject, HTML with the plot inside, plain text, and what SendGrid needs around them."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from gridwatch.alerts.plot import anomaly_plot, rows_around
+from gridwatch.alerts.wording import NONE, change, moment, number, one_in, span
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from gridwatch.alerts.anomaly import Anomaly
+    from gridwatch.containers import Store
+    from gridwatch.settings import Settings
+    from gridwatch.sources.dataset import Dataset
+
+__all__ = ["KEY_ARGUMENT", "compose", "subject_of"]
+
+KEY_ARGUMENT = "gridwatch_key"
+"""Custom argument that carries the idempotency key; webhooks of SendGrid give it back."""
+
+_COLOURS = {"critical": "#b42318", "major": "#c4320a", "minor": "#b54708", "warning": "#175cd3"}
+_PLOT_ID = "gridwatch-plot"
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """How the series of an anomaly is called and told."""
+
+    symbol: str
+    value: str
+    zone: ZoneInfo
+    interval_ms: int | None
+
+    @classmethod
+    def of(cls, anomaly: Anomaly, dataset: Dataset | None) -> _Series:
+        if dataset is None:
+            return cls(anomaly.series, "value", ZoneInfo("UTC"), None)
+        return cls(dataset.symbol, dataset.value, ZoneInfo(dataset.timezone), dataset.interval_ms)
+
+    def when(self, ts_ms: int | None) -> str:
+        """A row's time."""
+        return moment(ts_ms, self.zone, interval_ms=self.interval_ms)
+
+
+def subject_of(anomaly: Anomaly, dataset: Dataset | None) -> str:
+    """Return the subject line: what, how bad, when, and by how much."""
+    series = _Series.of(anomaly, dataset)
+    text = (
+        f"[gridwatch] {series.symbol}: {anomaly.severity or 'unrated'} anomaly {series.when(anomaly.ts_ms)}, "
+        f"{series.value} {number(anomaly.actual)}, expected {number(anomaly.expected)} (score {_score(anomaly)})"
+    )
+    # A line break in a subject would start a new header at some servers.
+    return re.sub(r"\s+", " ", text)[:250]
+
+
+def compose(
+    anomaly: Anomaly,
+    dataset: Dataset | None,
+    store: Store,
+    settings: Settings,
+    *,
+    recipients: list[str],
+    key: str,
+    possible_duplicate: bool = False,
+) -> dict[str, Any]:
+    """Return the body of `/v3/mail/send` for one anomaly.
+
+    Args:
+        anomaly: As read from the store by its key.
+        dataset: The dataset that found it, where its file is there; gives names, units of time and zone.
+        store: Holds the scored rows for the plot.
+        settings: Sender and page address.
+        recipients: At least one address, none twice.
+        key: Idempotency key of the delivery.
+        possible_duplicate: An earlier try may have arrived; the mail says so.
+    """
+    series = _Series.of(anomaly, dataset)
+    rows = rows_around(store, anomaly)
+    title = f"{series.symbol} {series.value}, {series.when(anomaly.ts_ms)}"
+    picture = anomaly_plot(rows, anomaly, title=title, zone=series.zone, label=series.value) if rows else None
+    words = _words(anomaly, dataset, series, settings, key=key, possible_duplicate=possible_duplicate)
+    words["plot"] = f"cid:{_PLOT_ID}" if picture else None
+    severity = (anomaly.severity or "unrated").lower()
+    mail: dict[str, Any] = {
+        "personalizations": [{"to": [{"email": address} for address in recipients]}],
+        "from": {"email": settings.sendgrid.sender, "name": "gridwatch"},
+        "subject": subject_of(anomaly, dataset),
+        "content": [
+            {"type": "text/plain", "value": _templates().get_template("anomaly.txt").render(words)},
+            {"type": "text/html", "value": _templates().get_template("anomaly.html").render(words)},
+        ],
+        "categories": list(dict.fromkeys(["gridwatch", severity[:255], series.symbol[:255]])),
+        "custom_args": {KEY_ARGUMENT: key, "anomaly_id": anomaly.id, "container": anomaly.container},
+        "headers": {"X-Gridwatch-Key": key},
+        # An alert's links are for its readers alone, not for a click counter.
+        "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
+    }
+    if possible_duplicate:
+        mail["custom_args"]["possible_duplicate"] = "true"
+        mail["headers"]["X-Gridwatch-Possible-Duplicate"] = "true"
+    if picture:
+        mail["attachments"] = [
+            {
+                "content": b64encode(picture).decode("ascii"),
+                "type": "image/png",
+                "filename": f"{re.sub(r'[^A-Za-z0-9_-]', '_', series.symbol)}.png",
+                "disposition": "inline",
+                "content_id": _PLOT_ID,
+            }
+        ]
+    return mail
+
+
+def _score(anomaly: Anomaly) -> str:
+    return NONE if anomaly.score is None else f"{anomaly.score:.4g}"
+
+
+def _words(
+    anomaly: Anomaly,
+    dataset: Dataset | None,
+    series: _Series,
+    settings: Settings,
+    *,
+    key: str,
+    possible_duplicate: bool,
+) -> dict[str, Any]:
+    """Everything the templates print, as text; escaping is theirs."""
+    band = f"{number(anomaly.lower)} to {number(anomaly.upper)}"
+    facts = [
+        ("Actual", number(anomaly.actual)),
+        ("Expected", number(anomaly.expected)),
+        ("Difference", change(anomaly.actual, anomaly.expected)),
+        ("Expected range", NONE if anomaly.lower is None and anomaly.upper is None else band),
+        ("Score", f"{_score(anomaly)} of 100"),
+        ("By chance", one_in(anomaly.p_value)),
+        ("Loss", number(anomaly.loss)),
+        ("Severity", anomaly.severity or "unrated"),
+    ]
+    source = [
+        ("Dataset", dataset.name if dataset else NONE),
+        ("Container", anomaly.container),
+        ("Row", anomaly.id),
+        ("Detector", " / ".join(part for part in (anomaly.detector, anomaly.partition) if part) or NONE),
+        ("Found", moment(anomaly.detected_ms, series.zone)),
+        ("Scored from", span(anomaly.input_from_ms, anomaly.input_to_ms, series.zone, interval_ms=series.interval_ms)),
+        ("Model", anomaly.model_uri or NONE),
+        ("Model sha256", anomaly.model_sha256 or NONE),
+        ("MLflow run", anomaly.run_id or NONE),
+        ("Validation", anomaly.validation_id or NONE),
+        ("Prefect flow run", anomaly.flow_run_id or NONE),
+    ]
+    return {
+        "symbol": series.symbol,
+        "value": series.value,
+        "when": series.when(anomaly.ts_ms),
+        "severity": anomaly.severity or "unrated",
+        "colour": _COLOURS.get((anomaly.severity or "").lower(), "#475467"),
+        "score": _score(anomaly),
+        "actual": number(anomaly.actual),
+        "expected": number(anomaly.expected),
+        "difference": change(anomaly.actual, anomaly.expected),
+        "chance": one_in(anomaly.p_value),
+        "facts": facts,
+        "source": source,
+        "description": dataset.description if dataset else "",
+        "link": _link(settings, anomaly),
+        "key": key,
+        "possible_duplicate": possible_duplicate,
+    }
+
+
+def _link(settings: Settings, anomaly: Anomaly) -> str | None:
+    base = settings.alerts.public_url
+    return f"{base.rstrip('/')}/anomalies/{anomaly.container}/{anomaly.id}" if base else None
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("gridwatch.alerts"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,70 @@
+"""The anomalies themselves: a list, and a page for each with its plot."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
+
+from gridwatch.alerts.anomalies import list_anomalies
+from gridwatch.alerts.anomaly import Anomaly, find_anomaly, is_anomaly_container
+from gridwatch.alerts.delivery import delivery_key
+from gridwatch.alerts.email import compose, subject_of
+from gridwatch.alerts.inbox import Mail
+from gridwatch.server.inbox import MAIL_POLICY
+from gridwatch.server.state import state
+
+__all__ = ["blueprint"]
+
+blueprint = Blueprint("anomalies", __name__)
+
+_SHOWN_MAX = 500
+
+
+@blueprint.get("/anomalies")
+def page() -> str:
+    """Show the newest anomalies of all series."""
+    parts = state(current_app)
+    rows = list_anomalies(parts.store, symbol=request.args.get("symbol"), limit=_SHOWN_MAX)
+    return render_template("anomalies.html", rows=rows, most=_SHOWN_MAX)
+
+
+@blueprint.get("/anomalies.json")
+def listing() -> Response:
+    """Give the newest anomalies to a script."""
+    parts = state(current_app)
+    return jsonify(list_anomalies(parts.store, symbol=request.args.get("symbol"), limit=_SHOWN_MAX))
+
+
+@blueprint.get("/anomalies/<container>/<key>")
+def anomaly_page(container: str, key: str) -> str:
+    """Show one anomaly as its mail tells it, drawn anew."""
+    anomaly = _anomaly(container, key)
+    dataset = state(current_app).address_book.dataset(anomaly.container)
+    title = subject_of(anomaly, dataset).removeprefix("[gridwatch] ")
+    return render_template("anomaly.html", title=title, container=anomaly.container, key=key)
+
+
+@blueprint.get("/anomalies/<container>/<key>/html")
+def anomaly_html(container: str, key: str) -> Response:
+    """Give the frame of the page: what the mail shows, locked in as a mail is."""
+    parts = state(current_app)
+    anomaly = _anomaly(container, key)
+    request_body = compose(
+        anomaly,
+        parts.address_book.dataset(anomaly.container),
+        parts.store,
+        parts.settings,
+        recipients=[parts.settings.sendgrid.sender],
+        key=delivery_key(anomaly.id),
+    )
+    answer = Response(Mail("", 0, request_body).html, mimetype="text/html")
+    answer.headers["Content-Security-Policy"] = MAIL_POLICY
+    return answer
+
+
+def _anomaly(container: str, key: str) -> Anomaly:
+    parts = state(current_app)
+    info = parts.store.container(container) if container.isidentifier() and container.isascii() else None
+    anomaly = find_anomaly(parts.store, info.name, key) if info and is_anomaly_container(info) else None
+    if anomaly is None:
+        abort(404, f"There is no anomaly {key[:60]!r} in {container[:60]!r}.")
+    return anomaly

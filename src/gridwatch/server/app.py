@@ -1,0 +1,92 @@
+"""`create_app`: the one Flask application, put together from its blueprints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Flask, Response, jsonify, redirect, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from gridwatch.alerts.address_book import AddressBook
+from gridwatch.alerts.inbox import Inbox
+from gridwatch.alerts.wording import number
+from gridwatch.containers.catalog import DELIVERIES, LEASES
+from gridwatch.server import anomalies, health, inbox, trigger
+from gridwatch.server.auth import guard
+from gridwatch.server.state import State
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+    from gridwatch.containers import Store
+    from gridwatch.settings import Settings
+
+__all__ = ["create_app"]
+
+log = structlog.get_logger(__name__)
+
+# gridwatch's own pages need no script, no font and nothing from elsewhere.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) -> Flask:
+    """Make the application: trigger handler, local inbox, anomaly pages, health.
+
+    Args:
+        settings: Token, mail, datasets.
+        store: Holds anomalies and deliveries; the containers for deliveries are made when missing.
+        clock: UTC epoch ms.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
+    store.put_container(DELIVERIES, modifiable=True)
+    store.put_container(LEASES)
+    app = Flask("gridwatch.server", static_folder="static", template_folder="templates")
+    app.extensions["gridwatch"] = State(
+        settings=settings,
+        store=store,
+        clock=clock,
+        inbox=Inbox(settings.home / "inbox"),
+        address_book=AddressBook(settings),
+    )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.jinja_env.globals["number"] = number
+    guard(app)
+    for module in (trigger, inbox, anomalies, health):
+        app.register_blueprint(module.blueprint)
+    app.add_url_rule("/", "home", lambda: redirect(url_for("anomalies.page")))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _defect)
+    app.after_request(_harden)
+    return app
+
+
+def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    answer = jsonify({"status": "error", "error": error.description or error.name})
+    answer.status_code = error.code
+    return answer
+
+
+def _defect(error: Exception) -> Response:
+    """The process edge: what nobody expected is logged with its trace, and the caller learns only that it happened."""
+    log.error("request_failed", method=request.method, endpoint=request.endpoint, exc_info=error)
+    answer = jsonify({"status": "failed", "error": "gridwatch failed here; its log says why."})
+    answer.status_code = 500
+    return answer
+
+
+def _harden(answer: Response) -> Response:
+    answer.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+    answer.headers.setdefault("Referrer-Policy", "no-referrer")
+    if request.endpoint != "static":
+        answer.headers.setdefault("Cache-Control", "no-store")
+    return answer

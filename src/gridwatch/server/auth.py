@@ -1,0 +1,98 @@
+"""Who may ask the server what: callers on this machine, and callers with the token; no web page on their behalf."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, jsonify, request
+
+from gridwatch.alerts.sendgrid import is_loopback
+from gridwatch.server.state import state
+
+if TYPE_CHECKING:
+    from gridwatch.settings import Settings
+
+__all__ = ["guard"]
+
+_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+
+
+def guard(app: Flask) -> None:
+    """Check every request before its view: host, origin, and the caller's right."""
+    app.before_request(_check)
+
+
+def refusal(status: int, message: str) -> Response:
+    """Return an error answer as JSON."""
+    answer = jsonify({"status": "refused", "error": message})
+    answer.status_code = status
+    if status == 401:
+        # Basic lets a browser ask for the token: any user name, the token as the password.
+        answer.headers["WWW-Authenticate"] = 'Basic realm="gridwatch", charset="UTF-8"'
+    return answer
+
+
+def _check() -> Response | None:
+    settings = state(current_app).settings
+    host = _host(request.host)
+    if not _known(host, settings):
+        # A foreign name that leads here is how a web page reaches a loopback server (DNS rebinding).
+        return refusal(421, f"Unknown host {host!r}; add it to GRIDWATCH_SERVER__ALLOWED_HOSTS.")
+    origin = request.headers.get("Origin")
+    if origin and urlsplit(origin).netloc.lower() != request.host.lower():
+        return refusal(403, f"Requests from pages of {origin!r} are refused.")
+    if request.endpoint == "health.healthz":
+        return None
+    return _check_caller(settings)
+
+
+def _check_caller(settings: Settings) -> Response | None:
+    token = settings.alerts.token.get_secret_value() if settings.alerts.token else None
+    local = is_loopback(request.remote_addr) and not any(name in request.headers for name in _PROXY_HEADERS)
+    if token is None:
+        if local:
+            return None
+        return refusal(403, "Without GRIDWATCH_ALERTS__TOKEN only callers on this machine are served.")
+    # The pages and the inbox of a server on loopback stay open to its own machine; triggers always need the token.
+    if local and not request.path.startswith("/trigger"):
+        return None
+    given = _given_token()
+    if given is None:
+        return refusal(401, "A token is needed: `Authorization: Bearer ...` or `X-Gridwatch-Token`.")
+    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
+        return refusal(401, "The token is wrong.")
+    return None
+
+
+def _given_token() -> str | None:
+    authorization = request.authorization
+    if authorization is not None and authorization.type == "bearer" and authorization.token:
+        return authorization.token
+    if authorization is not None and authorization.type == "basic" and authorization.password:
+        return authorization.password
+    # GridDB's own trigger can send no header: its URL carries the token as query or last part of the path.
+    path = (request.view_args or {}).get("token")
+    return request.headers.get("X-Gridwatch-Token") or request.args.get("token") or path
+
+
+def _host(value: str) -> str:
+    return (urlsplit(f"//{value}").hostname or "").lower()
+
+
+def _known(host: str, settings: Settings) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        pass
+    else:
+        # An address was not looked up, so no name server can have been lied to.
+        return True
+    public = urlsplit(settings.alerts.public_url or "").hostname
+    handler = urlsplit(settings.alerts.handler_url or "").hostname
+    names = {settings.server.host, public, handler, *settings.server.allowed_hosts}
+    return host in {name.lower() for name in names if name}

@@ -1,0 +1,72 @@
+"""What the requests of one application share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gridwatch.alerts.address import url_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from gridwatch.alerts.address_book import AddressBook
+    from gridwatch.alerts.delivery import Delivery
+    from gridwatch.alerts.inbox import Inbox
+    from gridwatch.containers import Store
+    from gridwatch.settings import Settings
+
+__all__ = ["THREADS", "TRIGGERS_MAX", "State", "state"]
+
+THREADS = 32
+"""Threads of the server."""
+
+TRIGGERS_MAX = 24
+"""Most triggers at work at once. The rest of the threads answers the local inbox, which the triggers themselves call:
+were every thread a trigger, all would wait for an inbox that none is left to serve."""
+
+
+@dataclass
+class State:
+    """Parts that are made once for an application.
+
+    `base_url` is set when the server is bound; until then it is the address of the settings.
+    """
+
+    settings: Settings
+    store: Store
+    clock: Callable[[], int]
+    inbox: Inbox
+    address_book: AddressBook
+    base_url: str = ""
+    triggers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TRIGGERS_MAX))
+    _delivery: Delivery | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.base_url = self.base_url or url_of(self.settings.server.host, self.settings.server.port)
+
+    @property
+    def delivery(self) -> Delivery:
+        """Made on first use, when the address of the local inbox is known."""
+        from gridwatch.alerts.delivery import Delivery
+        from gridwatch.alerts.sendgrid import Mailer
+
+        with self._lock:
+            if self._delivery is None:
+                self._delivery = Delivery(
+                    self.store,
+                    self.settings,
+                    mailer=Mailer.from_settings(self.settings, inbox_url=self.base_url, clock=self.clock),
+                    address_book=self.address_book,
+                    clock=self.clock,
+                )
+            return self._delivery
+
+
+def state(app: Flask) -> State:
+    """Return the shared parts of an application."""
+    found: State = app.extensions["gridwatch"]
+    return found

@@ -1,0 +1,144 @@
+"""POST /trigger: GridDB's REST trigger. Only the container's name and the row key are taken from the body."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import structlog
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container
+from gridwatch.alerts.delivery import Outcome
+from gridwatch.errors import GridwatchError
+from gridwatch.server.state import State, state
+
+__all__ = ["BODY_MAX", "blueprint", "parse_trigger"]
+
+log = structlog.get_logger(__name__)
+
+blueprint = Blueprint("trigger", __name__)
+
+BODY_MAX = 64 * 1024
+"""Most bytes of a trigger's body."""
+
+_STATUS = {"sent": 200, "already_sent": 200, "in_progress": 202, "pending": 503, "dead": 422, "not_found": 404}
+
+_ID = re.compile(r"^[0-9a-f]{32}$")
+# GridDB 4.6 sends a string with its length byte in front and cut off by one: 32 hex digits come as "A" and 31 of them.
+_CUT_ID = re.compile(r"^A([0-9a-f]{31})$")
+
+
+@blueprint.post("/trigger")
+@blueprint.post("/trigger/<token>")
+def trigger(token: str | None = None) -> Response:
+    """Deliver the mail for the row that the body names."""
+    parts = state(current_app)
+    if (request.content_length or 0) > BODY_MAX:
+        return _answer(413, "refused", f"The body is longer than {BODY_MAX} bytes.")
+    body = request.stream.read(BODY_MAX + 1)
+    if len(body) > BODY_MAX:
+        return _answer(413, "refused", f"The body is longer than {BODY_MAX} bytes.")
+    container, event, key = parse_trigger(body)
+    if container is None:
+        return _answer(
+            400, "refused", 'The body names no container: {"container": "...", "event": "put", "row": {...}}.'
+        )
+    if not container.upper().startswith(PREFIX):
+        return _answer(403, "refused", f"Only {PREFIX}* containers have triggers here; this is {container[:100]!r}.")
+    if event not in {None, "put"}:
+        return _answer(200, "ignored", f"Nothing is sent for a {event!r}.")
+    if not parts.triggers.acquire(blocking=False):
+        return _answer(503, "busy", "Too many triggers at once; try again.", retry_after_s=1)
+    try:
+        return _deliver(parts, container, key)
+    except GridwatchError as error:
+        log.warning("trigger_failed", container=container, error=str(error))
+        return _answer(503, "failed", str(error), retry_after_s=5)
+    finally:
+        parts.triggers.release()
+
+
+def parse_trigger(body: bytes) -> tuple[str | None, str | None, str | None]:
+    r"""Return container, event and row key `id` of a trigger's body, each None when it is not there.
+
+    GridDB escapes nothing in its strings, so a body that is no JSON is searched for the three.
+
+    >>> parse_trigger(b'{ "container":"ANOMALY_X", "event":"put", "row":{ "note":"say "hi"\n", "id":"0123" } }')
+    ('ANOMALY_X', 'put', '0123')
+    """
+    text = body.decode("utf-8", "replace")
+    try:
+        found = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        row = found.get("row")
+        return (
+            _word(found.get("container")),
+            _word(found.get("event")),
+            _word(row.get("id") if isinstance(row, dict) else None),
+        )
+    # The head comes before any text of the row; the row's own `id` is looked for behind it.
+    head, mark, rest = text.partition('"row"')
+    return _search("container", head), _search("event", head), _search("id", rest if mark else "")
+
+
+def _search(name: str, text: str) -> str | None:
+    match = re.search(rf'"{name}"\s*:\s*"([^"\r\n]{{0,300}})"', text)
+    return _word(match.group(1)) if match else None
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and value and len(value) <= 300 and "\x00" not in value else None
+
+
+def _deliver(parts: State, container: str, key: str | None) -> Response:
+    info = parts.store.container(container) if re.fullmatch(r"[A-Za-z0-9_]+", container) else None
+    if info is None:
+        return _answer(404, "not_found", f"There is no container {container[:100]!r}.")
+    if not is_anomaly_container(info):
+        return _answer(403, "refused", f"Container {info.name!r} does not hold anomalies.")
+    found = _row_key(parts, info.name, key)
+    if found is None:
+        return _answer(404, "not_found", f"Container {info.name!r} has no row with the id that the trigger names.")
+    return _outcome(parts.delivery.deliver(info.name, found), parts.clock())
+
+
+def _row_key(parts: State, container: str, key: str | None) -> str | None:
+    """The row key that a trigger means; None when no row can have it."""
+    if key is None:
+        return None
+    if _ID.match(key):
+        return key
+    cut = _CUT_ID.match(key)
+    if cut is None:
+        return None
+    rows = parts.store.sql(
+        f'SELECT id FROM "{container}" WHERE id >= ? AND id <= ?',  # noqa: S608 - checked by its pattern
+        [f"{cut.group(1)}0", f"{cut.group(1)}f"],
+        rows_max=16,
+    )
+    found: list[str] = rows.column("id").to_pylist()
+    return found[0] if len(found) == 1 else None
+
+
+def _outcome(outcome: Outcome, now_ms: int) -> Response:
+    wait_s = None
+    if outcome.status in {"pending", "in_progress"}:
+        wait_s = max(1, round(((outcome.next_ms or 0) - now_ms) / 1000))
+    answer = _answer(_STATUS[outcome.status], outcome.status, outcome.error, retry_after_s=wait_s)
+    return _with(answer, key=outcome.key, message_id=outcome.message_id, possible_duplicate=outcome.possible_duplicate)
+
+
+def _answer(code: int, status: str, error: str | None, *, retry_after_s: int | None = None) -> Response:
+    answer = jsonify({"status": status} | ({"error": error} if error else {}))
+    answer.status_code = code
+    if retry_after_s is not None:
+        answer.headers["Retry-After"] = str(retry_after_s)
+    return answer
+
+
+def _with(answer: Response, **more: object) -> Response:
+    answer.set_data(json.dumps({**answer.get_json(), **{name: value for name, value in more.items() if value}}))
+    return answer
