@@ -1,0 +1,228 @@
+"""Batches of a source through Kafka into the container, and a record of each batch that has arrived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import structlog
+
+from gridwatch.containers.catalog import LOADS
+from gridwatch.errors import SourceError
+
+if TYPE_CHECKING:
+    from gridwatch.containers.store import Store
+    from gridwatch.settings import Settings
+    from gridwatch.sources import Dataset, SourceBatch
+    from gridwatch.streaming.producer import Producer
+
+__all__ = ["LoadReport", "LoadedBatches", "Progress", "carry", "loaded_batches"]
+
+log = structlog.get_logger(__name__)
+
+Progress = Callable[[int, int | None], None]
+"""Told how much is done, and of how much where that is known."""
+
+_PENDING_ROWS_MAX = 200_000
+_PENDING_S_MAX = 20.0
+_DRAIN_TIMEOUT_S = 300.0
+_REASONS_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load did.
+
+    Args:
+        dataset: Name of the dataset.
+        batches: Batches that were carried.
+        rows: Rows that were sent and have been written.
+        rejected: Lines that were no rows; they are on the dead-letter topic with their reasons.
+        skipped_batches: Batches that an earlier load had recorded.
+        from_ms: Time of the first row carried, UTC epoch ms; None without rows.
+        to_ms: Time of the last.
+        reasons: The first rejected lines, as `batch, line N: reason`.
+    """
+
+    dataset: str
+    batches: int
+    rows: int
+    rejected: int
+    skipped_batches: int
+    from_ms: int | None
+    to_ms: int | None
+    reasons: list[str] = field(default_factory=list)
+
+
+class LoadedBatches(Collection[str]):
+    """Keys of the batches of a dataset that are recorded as loaded; remembers which of them were asked for."""
+
+    def __init__(self, keys: Collection[str]) -> None:
+        self._keys = frozenset(keys)
+        self.skipped: set[str] = set()
+
+    def __contains__(self, key: object) -> bool:
+        if key not in self._keys:
+            return False
+        self.skipped.add(str(key))
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def loaded_batches(dataset: Dataset, store: Store) -> LoadedBatches:
+    """Return the keys of the batches that are recorded as loaded."""
+    if store.container(LOADS.name) is None:
+        return LoadedBatches(())
+    rows = store.sql("SELECT batch FROM loads WHERE dataset = ?", [dataset.name])
+    return LoadedBatches(rows["batch"].to_pylist())
+
+
+def carry(
+    dataset: Dataset,
+    batches: Iterable[SourceBatch],
+    store: Store,
+    settings: Settings,
+    *,
+    now_ms: int,
+    done: LoadedBatches,
+    progress: Progress | None = None,
+) -> LoadReport:
+    """Send batches, wait until they are written, record them. No broker is started when there is nothing to send.
+
+    A batch is recorded only after its rows are in the container. Small ones wait for each other: settling each of
+    hundreds by itself would take longer than the rows do.
+
+    Raises:
+        SourceError: The source failed; the batches before are written and recorded.
+        StreamError: Kafka failed or the sink did not finish in time.
+    """
+    new = (batch for batch in batches if batch.key not in done)
+    first = next(new, None)
+    tally = _Tally()
+    if first is not None:
+        from gridwatch.streaming.broker import broker_for
+        from gridwatch.streaming.producer import Producer
+
+        store.put_container(dataset.info)
+        store.put_container(LOADS)
+        with broker_for(settings) as bootstrap, Producer(settings, bootstrap) as producer:
+            producer.ensure_topics([dataset.container])
+            carrier = _Carrier(dataset, store, settings, now_ms, producer, bootstrap, tally, progress)
+            try:
+                for batch in chain([first], new):
+                    carrier.send(batch)
+            except SourceError:
+                # What came before the failure has cost requests; the next load shall not ask for it again.
+                carrier.settle()
+                raise
+            carrier.settle()
+    log.info("loaded", dataset=dataset.name, batches=tally.batches, rows=tally.rows, rejected=tally.rejected)
+    return LoadReport(
+        dataset=dataset.name,
+        batches=tally.batches,
+        rows=tally.rows,
+        rejected=tally.rejected,
+        skipped_batches=len(done.skipped),
+        from_ms=tally.from_ms,
+        to_ms=tally.to_ms,
+        reasons=tally.reasons,
+    )
+
+
+@dataclass(slots=True)
+class _Tally:
+    batches: int = 0
+    rows: int = 0
+    rejected: int = 0
+    from_ms: int | None = None
+    to_ms: int | None = None
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, batch: SourceBatch) -> None:
+        self.batches += 1
+        self.rows += len(batch.frame)
+        self.rejected += len(batch.rejected)
+        room = _REASONS_MAX - len(self.reasons)
+        self.reasons += [f"{batch.key}, line {row.line}: {row.reason}" for row in batch.rejected[:room]]
+        from_ms, to_ms = _span(batch)
+        if from_ms is not None and to_ms is not None:
+            self.from_ms = from_ms if self.from_ms is None else min(self.from_ms, from_ms)
+            self.to_ms = to_ms if self.to_ms is None else max(self.to_ms, to_ms)
+
+
+@dataclass(slots=True)
+class _Carrier:
+    """Sends batches, and keeps those that are not yet known to be written."""
+
+    dataset: Dataset
+    store: Store
+    settings: Settings
+    now_ms: int
+    producer: Producer
+    bootstrap: str
+    tally: _Tally
+    progress: Progress | None
+    pending: list[SourceBatch] = field(default_factory=list)
+    settled_s: float = field(default_factory=time.monotonic)
+
+    def send(self, batch: SourceBatch) -> None:
+        """Send one batch; settle when much is pending or the last time is long ago."""
+        topic, sent = self.dataset.container, self.tally.rows
+        progress = None
+        if self.progress is not None:
+            told = self.progress
+            progress = lambda done, _total: told(sent + done, None)  # noqa: E731 - a closure over this batch
+        self.producer.send(topic, batch.frame, self.dataset.info, ingested_ms=self.now_ms, progress=progress)
+        for row in batch.rejected:
+            where = {"dataset": self.dataset.name, "batch": batch.key, "line": str(row.line)}
+            self.producer.dead_letter(
+                topic, row.text.encode(), row.reason, ingested_ms=self.now_ms, key=batch.key.encode(), headers=where
+            )
+        self.producer.flush()
+        self.tally.add(batch)
+        self.pending.append(batch)
+        rows = sum(len(waiting.frame) for waiting in self.pending)
+        if rows >= _PENDING_ROWS_MAX or time.monotonic() - self.settled_s >= _PENDING_S_MAX:
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until all that was sent is written, and record it."""
+        if not self.pending:
+            return
+        from gridwatch.streaming.sink import drain
+
+        drain(self.settings, self.bootstrap, self.store, [self.dataset.container], timeout_s=_DRAIN_TIMEOUT_S)
+        rows = [self._row(batch) for batch in self.pending if batch.complete]
+        if rows:
+            self.store.put(LOADS.name, pa.Table.from_pylist(rows, schema=LOADS.arrow))
+        self.pending.clear()
+        self.settled_s = time.monotonic()
+
+    def _row(self, batch: SourceBatch) -> dict[str, str | int | None]:
+        from_ms, to_ms = _span(batch)
+        return {
+            "dataset": self.dataset.name,
+            "batch": batch.key,
+            "rows": len(batch.frame),
+            "rejected": len(batch.rejected),
+            "from_ms": from_ms,
+            "to_ms": to_ms,
+            "loaded_ms": self.now_ms,
+        }
+
+
+def _span(batch: SourceBatch) -> tuple[int | None, int | None]:
+    """Return the first and last time of a batch, UTC epoch ms."""
+    if batch.frame.empty:
+        return None, None
+    first, last = batch.frame["ts"].iloc[0], batch.frame["ts"].iloc[-1]
+    return round(first.timestamp() * 1000), round(last.timestamp() * 1000)
