@@ -1,0 +1,245 @@
+"""The LSTM detector: a window of the scaled feature predicts the next row, and the miss is judged.
+
+Learning imports TensorFlow; scoring and loading run on ONNX Runtime alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gridwatch.detectors.base import Floats, Scores, Times, check_series
+from gridwatch.detectors.calibration import SCALE_ROWS, Calibration, local_scale, p_of_score, score_of
+from gridwatch.detectors.features import FeatureName, clip_of, feature, rows_lost, value_of
+from gridwatch.detectors.onnx import OnnxModel
+from gridwatch.detectors.training import LstmConfig, OnEpoch, Trained, train_lstm
+from gridwatch.errors import DetectorError
+
+__all__ = ["Limit", "LstmDetector", "Scaler"]
+
+_FORMAT = 1
+_JSON, _ONNX = "detector.json", "model.onnx"
+_AGREEMENT = 1e-5  # most that the ONNX graph may differ from Keras, in standard deviations of the feature
+_TRAINING_ROWS_MIN, _VALIDATION_ROWS_MIN = 50, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What is an anomaly: `score` at or above a value from 0 to 100, or `loss` at or above one."""
+
+    rule: str = "score"
+    value: float = 95.0
+
+    def flags(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): which rows are anomalies; rows without a score are not."""
+        return (scores.loss if self.rule == "loss" else scores.score) >= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """Mean and standard deviation of the feature's training part."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def fit(cls, values: Floats) -> Self:
+        """Fit to float64 (n,), n > 0; a constant has the standard deviation 1."""
+        std = float(values.std())
+        return cls(float(values.mean()), std if std > 1e-12 * max(1.0, float(np.abs(values).max())) else 1.0)
+
+    def scale(self, values: Floats) -> Floats:
+        """Return values in standard deviations from the mean."""
+        return (values - self.mean) / self.std
+
+    def unscale(self, scaled: Floats) -> Floats:
+        """Return what `scale` was given."""
+        return scaled * self.std + self.mean
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learnt:
+    scaler: Scaler
+    calibration: Calibration
+    onnx: bytes
+    model: OnnxModel
+
+
+class LstmDetector:
+    """Predicts the next row from a window of rows with an LSTM.
+
+    Args:
+        feature_name: What of the value is learnt: `log_return` or `level`.
+        config: Size and training of the network.
+        limit: Where the band (`lower`, `upper`) of the scores lies.
+        on_epoch: Told after each epoch of training.
+    """
+
+    kind = "lstm"
+
+    def __init__(
+        self,
+        feature_name: FeatureName = "log_return",
+        config: LstmConfig | None = None,
+        *,
+        limit: Limit | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
+        self.feature_name: FeatureName = feature_name
+        self.config = config or LstmConfig()
+        self.limit = limit or Limit()
+        self.trained: Trained | None = None
+        """The Keras model and the losses of its training, after `learn`; not kept by `save`."""
+        self._on_epoch = on_epoch
+        self._learnt: _Learnt | None = None
+
+    @property
+    def context_rows(self) -> int:
+        """Rows before a row that its score depends on."""
+        return self._first + SCALE_ROWS
+
+    @property
+    def rows_min(self) -> int:
+        """Fewest rows that `learn` takes."""
+        part = self.config.validation_fraction
+        targets = max(_TRAINING_ROWS_MIN + _VALIDATION_ROWS_MIN, round(_VALIDATION_ROWS_MIN / part))
+        return self._first + max(targets, round(_TRAINING_ROWS_MIN / (1.0 - part)))
+
+    @property
+    def _first(self) -> int:
+        """First row of a series that can be predicted."""
+        return self.config.window + rows_lost(self.feature_name)
+
+    def validation_rows(self, rows: int) -> int:
+        """Return how many of the newest of `rows` rows are kept from training."""
+        return max(round((rows - self._first) * self.config.validation_fraction), _VALIDATION_ROWS_MIN)
+
+    def learn(self, times_ms: Times, values: Floats) -> None:
+        """Learn a series; see `Detector.learn`."""
+        if len(values) < self.rows_min:
+            raise DetectorError(
+                f"{len(values)} rows are too few to learn from: a window of {self.config.window} needs at least "
+                f"{self.rows_min}. Load more history, or set a smaller window.",
+                rows=len(values),
+                rows_min=self.rows_min,
+            )
+        check_series(times_ms, values)
+        features = feature(self.feature_name, times_ms, values)
+        held = self.validation_rows(len(values))
+        scaler = Scaler.fit(features[: len(features) - held])
+        scaled = scaler.scale(features)
+        windows, targets = self._windows(scaled)
+        shown = np.clip(targets, -self._clip, self._clip).astype(np.float32)
+        self.trained = train_lstm(
+            self.config, (windows[:-held], shown[:-held]), (windows[-held:], shown[-held:]), self._on_epoch
+        )
+        model = OnnxModel(self.trained.onnx)
+        predicted = model.predict(windows)
+        _check_agreement(self.trained.model, windows, predicted)
+        residuals = targets - predicted
+        calibration = Calibration.fit(residuals[:-held], residuals[-held:])
+        self._learnt = _Learnt(scaler, calibration, self.trained.onnx, model)
+
+    def score(self, times_ms: Times, values: Floats) -> Scores:
+        """Score rows; see `Detector.score`."""
+        check_series(times_ms, values)
+        if self._learnt is None:
+            return Scores.neutral(values)
+        scaler, calibration = self._learnt.scaler, self._learnt.calibration
+        lost, first = rows_lost(self.feature_name), self._first
+        out = {name: np.full(len(values), np.nan) for name in ("expected", "lower", "upper", "loss", "p_value")}
+        if len(values) > first:
+            scaled = scaler.scale(feature(self.feature_name, times_ms, values))
+            windows, targets = self._windows(scaled)
+            predicted = self._learnt.model.predict(windows)
+            residuals = targets - predicted
+            scale = local_scale(residuals, calibration.overall)
+            reach = self._reach(scale)
+            previous = values[first - lost : len(values) - lost]
+            for name, edge in (("expected", predicted), ("lower", predicted - reach), ("upper", predicted + reach)):
+                out[name][first:] = value_of(self.feature_name, scaler.unscale(edge), previous)
+            out["loss"][first:] = np.abs(residuals)
+            out["p_value"][first:] = calibration.p_values(np.abs(residuals) / scale)
+        return Scores(actual=values.copy(), score=score_of(out["p_value"]), **out)
+
+    def save(self) -> dict[str, bytes]:
+        """Return `detector.json` and `model.onnx`; see `Detector.save`."""
+        if self._learnt is None:
+            raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
+        raw = {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "feature": self.feature_name,
+            "config": asdict(self.config),
+            "limit": asdict(self.limit),
+            "scaler": asdict(self._learnt.scaler),
+            "calibration": self._learnt.calibration.to_dict(),
+        }
+        text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
+        return {_JSON: text.encode(), _ONNX: self._learnt.onnx}
+
+    @classmethod
+    def load(cls, parts: Mapping[str, bytes]) -> Self:
+        """Return the detector that `save` wrote; see `Detector.load`."""
+        missing = [name for name in (_JSON, _ONNX) if name not in parts]
+        if missing:
+            raise DetectorError(f"The saved detector lacks {', '.join(missing)}; it has {sorted(parts)}.")
+        try:
+            raw: dict[str, Any] = json.loads(parts[_JSON])
+            if raw["format"] != _FORMAT or raw["kind"] != cls.kind:
+                raise DetectorError(
+                    f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
+                    f"{cls.kind!r} of format {_FORMAT}. Train again, or use the gridwatch that wrote it."
+                )
+            config = LstmConfig(**{**raw["config"], "units": tuple(raw["config"]["units"])})
+            detector = cls(raw["feature"], config, limit=Limit(**raw["limit"]))
+            scaler = Scaler(**raw["scaler"])
+            calibration = Calibration.from_dict(raw["calibration"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DetectorError(f"detector.json is damaged: {error!r}.") from error
+        detector._learnt = _Learnt(scaler, calibration, parts[_ONNX], OnnxModel(parts[_ONNX]))
+        return detector
+
+    def with_limit(self, limit: Limit) -> Self:
+        """Return this detector with its band at another limit."""
+        other = type(self)(self.feature_name, self.config, limit=limit)
+        other._learnt = self._learnt
+        return other
+
+    @property
+    def _clip(self) -> float:
+        return clip_of(self.feature_name)
+
+    def _windows(self, scaled: Floats) -> tuple[npt.NDArray[np.float32], Floats]:
+        """Return windows float32 (n, window) of float64 (n + window,), and the values right after each, (n,)."""
+        shown = np.clip(scaled, -self._clip, self._clip).astype(np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(shown[:-1], self.config.window)
+        return windows, scaled[self.config.window :]
+
+    def _reach(self, scale: Floats) -> Floats:
+        """Return how far from the prediction the band reaches, float64 (n,), in standard deviations."""
+        if self.limit.rule == "loss" or self._learnt is None:
+            return np.full(len(scale), self.limit.value)
+        return self._learnt.calibration.ratio_at(p_of_score(self.limit.value)) * scale
+
+
+def _check_agreement(model: Any, windows: npt.NDArray[np.float32], predicted: Floats) -> None:
+    """Compare the ONNX predictions with Keras's on up to 512 real windows, oldest to newest.
+
+    Raises:
+        DetectorError: They differ by more than 1e-5.
+    """
+    some = np.unique(np.linspace(0, len(windows) - 1, 512).astype(int))
+    keras = np.asarray(model(windows[some][:, :, None], training=False))[:, 0]
+    worst = float(np.abs(keras - predicted[some]).max())
+    if not worst <= _AGREEMENT:
+        raise DetectorError(
+            f"The ONNX model differs from the Keras model by {worst:.2g} standard deviations; at most "
+            f"{_AGREEMENT:g} is allowed. Nothing was saved.",
+            difference=worst,
+        )
