@@ -1,1 +1,5 @@
-"""The `gridwatch` command."""
+"""The `gridwatch` command: each subcommand calls one function of the library."""
+
+from gridwatch.cli.app import main
+
+__all__ = ["main"]

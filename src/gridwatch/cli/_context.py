@@ -1,0 +1,84 @@
+"""What every command shares: settings read once at the edge, the clock, and where a crash is written down."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+    from gridwatch.settings import Settings
+    from gridwatch.sources import Dataset
+
+__all__ = ["datasets", "now_ms", "project_dir", "settings", "state", "store"]
+
+
+@dataclass
+class _State:
+    verbose: bool = False
+
+    def crash_log(self, text: str) -> Path | None:
+        """Append a traceback to `logs/cli.log` of the home folder; None where that cannot be written."""
+        path = Path(os.environ.get("GRIDWATCH_HOME", ".gridwatch")).absolute() / "logs" / "cli.log"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as out:
+                out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\n{text}\n")
+        except OSError:
+            return None
+        return path
+
+
+state = _State()
+
+
+def now_ms() -> int:
+    """Return the time, UTC epoch ms; the library never asks for it itself."""
+    return time.time_ns() // 1_000_000
+
+
+def settings(*, running: bool = True) -> Settings:
+    """Return the settings, with the addresses of a running `gridwatch up` where they name none.
+
+    Args:
+        running: Whether to fill those in.
+
+    Raises:
+        ConfigError: A value is wrong.
+    """
+    from gridwatch.settings import load_settings
+
+    found = load_settings()
+    if not running:
+        return found
+    from gridwatch.supervisor.platform import with_addresses
+    from gridwatch.supervisor.state import read_state
+
+    up = read_state(found.home)
+    return with_addresses(found, up.addresses) if up and up.alive else found
+
+
+def datasets(found: Settings, names: list[str] | None) -> list[Dataset]:
+    """Return the named datasets, or all.
+
+    Raises:
+        DatasetError: A file is missing or wrong.
+    """
+    from gridwatch.sources import load_datasets
+
+    return load_datasets(found.datasets_dir, names or None)
+
+
+def store(found: Settings) -> Store:
+    """Open the container store of these settings."""
+    from gridwatch.containers import open_store
+
+    return open_store(found.store, settings=found)
+
+
+def project_dir() -> Path:
+    """Return the folder to work from: the current one."""
+    return Path.cwd()

@@ -1,0 +1,35 @@
+"""Logs as events on stderr: readable on a terminal, JSON lines off it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+__all__ = ["configure"]
+
+
+def configure(level: str | None = None) -> None:
+    """Set up structlog; `level` overrides `GRIDWATCH_LOG_LEVEL`. On a terminal the default is warnings only."""
+    import structlog
+
+    terminal = sys.stderr.isatty()
+    name = level or os.environ.get("GRIDWATCH_LOG_LEVEL") or ("WARNING" if terminal else "INFO")
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            *([] if terminal else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(name, logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # kafka-python and werkzeug chat at INFO; what they warn of is shown.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,86 @@
+"""Tables for people, JSON for scripts, progress on a terminal only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["Progress", "moment", "print_json", "print_table", "progress", "seconds"]
+
+Progress = Callable[[int, "int | None"], None]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; dataclasses become objects, anything else unknown its text."""
+    sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
+    """Print a table; numbers stand to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for place, heading in enumerate(headings):
+        numbers = all(isinstance(row[place], (int, float)) for row in rows)
+        table.add_column(heading, justify="right" if rows and numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    # Off a terminal nothing may be cut at 80 columns.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def moment(ms: int | None) -> str:
+    """Return epoch ms as UTC text; the time of day only where there is one."""
+    if ms is None:
+        return ""
+    when = datetime.fromtimestamp(ms / 1000, UTC)
+    return f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def seconds(value: float) -> str:
+    """Return a duration for people.
+
+    >>> seconds(3.14), seconds(75), seconds(7300), seconds(200000)
+    ('3.1 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
+    """
+    if value < 60:
+        return f"{value:.1f} s"
+    whole = int(value)
+    for size, unit, rest_size, rest_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // rest_size} {rest_unit}"
+    return f"{whole} s"
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """Show a bar on a terminal; off it, nothing. The callable takes (done, total or None)."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,83 @@
+"""The root command: global options, how errors are told, and the groups of subcommands.
+
+Nothing heavy is imported here or at the top of a command's module: `gridwatch --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import structlog
+import typer
+
+from gridwatch.cli import anomalies, bench, data, demo, model, platform, project, services
+from gridwatch.cli._context import state
+from gridwatch.cli._logging import configure
+from gridwatch.errors import ConfigError, GridwatchError
+
+__all__ = ["app", "main"]
+
+_EPILOG = (
+    "Begin with [bold]gridwatch demo[/bold]. For your own data: [bold]gridwatch init my-project[/bold], then "
+    "[bold]gridwatch up[/bold] there."
+)
+
+app = typer.Typer(
+    name="gridwatch",
+    help="Finds anomalies in time series that live in GridDB, and tells people.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gridwatch {version('gridwatch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, and show tracebacks.")] = False,
+    version: Annotated[  # its callback does the work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Finds anomalies in time series that live in GridDB, and tells people."""
+    state.verbose = verbose
+    configure("DEBUG" if verbose else None)
+
+
+for module in (demo, platform, project, data, model, anomalies, services, bench):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 fine, 1 failed, 2 wrongly asked or configured."""
+    try:
+        app()
+    except GridwatchError as error:
+        _say(str(error))
+        if state.verbose:
+            traceback.print_exc()
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001  # the edge of the process: logged in full, told in one line
+        log = state.crash_log(traceback.format_exc())
+        structlog.get_logger(__name__).debug("crashed", exc_info=True)
+        _say(f"{type(error).__name__}: {error}" + (f" (traceback in {log})" if log else ""))
+        if state.verbose:
+            traceback.print_exc()
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")

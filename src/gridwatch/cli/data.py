@@ -1,0 +1,77 @@
+"""`load`, `ingest` and `validate`: rows into the store, and whether they are fit to be learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from gridwatch.cli._context import datasets, now_ms, settings, store
+from gridwatch.cli._output import print_json, print_table, progress
+
+__all__ = ["Json", "Names", "register", "show_reports"]
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Dataset names; none: all.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root command."""
+    panel = "Data"
+    app.command(rich_help_panel=panel, epilog="Example: gridwatch load aapl_daily")(load)
+    app.command(rich_help_panel=panel, epilog="Example: gridwatch ingest aapl_daily --json")(ingest)
+    app.command(rich_help_panel=panel, epilog="Example: gridwatch validate aapl_daily")(validate)
+
+
+def load(
+    names: Names = None,
+    months: Annotated[int | None, typer.Option(min=1, help="Months of history; default: as the dataset says.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Load the history of datasets through Kafka into the store; goes on where it stopped."""
+    from gridwatch.pipeline.load import load_batch
+
+    found = settings()
+    opened = store(found)
+    reports = []
+    for dataset in datasets(found, names):
+        with progress(f"load {dataset.name}") as shown:
+            reports.append(load_batch(dataset, opened, found, now_ms=now_ms(), months=months, progress=shown))
+    show_reports(reports, as_json)
+
+
+def ingest(names: Names = None, as_json: Json = False) -> None:
+    """Bring in the newest rows of datasets."""
+    from gridwatch.pipeline.ingest import ingest_daily
+
+    found = settings()
+    opened = store(found)
+    reports = []
+    for dataset in datasets(found, names):
+        with progress(f"ingest {dataset.name}") as shown:
+            reports.append(ingest_daily(dataset, opened, found, now_ms=now_ms(), progress=shown))
+    show_reports(reports, as_json)
+
+
+def validate(names: Names = None, as_json: Json = False) -> None:
+    """Hold the rows of datasets against their expectations; exit 1 when one fails."""
+    from gridwatch.pipeline.validate import validate as run
+
+    found = settings()
+    opened = store(found)
+    reports = [run(dataset, opened, found, now_ms=now_ms()) for dataset in datasets(found, names)]
+    show_reports(reports, as_json)
+    if not all(report.success for report in reports):
+        raise typer.Exit(1)
+
+
+def show_reports(reports: list[Any], as_json: bool) -> None:
+    """Print what each dataset's run reported, as a table or as JSON."""
+    rows = [asdict(report) for report in reports]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        typer.echo("No datasets.")

@@ -1,0 +1,218 @@
+"""What the platform is made of: which services this configuration needs, where they listen, what they are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gridwatch.errors import ConfigError
+from gridwatch.settings import Settings
+from gridwatch.supervisor.process import Command
+from gridwatch.supervisor.state import ports
+from gridwatch.supervisor.watch import Service
+
+if TYPE_CHECKING:
+    from gridwatch.streaming.broker import Broker
+
+__all__ = ["Platform", "answers", "plan", "with_addresses"]
+
+Progress = Callable[[int, int | None], None]
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The services to run, the settings with their addresses filled in, and the environment of every child."""
+
+    services: tuple[Service, ...]
+    settings: Settings
+    env: Mapping[str, str]
+    addresses: dict[str, str]
+
+
+def answers(url: str, timeout_s: float = 1.0) -> bool:
+    """Whether a GET of `url` answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  # our own loopback addresses
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def with_addresses(settings: Settings, addresses: Mapping[str, str]) -> Settings:
+    """Return the settings with each address filled in that they leave open."""
+    kafka, mlflow, prefect, alerts = settings.kafka, settings.mlflow, settings.prefect, settings.alerts
+    return settings.model_copy(
+        update={
+            "kafka": kafka.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers or addresses.get("kafka")}),
+            "mlflow": mlflow.model_copy(update={"tracking_uri": mlflow.tracking_uri or addresses.get("mlflow")}),
+            "prefect": prefect.model_copy(update={"api_url": prefect.api_url or addresses.get("prefect")}),
+            "alerts": alerts.model_copy(update={"handler_url": alerts.handler_url or addresses.get("handler")}),
+        }
+    )
+
+
+def child_env(settings: Settings) -> dict[str, str]:
+    """Return what every child is told: addresses, home, and to keep telemetry off. Secrets come by inheritance."""
+    given = {
+        "GRIDWATCH_HOME": str(settings.home),
+        "GRIDWATCH_STORE_URL": settings.store,
+        "GRIDWATCH_DATASETS_DIR": str(settings.datasets_dir.absolute()),
+        "GRIDWATCH_EXPECTATIONS_DIR": str(settings.expectations_dir.absolute()),
+        "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "GRIDWATCH_MLFLOW__TRACKING_URI": settings.mlflow.tracking_uri,
+        "GRIDWATCH_PREFECT__API_URL": settings.prefect.api_url,
+        "GRIDWATCH_ALERTS__HANDLER_URL": settings.alerts.handler_url,
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "PREFECT_API_URL": settings.prefect.api_url,
+    }
+    quiet = {
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # Profiles, database and results of this platform, never of another Prefect on the machine.
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        # Without it a log line of gridwatch outside a run is a warning.
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # One thread for each numerical library: several processes share the machine.
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**{key: value for key, value in given.items() if value}, **quiet}
+
+
+def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Progress | None = None) -> Platform:
+    """Decide what to run for these settings; a service whose address is set is someone else's and is not started.
+
+    Args:
+        settings: As configured.
+        project: Folder with `flows/` and `prefect.yaml`; the working folder of the children.
+        deploy: Register the deployments of `prefect.yaml` once Prefect runs.
+        progress: Told of Kafka's jars when they must be downloaded first.
+
+    Raises:
+        ConfigError: The project folder is none.
+        JavaError: Kafka's jars or a Java runtime cannot be had.
+    """
+    if deploy and not (project / "prefect.yaml").is_file():
+        raise ConfigError(f"No prefect.yaml in {str(project)!r}; run `gridwatch init DIR`, then start from there.")
+    wanted: dict[str, int] = {}
+    if settings.mlflow.tracking_uri is None:
+        wanted["mlflow"] = 0
+    if settings.prefect.api_url is None:
+        wanted["prefect"] = 0
+    if settings.alerts.handler_url is None:
+        wanted["server"] = settings.server.port
+    port = ports(settings.home, wanted)
+    addresses = {
+        name: url.format(_LOOPBACK, port[service])
+        for service, name, url in (
+            ("mlflow", "mlflow", "http://{}:{}"),
+            ("prefect", "prefect", "http://{}:{}/api"),
+            ("server", "handler", "http://{}:{}/trigger"),
+        )
+        if service in port
+    }
+    broker = _broker(settings, progress)
+    if broker is not None:
+        addresses["kafka"] = broker.bootstrap_servers
+    told = with_addresses(settings, addresses)
+    env = child_env(told)
+
+    def command(*argv: str, **more: str) -> Callable[[], Command]:
+        return lambda: Command((sys.executable, *argv), {**env, **more}, project)
+
+    services = [_kafka(broker, env)] if broker is not None and not broker.healthy() else []
+    if "mlflow" in port:
+        backend = settings.tracking_uri
+        services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
+    services.extend(_prefect(command, port.get("prefect"), addresses.get("prefect"), settings, deploy=deploy))
+    services.extend(_own(command, port.get("server"), addresses.get("handler"), {s.name for s in services}))
+    return Platform(tuple(services), told, env, addresses)
+
+
+def _broker(settings: Settings, progress: Progress | None) -> Broker | None:
+    """Return our own broker, ready to be started, or None when an external cluster is configured."""
+    if settings.kafka.bootstrap_servers:
+        return None
+    from gridwatch.streaming.broker import Broker
+
+    broker = Broker(settings, progress=progress)
+    # One that `gridwatch kafka` keeps running is used as it is; preparing it again would move its port.
+    if not broker.healthy():
+        broker.prepare()
+    return broker
+
+
+def _kafka(broker: Broker, env: Mapping[str, str]) -> Service:
+    def command() -> Command:
+        argv, environ, folder = broker.command()
+        return Command(argv, {**environ, **env}, folder)
+
+    return Service(
+        "kafka",
+        command,
+        address=broker.bootstrap_servers,
+        healthy=broker.healthy,
+        spawned=broker.adopt,
+        stop_timeout_s=20,
+    )
+
+
+def _own(command: _Commander, port: int | None, url: str | None, there: set[str]) -> list[Service]:
+    """The sink, the handler with its inbox and pages, and the relay: gridwatch's own commands in the foreground."""
+    cli = ("-m", "gridwatch.cli")
+    kafka = tuple(there & {"kafka"})
+    services = [Service("sink", command(*cli, "sink"), needs=kafka)]
+    if port is not None:
+        serve = command(*cli, "serve", "--port", str(port))
+        base = str(url).removesuffix("/trigger")
+        services.append(Service("server", serve, address=base, healthy=lambda: answers(f"{base}/healthz")))
+    relay = command(*cli, "relay")
+    services.append(Service("relay", relay, needs=("server",) if port is not None else ()))
+    return services
+
+
+_Commander = Callable[..., Callable[[], Command]]
+
+
+def _mlflow(command: _Commander, port: int, backend: str, root: str, url: str) -> Service:
+    argv = ("-m", "gridwatch.supervisor.mlflow_server", "--port", str(port), "--backend", backend)
+    return Service(
+        "mlflow", command(*argv, "--artifact-root", root), address=url, healthy=lambda: answers(f"{url}/health")
+    )
+
+
+def _prefect(
+    command: _Commander, port: int | None, url: str | None, settings: Settings, *, deploy: bool
+) -> list[Service]:
+    services = []
+    if port is not None:
+        services.append(
+            Service(
+                "prefect",
+                command("-m", "prefect", "server", "start", "--host", _LOOPBACK, "--port", str(port)),
+                address=str(url).removesuffix("/api"),
+                healthy=lambda: answers(f"{url}/health"),
+            )
+        )
+    needs = ("prefect",) if services else ()
+    pool = settings.prefect.work_pool
+    worker = ("worker", "start", "--pool", pool, "--type", "process", "--install-policy", "never")
+    services.append(Service("worker", command("-m", "prefect", *worker), needs=needs, stop_timeout_s=4))
+    if deploy:
+        services.append(
+            # After the worker: it makes the work pool that the deployments name.
+            Service("deploy", command("-m", "prefect", "--no-prompt", "deploy", "--all"), needs=("worker",), once=True)
+        )
+    return services
