@@ -20,7 +20,7 @@ from gridwatch.settings import AlphaVantageSettings
 from gridwatch.sources.alpha_vantage_http import UnreachableError, ask
 from gridwatch.sources.base import Source, SourceBatch
 from gridwatch.sources.csv_rows import parse_csv
-from gridwatch.sources.dataset import AlphaVantageSource, Dataset
+from gridwatch.sources.dataset_model import AlphaVantageSource, Dataset
 
 __all__ = ["INTERVALS", "AlphaVantage"]
 

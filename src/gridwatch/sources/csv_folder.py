@@ -11,7 +11,7 @@ from typing_extensions import override
 from gridwatch.errors import SourceError
 from gridwatch.sources.base import Source, SourceBatch
 from gridwatch.sources.csv_rows import parse_csv
-from gridwatch.sources.dataset import CsvFolderSource, Dataset
+from gridwatch.sources.dataset_model import CsvFolderSource, Dataset
 
 __all__ = ["CsvFolder"]
 

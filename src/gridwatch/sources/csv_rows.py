@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from gridwatch.containers import ColumnType
 from gridwatch.errors import SourceError
 from gridwatch.sources.base import RejectedRow
-from gridwatch.sources.dataset import Dataset
+from gridwatch.sources.dataset_model import Dataset
 from gridwatch.sources.times import parse_times
 
 __all__ = ["TEXT_MAX", "parse_csv", "to_frame"]

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from gridwatch.errors import SourceError
 from gridwatch.sources.base import RejectedRow, Source, SourceBatch
-from gridwatch.sources.dataset import Dataset, SampleSource
+from gridwatch.sources.dataset_model import Dataset, SampleSource
 
 __all__ = ["SERIES", "Sample"]
 

@@ -1,0 +1,260 @@
+"""The fields of a dataset and what they may hold; docs/datasets.md explains each."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gridwatch.containers import Column, ColumnType, ContainerInfo
+from gridwatch.containers.catalog import OHLCV, series_info, series_name
+
+__all__ = [
+    "AlphaVantageSource",
+    "CsvFolderSource",
+    "Dataset",
+    "DateRange",
+    "LstmModel",
+    "SampleSource",
+    "Schedule",
+    "Threshold",
+    "ValueColumn",
+]
+
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleSource(_Model):
+    """A packaged real series: a stock of `bokeh_sampledata` (AAPL, FB, GOOG, IBM, MSFT) or its sea temperatures."""
+
+    kind: Literal["sample"]
+    series: str
+
+
+class AlphaVantageSource(_Model):
+    """Alpha Vantage's intraday CSV."""
+
+    kind: Literal["alpha_vantage"]
+    symbol: str
+    adjusted: bool = False
+    extended_hours: bool = True
+
+
+class CsvFolderSource(_Model):
+    """CSV files; `pattern` picks them, those with `daily` in their name being the newest day's.
+
+    A relative `path` is taken from the folder of the dataset file.
+    """
+
+    kind: Literal["csv_folder"]
+    path: Path
+    pattern: str = "*.csv"
+    daily_pattern: str | None = None
+
+
+class ValueColumn(_Model):
+    """One value column of the container."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,255}$")
+    type: ColumnType = ColumnType.DOUBLE
+
+
+class DateRange(_Model):
+    """Days, both included, in the dataset's time zone; open where None."""
+
+    start: date | None = None
+    end: date | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DateRange:
+        if self.start and self.end and self.start > self.end:
+            msg = f"start {self.start} is after end {self.end}"
+            raise ValueError(msg)
+        return self
+
+
+class LstmModel(_Model):
+    """Size and training of the LSTM."""
+
+    kind: Literal["lstm"] = "lstm"
+    window: int = Field(30, ge=2, le=1000, description="Rows that predict the next one.")
+    units: list[int] = Field([32], min_length=1, max_length=4, description="Units of each LSTM layer.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    epochs: int = Field(60, ge=1, le=10_000)
+    patience: int = Field(6, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(0.002, gt=0)
+    validation_fraction: float = Field(0.05, gt=0, lt=1, description="Newest part kept from training.")
+    seed: int = Field(7, ge=0)
+
+
+class Threshold(_Model):
+    """When a scored row is an anomaly: calibrated `score` (0..100), or the seed's fixed `loss`."""
+
+    rule: Literal["score", "loss"] = "score"
+    value: float = Field(95.0, gt=0)
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        msg = f"unknown time zone {name!r}; use a name such as America/New_York or UTC"
+        raise ValueError(msg)
+    return name
+
+
+def _cron(line: str) -> str:
+    if len(line.split()) != 5 or re.search(r"[^\w\s*/,#?-]", line):
+        msg = f"{line!r} is no cron line; five fields are wanted: minute, hour, day, month, weekday"
+        raise ValueError(msg)
+    return line
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Cron = Annotated[str, AfterValidator(_cron)]
+
+
+class Schedule(_Model):
+    """Cron lines, in America/New_York unless `timezone` says otherwise."""
+
+    ingest: Cron = "30 16 * * 1-5"
+    detect: Cron = "30 17 * * 1-5"
+    train: Cron = "0 6 * * 6"
+    timezone: Zone = "America/New_York"
+
+
+class Dataset(_Model):
+    """One series to watch.
+
+    A frame of this dataset, wherever one is passed, has the column `ts` (datetime64[ms, UTC]) and the value columns in
+    the order of `columns`, oldest row first.
+    """
+
+    name: str = Field(pattern=_NAME)
+    description: str = ""
+    symbol: str = Field(min_length=1, max_length=64, description="Series name; decides container and topic names.")
+    source: Annotated[SampleSource | AlphaVantageSource | CsvFolderSource, Field(discriminator="kind")]
+    timezone: Zone = Field("America/New_York", description="Zone of the source's local times.")
+    time_column: str = Field("timestamp", description="Name of the time column at the source.")
+    columns: list[ValueColumn] = Field(
+        default_factory=lambda: [ValueColumn(name=c.name, type=c.type) for c in OHLCV], min_length=1
+    )
+    value: str = Field("close", description="Column that is learnt and scored.")
+    feature: Literal["log_return", "level"] = "log_return"
+    interval: str = Field("1min", description="Pandas offset between two rows, such as 1min, 1h, 1D.")
+    calendar: str | None = Field(None, description="Exchange calendar, such as XNYS; none: round the clock.")
+    history_months: int = Field(4, ge=1, le=240, description="Months of history that load_batch asks for.")
+    train_months: int | None = Field(3, ge=1, le=240, description="Newest months that are learnt; None: all.")
+    training: DateRange = Field(default_factory=DateRange)
+    scoring: DateRange = Field(default_factory=DateRange)
+    suite: str = Field("ohlcv", pattern=_NAME)
+    model: LstmModel = Field(default_factory=LstmModel)
+    threshold: Threshold = Field(default_factory=Threshold)
+    schedule: Schedule = Field(default_factory=Schedule)
+    recipients: list[str] = Field(default_factory=list)
+
+    @field_validator("interval")
+    @classmethod
+    def _known_interval(cls, interval: str) -> str:
+        try:
+            step = pd.Timedelta(interval)
+        except (ValueError, TypeError) as error:
+            msg = f"{interval!r} is no interval; use one such as 1min, 15min, 1h or 1D"
+            raise ValueError(msg) from error
+        if not step >= pd.Timedelta(milliseconds=1):  # so that NaT fails too
+            msg = f"{interval!r} is shorter than 1ms"
+            raise ValueError(msg)
+        return interval
+
+    @field_validator("calendar")
+    @classmethod
+    def _known_calendar(cls, calendar: str | None) -> str | None:
+        if calendar is not None and not _calendar_exists(calendar):
+            msg = f"unknown exchange calendar {calendar!r}; use a code such as XNYS, XLON or XTKS, or null for none"
+            raise ValueError(msg)
+        return calendar
+
+    @field_validator("recipients")
+    @classmethod
+    def _addresses(cls, recipients: list[str]) -> list[str]:
+        for address in recipients:
+            if not re.fullmatch(r"[^@\s,;]+@[^@\s,;]+", address):
+                msg = f"{address!r} is no mail address"
+                raise ValueError(msg)
+        return recipients
+
+    @model_validator(mode="after")
+    def _value_is_a_column(self) -> Dataset:
+        names = [column.name for column in self.columns]
+        blobs = [column.name for column in self.columns if column.type is ColumnType.BLOB]
+        if blobs:
+            msg = f"columns {blobs} are BLOB, which no source has"
+            raise ValueError(msg)
+        if len({name.lower() for name in names} | {"ts"}) != len(names) + 1:
+            msg = f"columns {names} repeat a name, or use 'ts', which is the time"
+            raise ValueError(msg)
+        chosen = next((column for column in self.columns if column.name == self.value), None)
+        if chosen is None:
+            msg = f"value {self.value!r} is none of the columns {names}"
+            raise ValueError(msg)
+        if chosen.type in {ColumnType.STRING, ColumnType.BLOB, ColumnType.BOOL, ColumnType.TIMESTAMP}:
+            msg = f"value {self.value!r} is a {chosen.type} column; it must be a number"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def container(self) -> str:
+        """Name of the container with the source rows, and of the topic they come in on."""
+        return f"INTRADAY_{series_name(self.symbol)}"
+
+    @property
+    def info(self) -> ContainerInfo:
+        """Schema of the container with the source rows."""
+        return series_info(self.container, tuple(Column(column.name, column.type) for column in self.columns))
+
+    @property
+    def interval_ms(self) -> int:
+        """Time between two rows, in ms."""
+        return pd.Timedelta(self.interval) // pd.Timedelta(milliseconds=1)
+
+    @property
+    def rows_min(self) -> int:
+        """Fewest rows that a validation lets pass: twice the model's window."""
+        return 2 * self.model.window
+
+    @property
+    def model_name(self) -> str:
+        """Name of the registered model."""
+        return f"gridwatch-{self.name}"
+
+    def range_ms(self, days: DateRange) -> tuple[int | None, int | None]:
+        """Return the first and last ms (both included) of a date range in the dataset's time zone."""
+        zone = ZoneInfo(self.timezone)
+
+        def midnight_ms(day: date, plus_days: int) -> int:
+            moment = pd.Timestamp(day) + pd.Timedelta(days=plus_days)
+            return int(moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward").timestamp() * 1000)
+
+        start_ms = midnight_ms(days.start, 0) if days.start else None
+        end_ms = midnight_ms(days.end, 1) - 1 if days.end else None
+        return start_ms, end_ms
+
+
+def _calendar_exists(name: str) -> bool:
+    """Tell whether there is such an exchange calendar; asks the package only for names that no file of it has."""
+    spec = find_spec("exchange_calendars")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+    if name.isalnum() and any((folder / f"exchange_calendar_{name.lower()}.py").is_file() for folder in folders):
+        return name.isupper()
+    import exchange_calendars
+
+    return name in exchange_calendars.get_calendar_names(include_aliases=True)
