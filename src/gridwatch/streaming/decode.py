@@ -113,7 +113,7 @@ class Decoder:
     """
 
     def __init__(self, info: ContainerInfo, times: TimeFormat | None = None) -> None:
-        self._info = info
+        self.info = info
         self._times = times or TimeFormat()
         self._names = tuple(column.name for column in info.columns)
         self._by_lower = {name.lower(): name for name in self._names}
@@ -184,7 +184,7 @@ class Decoder:
             column = self._by_lower.get(str(name).lower())
             if column is None:
                 continue
-            target = self._info.column(column).type
+            target = self.info.column(column).type
             known = kind in CONNECT_TYPES.values() and logical in (None, TIMESTAMP_NAME)
             times = target is _T.TIMESTAMP and kind not in ("int64", "string")
             if not known or times or (kind == "bytes") != (target is _T.BLOB):
@@ -200,12 +200,12 @@ class Decoder:
         if any(len(payload) != count for payload in payloads):
             return None
         arrays = []
-        for column, values in zip(self._info.columns, zip(*rows, strict=True) if rows else [()] * count, strict=True):
+        for column, values in zip(self.info.columns, zip(*rows, strict=True) if rows else [()] * count, strict=True):
             array = _fast_array(column, values)
             if array is None:
                 return None
             arrays.append(array)
-        return pa.Table.from_arrays(arrays, schema=self._info.arrow)
+        return pa.Table.from_arrays(arrays, schema=self.info.arrow)
 
     def _row_by_row(
         self, payloads: list[dict[str, Any]], positions: list[int]
@@ -220,8 +220,8 @@ class Decoder:
             except RecordError as error:
                 bad.append((position, str(error)))
         columns = zip(*kept, strict=True) if kept else [()] * len(self._names)
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, self._info.arrow, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self._info.arrow), places, bad
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.info.arrow, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self.info.arrow), places, bad
 
     def _row(self, payload: dict[str, Any]) -> tuple[Any, ...]:
         """Return one row's values in column order.
@@ -237,7 +237,7 @@ class Decoder:
             if name in given:
                 raise RecordError(f"field {name!r} comes twice, in different case")
             given[name] = value
-        return tuple(_value(column, given.get(column.name, _MISSING), self._times) for column in self._info.columns)
+        return tuple(_value(column, given.get(column.name, _MISSING), self._times) for column in self.info.columns)
 
 
 def _fast_array(column: Column, values: tuple[Any, ...]) -> pa.Array | None:

@@ -1,0 +1,230 @@
+"""Frames to Kafka: idempotent, acknowledged by all replicas, compressed; what is not delivered is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from gridwatch.errors import MissingServiceError, StreamError
+from gridwatch.streaming.clients import admin, client_config
+from gridwatch.streaming.envelope import encode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from gridwatch.containers import ContainerInfo
+    from gridwatch.settings import Settings
+
+__all__ = ["DLQ_SUFFIX", "Producer", "dlq_topic", "ensure_topics"]
+
+log = structlog.get_logger(__name__)
+
+DLQ_SUFFIX = ".dlq"
+_DAY_MS = 24 * 3600 * 1000
+DLQ_RETENTION_MS = 30 * _DAY_MS
+"""Dead letters stay longer than rows: somebody has to look at them first."""
+
+_CHUNK_ROWS = 5_000
+_BATCH_BYTES = 128 << 10
+_LINGER_MS = 20
+
+
+def dlq_topic(topic: str) -> str:
+    """Return the topic of the records of `topic` that could not be read."""
+    return f"{topic}{DLQ_SUFFIX}"
+
+
+def ensure_topics(settings: Settings, bootstrap: str, names: Iterable[str], *, partitions: int = 1) -> list[str]:
+    """Make the topics and their dead-letter topics that are not there yet; return the names of those made.
+
+    Args:
+        settings: Login and replication factor.
+        bootstrap: `host:port,...` of the cluster.
+        names: Topic names; `.dlq` topics come by themselves.
+        partitions: Of a new topic; rows of one key stay in order in any number.
+
+    Raises:
+        MissingServiceError: Kafka does not answer.
+        StreamError: It refuses a topic; names it.
+    """
+    from kafka.errors import TopicAlreadyExistsError
+
+    replication = settings.kafka.replication_factor
+    wanted: dict[str, dict[str, Any]] = {}
+    for name in names:
+        wanted[name] = {"num_partitions": partitions, "replication_factor": replication}
+        dead = {"retention.ms": str(DLQ_RETENTION_MS)}
+        wanted[dlq_topic(name)] = {"num_partitions": 1, "replication_factor": replication, "configs": dead}
+    with admin(settings, bootstrap) as client:
+        there = set(client.list_topics())
+        made = [name for name in wanted if name not in there]
+        for name in made:
+            try:
+                client.create_topics({name: wanted[name]})
+            except TopicAlreadyExistsError:
+                log.debug("topic_made_by_another", topic=name)
+        if made:
+            client.wait_for_topics(made, timeout_ms=int(settings.kafka.request_timeout_s * 1000))
+            log.info("topics_made", topics=made)
+    return made
+
+
+class Producer:
+    """Sends frames as Connect JSON records. One instance serves one thread; use it as a context manager.
+
+    Args:
+        settings: Login and time limits.
+        bootstrap: `host:port,...` of the cluster.
+
+    Raises:
+        MissingServiceError: Kafka does not answer.
+    """
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        from kafka import KafkaProducer
+        from kafka.errors import KafkaError
+
+        self._settings = settings
+        self._bootstrap = bootstrap
+        limit_ms = int(settings.kafka.request_timeout_s * 1000)
+        try:
+            self._client = KafkaProducer(
+                **client_config(settings, bootstrap),
+                acks="all",
+                enable_idempotence=True,
+                compression_type="gzip",
+                batch_size=_BATCH_BYTES,
+                linger_ms=_LINGER_MS,
+                max_block_ms=limit_ms,
+                delivery_timeout_ms=2 * limit_ms,
+                allow_auto_create_topics=False,
+            )
+        except KafkaError as error:
+            raise MissingServiceError(
+                f"Kafka at {bootstrap} does not answer ({error}); is it running, and are "
+                "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS and the security settings right?",
+                bootstrap=bootstrap,
+            ) from error
+        self._pending: list[tuple[str, Any]] = []
+
+    def ensure_topics(self, names: Iterable[str], *, partitions: int = 1) -> list[str]:
+        """Make the topics and their dead-letter topics that are not there yet; see `ensure_topics` of this module."""
+        return ensure_topics(self._settings, self._bootstrap, names, partitions=partitions)
+
+    def send(
+        self,
+        topic: str,
+        frame: pd.DataFrame | pa.Table,
+        info: ContainerInfo,
+        *,
+        ingested_ms: int,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> int:
+        """Send the rows of a frame in order; return their number once the cluster has acknowledged all of them.
+
+        Args:
+            topic: Made beforehand.
+            frame: Rows of the container, columns by name.
+            info: Schema of the rows.
+            ingested_ms: The records' own timestamp, epoch ms: the time of ingestion, so that the topic's retention
+                counts from now and not from the time of an old bar.
+            progress: Told the rows acknowledged, and their number.
+
+        Raises:
+            ValueRefusedError: A value that no container takes; nothing is sent.
+            StreamError: A row was not delivered; names the topic and the first reason. Sending again is safe.
+        """
+        keys, values = encode(frame, info)
+        total = len(values)
+        for start in range(0, total, _CHUNK_ROWS):
+            end = min(start + _CHUNK_ROWS, total)
+            for key, value in zip(keys[start:end], values[start:end], strict=True):
+                self._send(topic, value, key=key, timestamp_ms=ingested_ms)
+            self.flush()
+            if progress:
+                progress(end, total)
+        log.info("rows_sent", topic=topic, rows=total)
+        return total
+
+    def dead_letter(
+        self,
+        topic: str,
+        value: bytes | None,
+        reason: str,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> None:
+        """Send something that cannot become a row to the topic's dead letters; `flush` tells whether it arrived.
+
+        Args:
+            topic: The topic it was for, without `.dlq`.
+            value: As it came.
+            reason: Why it cannot become a row.
+            key: Its key, if it had one.
+            headers: More to tell, such as where it comes from.
+        """
+        pairs = {**(headers or {}), "gridwatch.reason": reason, "gridwatch.topic": topic}
+        encoded = [(name, text.encode() if isinstance(text, str) else text) for name, text in pairs.items()]
+        # Kafka takes no record without key and value; the retention counts from now, whatever the record's own time.
+        self._send(dlq_topic(topic), value, key=b"" if key is None and value is None else key, headers=encoded)
+
+    def repeat(self, topic: str, value: bytes | None, *, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        """Send a record as it stands; `flush` tells whether it arrived."""
+        self._send(topic, value, key=b"" if key is None and value is None else key, headers=headers)
+
+    def flush(self) -> None:
+        """Wait until everything sent is acknowledged.
+
+        Raises:
+            StreamError: Something was not; names topic, number and first reason.
+        """
+        from kafka.errors import KafkaError
+
+        pending, self._pending = self._pending, []
+        try:
+            self._client.flush(timeout=2 * self._settings.kafka.request_timeout_s)
+        except KafkaError as error:
+            raise self._undelivered(len(pending), pending[0][0] if pending else "", error) from error
+        failed = [(topic, future) for topic, future in pending if not future.is_done or future.exception is not None]
+        if failed:
+            topic, future = failed[0]
+            raise self._undelivered(len(failed), topic, future.exception) from future.exception
+
+    def close(self) -> None:
+        """Flush what is left and close; does nothing the second time."""
+        try:
+            self.flush()
+        finally:
+            self._client.close(timeout=self._settings.kafka.request_timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            # What failed is already on its way up; a second error would hide it.
+            self._client.close(timeout=1)
+
+    def _send(self, topic: str, value: bytes | None, **rest: Any) -> None:
+        from kafka.errors import KafkaError
+
+        try:
+            self._pending.append((topic, self._client.send(topic, value, **rest)))
+        except KafkaError as error:
+            raise self._undelivered(1, topic, error) from error
+
+    def _undelivered(self, count: int, topic: str, error: BaseException | None) -> StreamError:
+        return StreamError(
+            f"{count} records for topic {topic!r} were not delivered to Kafka at {self._bootstrap}: {error}. "
+            "Send them again; rows that did arrive are only written once more.",
+            topic=topic,
+        )

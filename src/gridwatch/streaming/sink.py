@@ -1,0 +1,290 @@
+"""Records to containers: a consumer group that upserts whole batches and commits its offsets afterwards.
+
+Rows are keyed, so a batch that is written again after a crash changes nothing. Records that are no rows go to the
+topic's dead letters before the offsets are committed; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gridwatch.containers import ContainerInfo, Store
+from gridwatch.errors import (
+    ConfigError,
+    ContainerExistsError,
+    MissingServiceError,
+    SchemaError,
+    StoreError,
+    StreamError,
+    ValueRefusedError,
+)
+from gridwatch.streaming.clients import client_config
+from gridwatch.streaming.decode import Decoder, RecordError, parse_record
+from gridwatch.streaming.envelope import container_of
+from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
+from gridwatch.streaming.times import TimeFormat
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Sink", "SinkReport"]
+
+log = structlog.get_logger(__name__)
+
+if TYPE_CHECKING:
+    from gridwatch.settings import Settings
+
+ROWS_MAX = 10_000
+_POLL_MS = 300
+_BACK_OFF_MAX_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkReport:
+    """How many records became rows and how many became dead letters."""
+
+    rows: int
+    dead_letters: int
+
+
+class Sink:
+    """One member of the consumer group. One instance serves one thread.
+
+    A topic's records go to the container of the topic's name. One that is missing is made from the records' schema.
+
+    Args:
+        settings: Login, group and time limits.
+        bootstrap: `host:port,...` of the cluster.
+        store: Where the containers are.
+        topics: Topics to read, or
+        pattern: a regular expression for their names; new topics are found within seconds.
+        times: How times that come as text are written.
+        rows_max: Most records of one batch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        bootstrap: str,
+        store: Store,
+        topics: Collection[str] = (),
+        *,
+        pattern: str | None = None,
+        times: TimeFormat | None = None,
+        rows_max: int = ROWS_MAX,
+    ) -> None:
+        if bool(topics) == bool(pattern):
+            raise ConfigError(f"A sink wants topics or a pattern, got topics {sorted(topics)} and pattern {pattern!r}.")
+        self._settings = settings
+        self._bootstrap = bootstrap
+        self._store = store
+        self._topics = sorted(topics)
+        self._pattern = pattern
+        self._times = times
+        self._rows_max = rows_max
+        self._decoders: dict[str, Decoder] = {}
+        self.rows = 0
+        self.dead_letters = 0
+        self.committed: dict[tuple[str, int], int] = {}
+        """Next offset of each partition that this member has read, as last committed."""
+
+    def run(self, stop: threading.Event) -> SinkReport:
+        """Read until `stop` is set; a store or cluster that is away is waited for.
+
+        Raises:
+            MissingServiceError: Kafka does not answer at the beginning.
+        """
+        return self.run_until(stop.is_set, stop=stop)
+
+    def run_until(self, done: Callable[[], bool], *, stop: threading.Event | None = None) -> SinkReport:
+        """Read until `done()`, which is asked after each batch and each poll without one (some tenths of a second).
+
+        Raises:
+            MissingServiceError: Kafka does not answer at the beginning.
+        """
+        stop = stop or threading.Event()
+        began, rows, dead = time.monotonic(), self.rows, self.dead_letters
+        with Producer(self._settings, self._bootstrap) as letters:
+            consumer = self._consumer()
+            try:
+                self._loop(consumer, letters, done, stop)
+            finally:
+                consumer.close(autocommit=False, timeout_ms=5000)
+        report = SinkReport(self.rows - rows, self.dead_letters - dead)
+        log.info(
+            "sink_done",
+            rows=report.rows,
+            dead_letters=report.dead_letters,
+            seconds=round(time.monotonic() - began, 2),
+            topics=self._topics or self._pattern,
+        )
+        return report
+
+    def _consumer(self) -> Any:
+        from kafka import KafkaConsumer
+        from kafka.errors import KafkaError
+
+        try:
+            consumer = KafkaConsumer(
+                **client_config(self._settings, self._bootstrap),
+                group_id=self._settings.kafka.group_id,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+                max_poll_records=self._rows_max,
+                max_partition_fetch_bytes=8 << 20,
+                fetch_max_wait_ms=200,
+                # A killed member holds its partitions until this is over.
+                session_timeout_ms=6000,
+                heartbeat_interval_ms=1500,
+                metadata_max_age_ms=5000,
+            )
+        except KafkaError as error:
+            raise MissingServiceError(f"Kafka at {self._bootstrap} does not answer ({error}).") from error
+        if self._pattern:
+            # Dead letters match most patterns for topics; read again as rows they would only go round in circles.
+            consumer.subscribe(pattern=f"(?:{self._pattern})(?<!{DLQ_SUFFIX.replace('.', '[.]')})$")
+        else:
+            consumer.subscribe(topics=self._topics)
+        return consumer
+
+    def _loop(self, consumer: Any, letters: Producer, done: Callable[[], bool], stop: threading.Event) -> None:
+        from kafka.errors import KafkaError
+
+        failures = 0
+        while not stop.is_set() and not done():
+            try:
+                batch = consumer.poll(timeout_ms=_POLL_MS)
+            except KafkaError as error:
+                failures += 1
+                self._pause("sink_poll_failed", error, failures, stop)
+                continue
+            if not batch:
+                continue
+            try:
+                self._handle(batch, letters)
+            except (StoreError, StreamError, MissingServiceError) as error:
+                failures += 1
+                self._rewind(consumer, batch)
+                self._pause("sink_batch_failed", error, failures, stop)
+                continue
+            failures = 0
+            self._commit(consumer, {part: records[-1].offset + 1 for part, records in batch.items()})
+
+    def _pause(self, event: str, error: Exception, failures: int, stop: threading.Event) -> None:
+        delay_s = min(_BACK_OFF_MAX_S, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        log.warning(event, error=str(error), failures=failures, again_in_s=round(delay_s, 2))
+        stop.wait(delay_s)
+
+    def _rewind(self, consumer: Any, batch: dict[Any, list[Any]]) -> None:
+        """Read the batch again at the next poll; nothing of it was committed."""
+        assigned = consumer.assignment()
+        for part, records in batch.items():
+            if part in assigned:
+                consumer.seek(part, records[0].offset)
+
+    def _commit(self, consumer: Any, offsets: dict[Any, int]) -> None:
+        from kafka import OffsetAndMetadata
+        from kafka.errors import KafkaError
+
+        try:
+            consumer.commit({part: OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()})
+        except KafkaError as error:
+            # The partitions went to another member, or the cluster is away: the rows are written once more, no harm.
+            log.warning("sink_commit_failed", error=str(error))
+            return
+        self.committed |= {(part.topic, part.partition): offset for part, offset in offsets.items()}
+
+    def _handle(self, batch: dict[Any, list[Any]], letters: Producer) -> None:
+        by_topic: dict[str, list[Any]] = {}
+        for part, records in batch.items():
+            by_topic.setdefault(part.topic, []).extend(records)
+        tables: dict[str, pa.Table] = {}
+        rejected: list[tuple[Any, str]] = []
+        sources: dict[str, list[Any]] = {}
+        for topic, records in by_topic.items():
+            table, kept, bad = self._decode(topic, records)
+            rejected += bad
+            if kept:
+                tables[topic], sources[topic] = table, kept
+        rows = sum(table.num_rows for table in tables.values())
+        try:
+            self._store.put_many(tables)
+        except (ValueRefusedError, SchemaError, ContainerExistsError):
+            for topic, table in tables.items():
+                refused = self._put_halves(topic, table, sources[topic])
+                rejected += refused
+                rows -= len(refused)
+        for record, reason in rejected:
+            _dead_letter(letters, record, reason)
+        letters.flush()
+        self.rows += rows
+        self.dead_letters += len(rejected)
+        log.debug("sink_batch", rows=rows, dead_letters=len(rejected), topics=sorted(by_topic))
+
+    def _put_halves(self, topic: str, table: pa.Table, records: list[Any]) -> list[tuple[Any, str]]:
+        """Write what the store takes, and return the records that it refuses; by halving, so a few cost little."""
+        try:
+            self._store.put(topic, table)
+        except (ValueRefusedError, SchemaError, ContainerExistsError) as error:
+            if table.num_rows == 1:
+                return [(records[0], str(error))]
+            middle = table.num_rows // 2
+            return [
+                *self._put_halves(topic, table.slice(0, middle), records[:middle]),
+                *self._put_halves(topic, table.slice(middle), records[middle:]),
+            ]
+        return []
+
+    def _decode(self, topic: str, records: list[Any]) -> tuple[Any, list[Any], list[tuple[Any, str]]]:
+        """Return a topic's rows as a table, the records that they come from, and the others with their reasons."""
+        values = [record.value for record in records]
+        decoder = self._decoders.get(topic)
+        decoded = decoder.decode(values) if decoder is not None else None
+        if decoder is None or decoded is None or decoded.rejected:
+            # Perhaps the container is new, or has got more columns since it was looked at.
+            info = self._store.container(topic)
+            if info is None:
+                try:
+                    info = self._store.put_container(_info_from_records(topic, values))
+                except (SchemaError, ContainerExistsError) as error:
+                    return None, [], [(record, str(error)) for record in records]
+                log.info("container_made", container=topic, columns=[column.name for column in info.columns])
+            if decoder is None or decoded is None or decoder.info != info:
+                decoder = self._decoders[topic] = Decoder(info, self._times)
+                decoded = decoder.decode(values)
+        kept = [records[position] for position in decoded.positions]
+        return decoded.table, kept, [(records[position], reason) for position, reason in decoded.rejected]
+
+
+def _info_from_records(topic: str, values: list[bytes | None]) -> ContainerInfo:
+    """Return the container that the first record with a schema describes.
+
+    Raises:
+        SchemaError: None has a schema, or it describes no time series.
+    """
+    for value in values:
+        try:
+            schema, _ = parse_record(value)
+        except RecordError:
+            continue
+        if schema is not None:
+            return container_of(topic, schema)
+    raise SchemaError(f"there is no container {topic!r}, and the record has no schema to make it from")
+
+
+def _dead_letter(letters: Producer, record: Any, reason: str) -> None:
+    headers = dict(record.headers or ()) | {
+        "gridwatch.partition": str(record.partition),
+        "gridwatch.offset": str(record.offset),
+        "gridwatch.timestamp": str(record.timestamp),
+    }
+    letters.dead_letter(record.topic, record.value, reason, key=record.key, headers=headers)
