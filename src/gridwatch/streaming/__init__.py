@@ -1,6 +1,7 @@
 """Rows through Kafka: envelope, producer, sink, dead letters, and the broker.
 
 kafka-python is imported only when a client is made, so importing this room stays cheap.
+"""
 
 from gridwatch.streaming.broker import Broker, broker_for
 from gridwatch.streaming.dead_letters import DeadLetter, read_dead_letters, replay_dead_letters
