@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     figures: list[Figure] = []
     for name in options.names or NAMES:
         with Console(stderr=True).status(f"{name} ..."):

@@ -1,0 +1,63 @@
+"""Training at gridwatch's defaults against the same LSTM at Keras's batch of 32, until both are equally good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import accumulate
+
+import numpy as np
+
+from benchmarks.figure import Figure
+from gridwatch.detectors.training import LstmConfig, Trained, train_lstm
+
+ROWS = 20_000
+EPOCHS = 12
+
+
+def _series() -> np.ndarray:
+    """Return float32 (n,): two seasons, drifting noise; in standard deviations, as detectors hand it over."""
+    random = np.random.default_rng(11)
+    steps = np.arange(ROWS)
+    noise = np.convolve(random.normal(0, 1, ROWS), np.exp(-np.arange(20) / 5), "same")
+    series = np.sin(steps / 9) + 0.6 * np.sin(steps / 61 + 1) + 0.25 * noise
+    return ((series - series.mean()) / series.std()).astype(np.float32)
+
+
+def _seconds_to(trained: Trained, loss: float) -> float | None:
+    """Return seconds of training until the validation loss was at most `loss`, None if it never was."""
+    spent = accumulate(epoch["seconds"] for epoch in trained.history)
+    reached = (s for s, epoch in zip(spent, trained.history, strict=True) if epoch["val_loss"] <= loss)
+    return next(reached, None)
+
+
+def run() -> Iterator[Figure]:
+    """Yield the time to the same validation loss: the worse of the two best losses, so that both reach it."""
+    config = LstmConfig(epochs=EPOCHS, patience=EPOCHS)
+    series = _series()
+    windows = np.lib.stride_tricks.sliding_window_view(series[:-1], config.window)
+    targets = series[config.window :]
+    held = round(len(windows) * config.validation_fraction)
+    parts = (windows[:-held], targets[:-held]), (windows[-held:], targets[-held:])
+    # The first call imports TensorFlow and compiles; both sides run in a warm process.
+    train_lstm(replace(config, epochs=1), *parts)
+    start = time.perf_counter()
+    ours = train_lstm(config, *parts)
+    theirs = train_lstm(replace(config, batch_size=32, learning_rate=0.001), *parts)
+    spent_s = time.perf_counter() - start
+    best = [min(epoch["val_loss"] for epoch in side.history) for side in (ours, theirs)]
+    goal = max(best)
+    ours_s, theirs_s = _seconds_to(ours, goal), _seconds_to(theirs, goal)
+    assert ours_s is not None
+    assert theirs_s is not None
+    yield Figure(
+        "train to equal loss",
+        len(parts[0][0]),
+        "windows",
+        ours_s,
+        "Keras, batch 32",
+        theirs_s,
+        aim=3,
+        note=f"loss {goal:.4f}; best {best[0]:.4f} beside {best[1]:.4f}; {spent_s:.0f} s in all",
+    )
