@@ -131,15 +131,27 @@ def jars(
     return [cache / jar.path for jar in locked]
 
 
-def lock_jars(environment: str = "kafka", *, path: Path | None = None, progress: Progress | None = None) -> Path:
+def lock_jars(
+    environment: str = "kafka",
+    *,
+    path: Path | None = None,
+    progress: Progress | None = None,
+    repositories: Mapping[str, str] | None = None,
+) -> Path:
     """Resolve an environment anew, write its lock file and return its path. For those who work on gridwatch.
+
+    Args:
+        environment: A key of `ENVIRONMENTS`.
+        path: Another place than that of the committed lock file.
+        progress: Told the jars that are there, and how many there will be.
+        repositories: Names and addresses of Maven repositories; by default those that jgo is set up with.
 
     Raises:
         JavaError: A jar or POM cannot be downloaded.
     """
     target = path or lock_path(environment)
     with tempfile.TemporaryDirectory(prefix="gridwatch-lock-") as folder:
-        context = _context(Path(folder), None)
+        context = _context(Path(folder), repositories)
         chosen: dict[tuple[str, str], Any] = {}
         for group in ENVIRONMENTS[environment]:
             wanted = [context.create_dependency(coordinate) for coordinate in group]
@@ -287,7 +299,9 @@ def _session() -> requests.Session:
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
 
-    retry = Retry(total=4, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+    retry = Retry(
+        total=4, connect=2, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+    )
     session = requests.Session()
     session.mount("https://", SystemTrust(max_retries=retry, pool_maxsize=_WORKERS))
     session.mount("http://", HTTPAdapter(max_retries=retry, pool_maxsize=_WORKERS))
