@@ -50,7 +50,7 @@ class CsvFolder(Source):
         folder, pattern = self._source.path, self._source.pattern
         if not folder.is_dir():
             raise SourceError(f"No folder {str(folder)!r} for dataset {self._dataset.name!r}; see its source.path.")
-        files = sorted(path for path in folder.glob(pattern) if path.is_file())
+        files = self._matching(pattern)
         if not files:
             there = sorted(path.name for path in folder.iterdir())[:5]
             raise SourceError(
@@ -62,7 +62,17 @@ class CsvFolder(Source):
     def _daily_files(self) -> list[Path]:
         if self._source.daily_pattern is None:
             return [path for path in self._files() if "daily" in path.name.lower()]
-        return sorted(path for path in self._source.path.glob(self._source.daily_pattern) if path.is_file())
+        return self._matching(self._source.daily_pattern)
+
+    def _matching(self, pattern: str) -> list[Path]:
+        try:
+            return sorted(path for path in self._source.path.glob(pattern) if path.is_file())
+        except (ValueError, NotImplementedError) as error:
+            raise SourceError(
+                f"{pattern!r} is no pattern for file names in dataset {self._dataset.name!r} ({error}); use one such "
+                "as IBM_*.csv.",
+                pattern=pattern,
+            ) from error
 
 
 def _read(path: Path) -> bytes:

@@ -7,6 +7,7 @@ knows later splits, is left out. A daily bar carries its session's date at 00:00
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from gridwatch.containers import ColumnType
 from gridwatch.errors import SourceError
 from gridwatch.sources.base import RejectedRow, Source, SourceBatch
 from gridwatch.sources.dataset_model import Dataset, SampleSource
@@ -67,7 +69,15 @@ class Sample(Source):
                 f"Sample series {self._series!r} has no column {', '.join(map(repr, missing))}; it has {known}.",
                 missing=missing,
             )
-        types = {column.name: _DTYPES.get(column.type.value, "float64") for column in self._dataset.columns}
+        types: dict[str, str] = {}
+        for column in self._dataset.columns:
+            if column.type not in _DTYPES:
+                raise SourceError(
+                    f"Sample series {self._series!r} cannot be read as {column.type} (column {column.name!r}); use "
+                    f"{', '.join(_DTYPES)}.",
+                    column=column.name,
+                )
+            types[column.name] = _DTYPES[column.type]
         raw = raw[["ts", *types]].astype(types)
         again = raw["ts"].duplicated(keep="last")
         rejected = [
@@ -77,7 +87,7 @@ class Sample(Source):
         return raw[~again].sort_values("ts", ignore_index=True), rejected
 
 
-_DTYPES = {"LONG": "int64", "INTEGER": "int32", "FLOAT": "float32", "DOUBLE": "float64"}
+_DTYPES = {ColumnType.DOUBLE: "float64", ColumnType.FLOAT: "float32", ColumnType.LONG: "int64"}
 
 
 def _bars(ticker: str, dataset: Dataset) -> pd.DataFrame:
@@ -92,7 +102,10 @@ def _bars(ticker: str, dataset: Dataset) -> pd.DataFrame:
 
 def _temperatures() -> pd.DataFrame:
     """Return `ts` and temperature, degrees Celsius."""
-    from bokeh_sampledata.sea_surface_temperature import sea_surface_temperature as table
+    with warnings.catch_warnings():
+        # The package renames a column in a way that pandas 3.1 deprecates; that is not its reader's fault.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from bokeh_sampledata.sea_surface_temperature import sea_surface_temperature as table
 
     ts = pd.to_datetime(table.index, utc=True).astype("datetime64[ms, UTC]")
     return pd.DataFrame({"ts": ts, "temperature": table["temperature"].to_numpy()})

@@ -18,6 +18,8 @@ TIME_MAX_MS = 253_402_300_799_999
 _LOCAL = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?$"
 _WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$"
 
+_OUTSIDE = "the time is before 1970 or after 9999, which GridDB does not store"
+
 Reasons = npt.NDArray[np.object_]
 
 
@@ -42,7 +44,7 @@ def parse_times(texts: pa.Array, zone: str) -> tuple[npt.NDArray[np.int64], Reas
         values[absolute] = _epoch_ms(pd.DatetimeIndex(moments))
         reasons[np.flatnonzero(absolute)[np.asarray(moments.isna())]] = "no such date or time"
     outside = (reasons == None) & ((values < 0) | (values > TIME_MAX_MS))  # noqa: E711 - elementwise on objects
-    reasons[outside] = "the time is before 1970 or after 9999, which GridDB does not store"
+    reasons[outside] = _OUTSIDE
     return values, reasons
 
 
@@ -53,19 +55,23 @@ def local_to_utc(naive: pd.DatetimeIndex, zone: str) -> tuple[npt.NDArray[np.int
     the clock showed twice is told apart by its neighbours: where times go on rising and then fall back once, the rows
     before are the first pass and those after the second. Where nothing falls back, the row is refused.
     """
+    # A day's margin: beyond it, the zone's own arithmetic leaves the range of dates.
+    far = np.asarray((naive < pd.Timestamp("1969-12-30")) | (naive > pd.Timestamp("9999-12-30")))
+    bad = np.asarray(naive.isna())
+    naive = pd.DatetimeIndex(naive.where(~far))
     # To the clock's first pass and to its second: they differ exactly where a time was shown twice.
     first = naive.tz_localize(zone, ambiguous=np.ones(len(naive), dtype=bool), nonexistent="NaT")
     second = naive.tz_localize(zone, ambiguous=np.zeros(len(naive), dtype=bool), nonexistent="NaT")
     reasons: Reasons = np.full(len(naive), None, dtype=object)
-    bad = np.asarray(naive.isna())
-    skipped = np.asarray(first.isna()) & ~bad
+    skipped = np.asarray(first.isna()) & ~bad & ~far
     values, later = _epoch_ms(first), _epoch_ms(second)
     day = skipped & np.asarray(naive == naive.normalize())
     if day.any():
         values[day] = _epoch_ms(naive[day].tz_localize(zone, nonexistent="shift_forward"))
     reasons[bad] = "no such date or time"
+    reasons[far] = _OUTSIDE
     reasons[skipped & ~day] = f"the clock skipped this time in {zone}"
-    twice = (values != later) & ~bad & ~skipped
+    twice = (values != later) & ~skipped
     if twice.any():
         _resolve(naive, twice, values, later, reasons, zone)
     return values, reasons
