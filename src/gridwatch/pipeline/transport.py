@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.settings import Settings
     from gridwatch.sources import Dataset, SourceBatch
-    from gridwatch.streaming.producer import Producer
+    from gridwatch.streaming import Producer
 
 __all__ = ["LoadReport", "LoadedBatches", "Progress", "carry", "loaded_batches"]
 
@@ -40,8 +40,9 @@ class LoadReport:
     Args:
         dataset: Name of the dataset.
         batches: Batches that were carried.
-        rows: Rows that were sent and have been written.
-        rejected: Lines that were no rows; they are on the dead-letter topic with their reasons.
+        rows: Rows that were sent; all but those that the container refused have been written.
+        rejected: Lines that were no rows, and rows that the container refused; they are on the dead-letter topic with
+            their reasons.
         skipped_batches: Batches that an earlier load had recorded.
         from_ms: Time of the first row carried, UTC epoch ms; None without rows.
         to_ms: Time of the last.
@@ -109,8 +110,7 @@ def carry(
     first = next(new, None)
     tally = _Tally()
     if first is not None:
-        from gridwatch.streaming.broker import broker_for
-        from gridwatch.streaming.producer import Producer
+        from gridwatch.streaming import Producer, broker_for
 
         store.put_container(dataset.info)
         store.put_container(LOADS)
@@ -184,9 +184,7 @@ class _Carrier:
         self.producer.send(topic, batch.frame, self.dataset.info, ingested_ms=self.now_ms, progress=progress)
         for row in batch.rejected:
             where = {"dataset": self.dataset.name, "batch": batch.key, "line": str(row.line)}
-            self.producer.dead_letter(
-                topic, row.text.encode(), row.reason, ingested_ms=self.now_ms, key=batch.key.encode(), headers=where
-            )
+            self.producer.dead_letter(topic, row.text.encode(), row.reason, key=batch.key.encode(), headers=where)
         self.producer.flush()
         self.tally.add(batch)
         self.pending.append(batch)
@@ -198,9 +196,12 @@ class _Carrier:
         """Wait until all that was sent is written, and record it."""
         if not self.pending:
             return
-        from gridwatch.streaming.sink import drain
+        from gridwatch.streaming import drain
 
-        drain(self.settings, self.bootstrap, self.store, [self.dataset.container], timeout_s=_DRAIN_TIMEOUT_S)
+        sunk = drain(self.settings, self.bootstrap, self.store, [self.dataset.container], timeout_s=_DRAIN_TIMEOUT_S)
+        if sunk.dead_letters:
+            self.tally.reasons.append(f"{sunk.dead_letters} records that the container refused; see its dead letters")
+            self.tally.rejected += sunk.dead_letters
         rows = [self._row(batch) for batch in self.pending if batch.complete]
         if rows:
             self.store.put(LOADS.name, pa.Table.from_pylist(rows, schema=LOADS.arrow))

@@ -126,11 +126,9 @@ class _Watch:
 
     def members(self, client: Any) -> int:
         """Return how many members the group has."""
-        from kafka.errors import CoordinatorNotAvailableError, GroupIdNotFoundError
-
         try:
             return len(client.describe_groups([self._group])[self._group]["members"])
-        except (CoordinatorNotAvailableError, GroupIdNotFoundError):
+        except _no_coordinator_yet():
             return 0
 
     def behind(self) -> str:
@@ -149,11 +147,9 @@ class _Watch:
         return SinkReport(sink.rows + others - dead_by_others, sink.dead_letters + dead_by_others)
 
     def _fetch(self, client: Any) -> Offsets:
-        from kafka.errors import CoordinatorNotAvailableError, GroupIdNotFoundError
-
         try:
             found = client.list_group_offsets({self._group: self._parts})[self._group]
-        except (CoordinatorNotAvailableError, GroupIdNotFoundError):
+        except _no_coordinator_yet():
             return {}
         return {(part.topic, part.partition): info.offset for part, info in found.items() if info.offset >= 0}
 
@@ -167,6 +163,18 @@ class _Watch:
             for part in topic["partitions"]
         ]
         return sum(_offsets(client, dict.fromkeys(parts, OffsetSpec.LATEST)).values()) if parts else 0
+
+
+def _no_coordinator_yet() -> tuple[type[Exception], ...]:
+    """Return the errors of a group that is new, or whose coordinator is only starting or just moved."""
+    from kafka import errors
+
+    return (
+        errors.CoordinatorLoadInProgressError,
+        errors.CoordinatorNotAvailableError,
+        errors.GroupIdNotFoundError,
+        errors.NotCoordinatorError,
+    )
 
 
 def _offsets(client: Any, specs: dict[Any, Any]) -> Offsets:
