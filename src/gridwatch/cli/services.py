@@ -11,6 +11,8 @@ from gridwatch.cli.platform import stop_on_signals
 
 __all__ = ["register"]
 
+_TOPICS = r"^INTRADAY_[A-Za-z0-9_]+$"
+
 kafka_app = typer.Typer(help="gridwatch's own Kafka broker, and the records that could not be read.")
 
 
@@ -36,8 +38,8 @@ def serve(
     found = settings()
     wanted = {key: value for key, value in (("port", port), ("host", host)) if value is not None}
     found = found.model_copy(update={"server": found.server.model_copy(update=wanted)})
-    with stop_on_signals() as stop:
-        run(found, store(found), clock=now_ms, on_ready=ready, stop=stop)
+    with store(found) as opened, stop_on_signals() as stop:
+        run(found, opened, clock=now_ms, on_ready=ready, stop=stop)
 
 
 def relay() -> None:
@@ -45,18 +47,20 @@ def relay() -> None:
     from gridwatch.alerts.relay import Relay
 
     found = settings()
-    with stop_on_signals() as stop:
-        Relay(store(found), found, clock=now_ms).run(stop)
+    with store(found) as opened, stop_on_signals() as stop:
+        Relay(opened, found, clock=now_ms).run(stop)
 
 
 def sink(
     names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Whose topics; none: all.")] = None,
 ) -> None:
     """Write the rows that come in over Kafka into the store."""
-    from gridwatch.streaming.broker import broker_for
-    from gridwatch.streaming.sink import Sink
+    from gridwatch.streaming import Sink, broker_for, ensure_topics
 
     found = settings()
     topics = [dataset.container for dataset in datasets(found, names)]
-    with broker_for(found) as bootstrap, stop_on_signals() as stop:
-        Sink(found, bootstrap, store(found), topics).run(stop)
+    with broker_for(found) as bootstrap, store(found) as opened, stop_on_signals() as stop:
+        ensure_topics(found, bootstrap, topics)
+        # By pattern, so that a dataset which is added later needs no restart.
+        wanted = {"topics": topics} if names else {"pattern": _TOPICS}
+        Sink(found, bootstrap, opened, **wanted).run(stop)

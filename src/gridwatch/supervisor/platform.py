@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridwatch.errors import ConfigError
-from gridwatch.settings import Settings
+from gridwatch.settings import PrefectSettings, Settings
 from gridwatch.supervisor.process import Command
 from gridwatch.supervisor.state import ports
 from gridwatch.supervisor.watch import Service
@@ -136,7 +136,7 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
     if "mlflow" in port:
         backend = settings.tracking_uri
         services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
-    services.extend(_prefect(command, port.get("prefect"), addresses.get("prefect"), settings, deploy=deploy))
+    services.extend(_prefect(command, port.get("prefect"), told.prefect, deploy=deploy))
     services.extend(_own(command, port.get("server"), addresses.get("handler"), {s.name for s in services}))
     return Platform(tuple(services), told, env, addresses)
 
@@ -193,26 +193,32 @@ def _mlflow(command: _Commander, port: int, backend: str, root: str, url: str) -
     )
 
 
-def _prefect(
-    command: _Commander, port: int | None, url: str | None, settings: Settings, *, deploy: bool
-) -> list[Service]:
+def _prefect(command: _Commander, port: int | None, told: PrefectSettings, *, deploy: bool) -> list[Service]:
     services = []
+    url, pool = str(told.api_url), told.work_pool
     if port is not None:
         services.append(
             Service(
                 "prefect",
                 command("-m", "prefect", "server", "start", "--host", _LOOPBACK, "--port", str(port)),
-                address=str(url).removesuffix("/api"),
+                address=url.removesuffix("/api"),
                 healthy=lambda: answers(f"{url}/health"),
             )
         )
     needs = ("prefect",) if services else ()
-    pool = settings.prefect.work_pool
     worker = ("worker", "start", "--pool", pool, "--type", "process", "--install-policy", "never")
-    services.append(Service("worker", command("-m", "prefect", *worker), needs=needs, stop_timeout_s=4))
+    # It makes the work pool that the deployments name; only then can they be registered.
+    services.append(
+        Service(
+            "worker",
+            command("-m", "prefect", *worker),
+            healthy=lambda: answers(f"{url}/work_pools/{pool}"),
+            needs=needs,
+            stop_timeout_s=4,
+        )
+    )
     if deploy:
         services.append(
-            # After the worker: it makes the work pool that the deployments name.
             Service("deploy", command("-m", "prefect", "--no-prompt", "deploy", "--all"), needs=("worker",), once=True)
         )
     return services

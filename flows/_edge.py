@@ -1,0 +1,68 @@
+"""What the flows take from their surroundings: settings, clock, dataset names, the run they are part of."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from prefect.runtime import flow_run
+
+from gridwatch.errors import ConfigError, DetectorError, ValidationFailedError
+from gridwatch.settings import Settings, load_settings
+from gridwatch.sources import Dataset, load_datasets
+from gridwatch.supervisor.platform import with_addresses
+from gridwatch.supervisor.state import read_state
+
+if TYPE_CHECKING:
+    from prefect import Task
+    from prefect.client.schemas.objects import State, TaskRun
+
+__all__ = ["artifact_key", "chosen", "dataset", "now_ms", "root_run_id", "settings", "worth_retrying"]
+
+RETRY_DELAYS_S = [2.0, 10.0, 60.0]
+
+
+def now_ms() -> int:
+    """Return the time, UTC epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+def settings() -> Settings:
+    """Return the settings, with the addresses of a running `gridwatch up` where they name none."""
+    found = load_settings()
+    up = read_state(found.home)
+    return with_addresses(found, up.addresses) if up and up.alive else found
+
+
+def chosen(names: list[str] | None, stage: Literal["ingest", "detect", "train"], cron: str | None) -> list[str]:
+    """Return the names of the datasets to work on.
+
+    Args:
+        names: These; None: all.
+        stage: Which line of their schedule counts.
+        cron: Only those that have this line there; a schedule in prefect.yaml passes its own.
+    """
+    every = load_datasets(settings().datasets_dir, names)
+    return [one.name for one in every if cron is None or getattr(one.schedule, stage) == cron]
+
+
+def dataset(name: str) -> Dataset:
+    """Return one dataset."""
+    return load_datasets(settings().datasets_dir, [name])[0]
+
+
+def root_run_id() -> str | None:
+    """Return the id of the outermost flow run: what rows name as where they come from."""
+    found = flow_run.root_flow_run_id or flow_run.id
+    return str(found) if found else None
+
+
+def artifact_key(*words: str) -> str:
+    """Return a key as Prefect wants them: lower case letters, digits and dashes."""
+    return "-".join(words).lower().replace("_", "-")
+
+
+def worth_retrying(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
+    """Whether a failed task may succeed when tried again: not when the configuration or the data is at fault."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, (ConfigError, ValidationFailedError, DetectorError))

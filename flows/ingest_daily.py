@@ -1,0 +1,42 @@
+"""Bring in the newest rows of each dataset; the work itself is `gridwatch.pipeline.ingest`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, settings, worth_retrying
+from prefect import flow, task
+from prefect.futures import wait
+
+from gridwatch.containers import open_store
+from gridwatch.pipeline.ingest import ingest_daily
+
+
+# Safe to retry: rows are upserted by their time.
+@task(
+    name="ingest-daily",
+    task_run_name="ingest-{name}",
+    retries=3,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=worth_retrying,
+    timeout_seconds=3600,
+)
+def ingest_task(name: str, at_ms: int) -> dict[str, Any]:
+    """Return what ingesting one dataset did."""
+    found = settings()
+    with open_store(found.store, settings=found) as store:
+        return asdict(ingest_daily(dataset(name), store, found, now_ms=at_ms))
+
+
+@flow(name="ingest-daily", flow_run_name="ingest-daily")
+def ingest_daily_flow(datasets: list[str] | None = None, cron: str | None = None) -> dict[str, dict[str, Any]]:
+    """Ingest these datasets, or all; with `cron`, only those that are scheduled so."""
+    at_ms = now_ms()
+    runs = {name: ingest_task.submit(name, at_ms) for name in chosen(datasets, "ingest", cron)}
+    wait(list(runs.values()))
+    return {name: run.result() for name, run in runs.items()}
+
+
+if __name__ == "__main__":
+    ingest_daily_flow()

@@ -1,0 +1,43 @@
+"""Train a model for each dataset; the work itself is `gridwatch.pipeline.train`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from prefect import flow, task
+
+from gridwatch.containers import open_store
+from gridwatch.pipeline.train import train
+
+
+# Safe to retry: a repeated training is one more MLflow run, and `champion` moves only to a better model.
+@task(
+    name="train",
+    task_run_name="train-{name}",
+    retries=1,
+    retry_delay_seconds=RETRY_DELAYS_S[1:2],
+    retry_condition_fn=worth_retrying,
+    timeout_seconds=4 * 3600,
+)
+def train_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> dict[str, Any]:
+    """Return what training on one dataset gave; its MLflow run is linked as an artifact."""
+    found = settings()
+    with open_store(found.store, settings=found) as store:
+        report = train(dataset(name), store, found, now_ms=at_ms, flow_run_id=flow_run_id, force=force)
+    return asdict(report)
+
+
+@flow(name="train", flow_run_name="train")
+def train_flow(
+    datasets: list[str] | None = None, cron: str | None = None, force: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Train on these datasets, or all; with `cron`, only those that are scheduled so."""
+    at_ms = now_ms()
+    # One after the other: TensorFlow uses all cores for one.
+    return {name: train_task(name, at_ms, root_run_id(), force) for name in chosen(datasets, "train", cron)}
+
+
+if __name__ == "__main__":
+    train_flow()

@@ -1,0 +1,40 @@
+"""Validate the rows of each dataset; the work itself is `gridwatch.pipeline.validate`."""
+
+from __future__ import annotations
+
+from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+
+from gridwatch.containers import open_store
+from gridwatch.pipeline.validate import validate
+
+
+# Safe to retry: the row of an outcome is keyed by its dataset and time.
+@task(
+    name="validate",
+    task_run_name="validate-{name}",
+    retries=1,
+    retry_delay_seconds=RETRY_DELAYS_S[:1],
+    retry_condition_fn=worth_retrying,
+    timeout_seconds=1800,
+)
+def validate_task(name: str, at_ms: int, flow_run_id: str | None) -> bool:
+    """Return whether one dataset met its expectations; what it met and what not is an artifact."""
+    found = settings()
+    with open_store(found.store, settings=found) as store:
+        report = validate(dataset(name), store, found, now_ms=at_ms, flow_run_id=flow_run_id)
+    create_markdown_artifact(report.markdown, key=artifact_key("validation", name), description=f"Rows of {name}")
+    return report.success
+
+
+@flow(name="validate", flow_run_name="validate")
+def validate_flow(datasets: list[str] | None = None) -> dict[str, bool]:
+    """Validate these datasets, or all. Data that fails is reported, not raised: training and scoring decide on it."""
+    at_ms = now_ms()
+    # One after the other: Great Expectations keeps its context in the process.
+    return {name: validate_task(name, at_ms, root_run_id()) for name in chosen(datasets, "ingest", None)}
+
+
+if __name__ == "__main__":
+    validate_flow()
