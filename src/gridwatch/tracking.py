@@ -1,1 +1,386 @@
-"""MLflow: runs, models and the champion of each dataset. The only home of MLflow besides `mlflow_plugins`."""
+"""MLflow: runs, models and the champion of each dataset. The only home of MLflow besides `mlflow_plugins`.
+
+A logged model holds the Keras flavour and two more files, `model.onnx` and `detector.json`; scoring downloads those
+two only. MLflow takes seconds to import, so this module imports it when it is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gridwatch.errors import TrackingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from gridwatch.settings import Settings
+
+__all__ = ["ALIAS", "ChampionModel", "Recorded", "Training", "champion", "crown", "record"]
+
+log = structlog.get_logger(__name__)
+
+ALIAS = "champion"
+_METRICS_A_BATCH = 1000  # MLflow's limit for one request
+_FLAVOUR_PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """What one training hands to MLflow.
+
+    Attributes:
+        dataset: Name of the dataset.
+        model_name: Name of the registered model.
+        container: Container of the rows.
+        network: The Keras model.
+        parts: The saved detector, by file name.
+        sha256: Hex digest over `parts`.
+        example: Windows float32 (n, window, 1) as the network takes them.
+        params: What was chosen.
+        epochs: Metrics of each epoch, first to last.
+        metrics: Metrics of the whole run.
+        tags: Of the run, the logged model and the version.
+        rows: Digest and range of the rows: `digest`, `rows`, `from_ms`, `to_ms`, and `columns`, types by name.
+        files: Further artifacts of the run, by path.
+        started_ms: When it began, UTC epoch ms.
+        ended_ms: When it ended.
+    """
+
+    dataset: str
+    model_name: str
+    container: str
+    network: Any
+    parts: Mapping[str, bytes]
+    sha256: str
+    example: npt.NDArray[np.float32]
+    params: Mapping[str, Any]
+    epochs: Sequence[Mapping[str, float]]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    rows: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    started_ms: int = 0
+    ended_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where MLflow has put a training."""
+
+    run_id: str
+    model_id: str
+    model_version: str
+    model_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionModel:
+    """The model that scores a dataset.
+
+    Attributes:
+        uri: `models:/<name>/<version>`.
+        version: Version of the registered model.
+        run_id: MLflow run that trained it.
+        sha256: Hex digest over `parts`.
+        parts: The saved detector, by file name.
+    """
+
+    uri: str
+    version: str
+    run_id: str
+    sha256: str
+    parts: dict[str, bytes] = field(repr=False)
+
+
+def record(settings: Settings, training: Training) -> Recorded:
+    """Write a training to MLflow as a run, a logged model and a version of the registered model.
+
+    Raises:
+        TrackingError: MLflow refused or failed; a run that had begun is marked FAILED.
+    """
+    with _mlflow(settings) as client:
+        experiment_id = _experiment(client, settings)
+        name = f"{training.dataset}-{training.sha256[:8]}"
+        run_id = client.create_run(
+            experiment_id, start_time=training.started_ms, tags=_run_tags(training), run_name=name
+        ).info.run_id
+        status = "FAILED"
+        try:
+            recorded = _record(client, experiment_id, run_id, training)
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run_id, status, end_time=training.ended_ms)
+    log.info("training_recorded", dataset=training.dataset, run_id=run_id, model_version=recorded.model_version)
+    return recorded
+
+
+def crown(settings: Settings, model_name: str, model_version: str) -> None:
+    """Make a version of a registered model its champion.
+
+    Raises:
+        TrackingError: There is no such version, or MLflow failed.
+    """
+    with _mlflow(settings) as client:
+        client.set_registered_model_alias(model_name, ALIAS, model_version)
+
+
+def champion(settings: Settings, model_name: str, dataset: str) -> ChampionModel:
+    """Return the champion of a dataset, its two files downloaded.
+
+    Raises:
+        TrackingError: No model has been trained, none is champion, its bytes are not those that were registered, or
+            MLflow failed.
+    """
+    found = find_champion(settings, model_name)
+    if found is None:
+        raise TrackingError(
+            f"Dataset {dataset!r} has no champion model ({model_name!r} has no alias {ALIAS!r}); first run "
+            f"`gridwatch train {dataset}`.",
+            dataset=dataset,
+        )
+    return found
+
+
+def find_champion(settings: Settings, model_name: str) -> ChampionModel | None:
+    """Return the champion of a registered model, or None where there is none.
+
+    Raises:
+        TrackingError: Its bytes are missing or not those that were registered, or MLflow failed.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with _mlflow(settings) as client:
+        try:
+            registered = client.get_model_version_by_alias(model_name, ALIAS)
+        except MlflowException as error:
+            # MLflow answers a missing alias as a wrong parameter.
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+        expected = registered.tags.get("gridwatch.sha256", "")
+        names = json.loads(registered.tags.get("gridwatch.files", "[]"))
+        uri = f"models:/{model_name}/{registered.version}"
+        parts = _cached(settings, expected, names)
+        if parts is None:
+            parts = _download(client, registered, names)
+            if not names or _digest(parts) != expected:
+                raise TrackingError(
+                    f"The files {names} of {uri} have the sha256 {_digest(parts)}, but {expected or 'none'} was "
+                    "registered; they were changed or are not gridwatch's. Train again.",
+                    uri=uri,
+                )
+            _cache(settings, expected, parts)
+    return ChampionModel(uri, str(registered.version), registered.run_id or "", expected, parts)
+
+
+def _digest(parts: Mapping[str, bytes]) -> str:
+    return hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest()
+
+
+def _cached(settings: Settings, sha256: str, names: Sequence[str]) -> dict[str, bytes] | None:
+    """Return the files of a model that was downloaded before, or None if one is missing or damaged."""
+    folder = settings.home / "models" / sha256
+    try:
+        parts = {name: (folder / Path(name).name).read_bytes() for name in names}
+    except OSError:
+        return None
+    return parts if parts and _digest(parts) == sha256 else None
+
+
+def _cache(settings: Settings, sha256: str, parts: Mapping[str, bytes]) -> None:
+    folder = settings.home / "models" / sha256
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in parts.items():
+        # A file that is cut short by a crash fails its digest and is downloaded again.
+        (folder / Path(name).name).write_bytes(content)
+
+
+def _download(client: Any, registered: Any, names: Sequence[str]) -> dict[str, bytes]:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    model = client.get_logged_model(registered.model_id or registered.source.rpartition("/")[2])
+    repository = get_artifact_repository(model.artifact_location, tracking_uri=client.tracking_uri)
+    with tempfile.TemporaryDirectory(prefix="gridwatch-") as folder:
+        return {name: Path(repository.download_artifacts(name, folder)).read_bytes() for name in names}
+
+
+def _experiment(client: Any, settings: Settings) -> str:
+    found = client.get_experiment_by_name(settings.mlflow.experiment)
+    if found is None:
+        return str(
+            client.create_experiment(settings.mlflow.experiment, artifact_location=settings.mlflow.artifact_root)
+        )
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"MLflow experiment {settings.mlflow.experiment!r} is deleted; restore it, or set "
+            "GRIDWATCH_MLFLOW__EXPERIMENT to another name."
+        )
+    return str(found.experiment_id)
+
+
+def _run_tags(training: Training) -> dict[str, str]:
+    tags = {"mlflow.source.name": "gridwatch", "mlflow.source.type": "PROJECT", "gridwatch.dataset": training.dataset}
+    return tags | {"gridwatch.sha256": training.sha256} | dict(training.tags)
+
+
+def _record(client: Any, experiment_id: str, run_id: str, training: Training) -> Recorded:
+    from mlflow.entities import LoggedModelOutput, Param
+
+    params = {name: str(value) for name, value in training.params.items()}
+    client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
+    _log_rows(client, run_id, training)
+    model = client.create_logged_model(
+        experiment_id, name=training.model_name, source_run_id=run_id, params=params, tags=_run_tags(training)
+    )
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    with tempfile.TemporaryDirectory(prefix="gridwatch-") as folder:
+        _write_model(Path(folder) / "model", training, model.model_id, run_id)
+        client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
+        for path, content in training.files.items():
+            file = Path(folder) / "run" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        if training.files:
+            client.log_artifacts(run_id, str(Path(folder) / "run"))
+    client.finalize_logged_model(model.model_id, "READY")
+    _log_metrics(client, run_id, model.model_id, training)
+    number = _register(client, run_id, model.model_id, training)
+    return Recorded(run_id, model.model_id, number, f"models:/{training.model_name}/{number}")
+
+
+def _log_rows(client: Any, run_id: str, training: Training) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    rows = training.rows
+    schema = {"mlflow_colspec": [{"type": kind, "name": name} for name, kind in rows["columns"].items()]}
+    source = {"tags": {"container": training.container, **{key: rows[key] for key in ("from_ms", "to_ms")}}}
+    entity = Dataset(
+        name=training.container,
+        digest=rows["digest"],
+        source_type="code",
+        source=json.dumps(source),
+        schema=json.dumps(schema),
+        profile=json.dumps({"num_rows": rows["rows"]}),
+    )
+    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+
+def _log_metrics(client: Any, run_id: str, model_id: str, training: Training) -> None:
+    from mlflow.entities import Metric
+
+    when = training.ended_ms
+    metrics = [
+        Metric(name, value, when, step)
+        for step, epoch in enumerate(training.epochs, start=1)
+        for name, value in epoch.items()
+    ]
+    # Metrics that belong to the model show on its page too, where models are compared.
+    of_model = {"model_id": model_id, "dataset_name": training.container, "dataset_digest": training.rows["digest"]}
+    metrics += [Metric(name, value, when, 0, **of_model) for name, value in training.metrics.items()]
+    for start in range(0, len(metrics), _METRICS_A_BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
+
+
+def _write_model(path: Path, training: Training, model_id: str, run_id: str) -> None:
+    """Write the model folder: the Keras flavour with a signature and an input example, and the detector's files."""
+    with warnings.catch_warnings():
+        # MLflow warns of its own type hints while it is imported.
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc  # noqa: F401
+    from mlflow.keras import save_model
+    from mlflow.models import Model
+    from mlflow.models.signature import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    path.mkdir()
+    window = TensorSpec(training.example.dtype, (-1, *training.example.shape[1:]), "window")
+    prediction = TensorSpec(training.example.dtype, (-1, 1), "prediction")
+    save_model(
+        training.network,
+        str(path),
+        mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+        signature=ModelSignature(Schema([window]), Schema([prediction])),
+        input_example=training.example,
+        # Given, because MLflow would otherwise load the model in another process to find out.
+        pip_requirements=[f"{name}=={found}" for name in _FLAVOUR_PACKAGES if (found := _version(name))],
+        metadata={"gridwatch": {"sha256": training.sha256, "files": sorted(training.parts)}},
+    )
+    for name, content in training.parts.items():
+        (path / name).write_bytes(content)
+
+
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _register(client: Any, run_id: str, model_id: str, training: Training) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(
+            training.model_name, description=f"Scores the rows of {training.container}.", tags=None
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {**_run_tags(training), "gridwatch.files": json.dumps(sorted(training.parts))}
+    made = client.create_model_version(
+        training.model_name, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
+    )
+    # What MLflow's own log_model writes, so that the model's page links to the version.
+    link = [{"name": training.model_name, "version": int(made.version)}]
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(link)})
+    return str(made.version)
+
+
+@contextmanager
+def _mlflow(settings: Settings) -> Iterator[Any]:
+    """Yield an MLflow client of the settings' tracking store; its errors leave as TrackingError."""
+    quiet = {
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient, set_tracking_uri
+
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if settings.tracking_uri.startswith("sqlite:"):
+        settings.home.mkdir(parents=True, exist_ok=True)
+    # The client's own URIs are not enough: MLflow's registry looks a model up through the process's.
+    set_tracking_uri(settings.tracking_uri)
+    try:
+        yield MlflowClient(settings.tracking_uri, settings.tracking_uri)
+    except MlflowException as error:
+        raise TrackingError(
+            f"MLflow at {_shown(settings.tracking_uri)} answered {error.error_code}: {error.message}"
+        ) from error
+
+
+def _shown(uri: str) -> str:
+    """Return a tracking URI without the user and password that it may carry."""
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

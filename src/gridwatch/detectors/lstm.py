@@ -68,6 +68,7 @@ class _Learnt:
     calibration: Calibration
     onnx: bytes
     model: OnnxModel
+    unseen_from_ms: int
 
 
 class LstmDetector:
@@ -111,6 +112,11 @@ class LstmDetector:
         return self._first + max(targets, round(_TRAINING_ROWS_MIN / (1.0 - part)))
 
     @property
+    def unseen_from_ms(self) -> int | None:
+        """Time of the first learnt row that was kept from training, UTC epoch ms; None before learning."""
+        return self._learnt.unseen_from_ms if self._learnt else None
+
+    @property
     def _first(self) -> int:
         """First row of a series that can be predicted."""
         return self.config.window + rows_lost(self.feature_name)
@@ -143,7 +149,7 @@ class LstmDetector:
         _check_agreement(self.trained.model, windows, predicted)
         residuals = targets - predicted
         calibration = Calibration.fit(residuals[:-held], residuals[-held:])
-        self._learnt = _Learnt(scaler, calibration, self.trained.onnx, model)
+        self._learnt = _Learnt(scaler, calibration, self.trained.onnx, model, int(times_ms[-held]))
 
     def score(self, times_ms: Times, values: Floats) -> Scores:
         """Score rows; see `Detector.score`."""
@@ -179,6 +185,7 @@ class LstmDetector:
             "limit": asdict(self.limit),
             "scaler": asdict(self._learnt.scaler),
             "calibration": self._learnt.calibration.to_dict(),
+            "unseen_from_ms": self._learnt.unseen_from_ms,
         }
         text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
         return {_JSON: text.encode(), _ONNX: self._learnt.onnx}
@@ -200,10 +207,22 @@ class LstmDetector:
             detector = cls(raw["feature"], config, limit=Limit(**raw["limit"]))
             scaler = Scaler(**raw["scaler"])
             calibration = Calibration.from_dict(raw["calibration"])
+            unseen_from_ms = int(raw["unseen_from_ms"])
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"detector.json is damaged: {error!r}.") from error
-        detector._learnt = _Learnt(scaler, calibration, parts[_ONNX], OnnxModel(parts[_ONNX]))
+        detector._learnt = _Learnt(scaler, calibration, parts[_ONNX], OnnxModel(parts[_ONNX]), unseen_from_ms)
         return detector
+
+    def example(self, times_ms: Times, values: Floats, rows: int = 3) -> npt.NDArray[np.float32]:
+        """Return the newest windows of a series as the network takes them, float32 (rows, window, 1).
+
+        Raises:
+            DetectorError: Nothing has been learnt yet.
+        """
+        if self._learnt is None:
+            raise DetectorError("A detector that has not learnt anything has no scaled windows; call learn first.")
+        scaled = self._learnt.scaler.scale(feature(self.feature_name, times_ms, values))
+        return np.ascontiguousarray(self._windows(scaled)[0][-rows:, :, None])
 
     def with_limit(self, limit: Limit) -> Self:
         """Return this detector with its band at another limit."""

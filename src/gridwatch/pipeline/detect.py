@@ -1,0 +1,292 @@
+"""Score the rows of a dataset that have no score yet, and write the anomalies with all that led to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import structlog
+
+from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info
+from gridwatch.detectors import LstmDetector, Scores, severity_of
+from gridwatch.pipeline.series import Series, gate, limit_of, read_series, rows_before
+
+if TYPE_CHECKING:
+    from gridwatch.containers.store import Store
+    from gridwatch.detectors.base import Times
+    from gridwatch.pipeline.validate import ValidationReport
+    from gridwatch.settings import Settings
+    from gridwatch.sources.dataset import Dataset
+    from gridwatch.tracking import ChampionModel
+
+__all__ = ["DetectReport", "detect"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectReport:
+    """What a detection did.
+
+    Attributes:
+        dataset: Name of the dataset.
+        scored: Rows that were scored.
+        anomalies: Those of them at or above the threshold.
+        late: Scored rows that came after later ones had been scored.
+        revised: Scored rows that had a score, but whose value has changed since.
+        nulls: Rows without a value, left out.
+        from_ms: Time of the first scored row, UTC epoch ms; None if there was none.
+        to_ms: Time of the last.
+        model_uri: `models:/<name>/<version>`.
+        model_version: Version of the registered model.
+        sha256: Digest of the bytes that scored.
+        validation_id: Validation of the rows.
+        anomaly_container: Where the anomalies are.
+        new_anomaly_ids: Keys of those that were not there before.
+    """
+
+    dataset: str
+    scored: int
+    anomalies: int
+    late: int
+    revised: int
+    nulls: int
+    from_ms: int | None
+    to_ms: int | None
+    model_uri: str
+    model_version: str
+    sha256: str
+    validation_id: str | None
+    anomaly_container: str
+    new_anomaly_ids: list[str] = field(default_factory=list)
+
+
+def detect(
+    dataset: Dataset,
+    store: Store,
+    settings: Settings,
+    *,
+    now_ms: int,
+    flow_run_id: str | None = None,
+    force: bool = False,
+) -> DetectReport:
+    """Score new, late and revised rows with the champion; running it again changes nothing.
+
+    Anomalies and scores are written together and the watermark last, so a crash in between repeats rows under the
+    same keys. An anomaly that was written stays, with the time it was detected, even if its row is revised.
+
+    Args:
+        dataset: What to score. An open scoring range begins with the first row the champion was not trained on.
+        store: Where its rows are, and where scores and anomalies go.
+        settings: MLflow.
+        now_ms: The present, UTC epoch ms; later rows wait.
+        flow_run_id: Prefect flow run to name in the anomalies.
+        force: Go on although the newest validation failed or is missing.
+
+    Raises:
+        ContainerNotFoundError: Nothing has been loaded.
+        ValidationFailedError: The newest validation failed or is missing, and `force` is not set.
+        TrackingError: There is no champion, or MLflow failed.
+        DetectorError: Rows that cannot be scored.
+    """
+    from gridwatch import tracking
+
+    validation = gate(dataset, store, force=force, what="detect")
+    model = tracking.champion(settings, dataset.model_name, dataset.name)
+    detector = LstmDetector.load(model.parts).with_limit(limit_of(dataset))
+    start_ms, end_ms = dataset.range_ms(dataset.scoring)
+    start_ms = detector.unseen_from_ms if start_ms is None else start_ms
+    series = read_series(dataset, store, start_ms, now_ms if end_ms is None else min(end_ms, now_ms))
+    scores_info, found_info = score_info(dataset.symbol), anomaly_info(dataset.symbol)
+    for info in (scores_info, found_info, DETECTIONS):
+        store.put_container(info)
+    watermark_ms = _watermark(dataset, store)
+    work = _Work.find(series, store.read(scores_info.name, start_ms, end_ms, columns=["ts", "actual"]), watermark_ms)
+    origin = _Origin(dataset, model, validation, flow_run_id, now_ms)
+    scored, found = _score(dataset, store, series, work.todo, detector, origin)
+    known = _detected_before(store, found_info.name, found)
+    if len(scored):
+        rows = [{**row, "detected_ms": known.get(row["id"], now_ms)} for row in found]
+        # Anomalies first: a backend without transactions must not keep a score whose anomaly was lost.
+        store.put_many(
+            {
+                found_info.name: pa.Table.from_pylist(rows, schema=found_info.arrow),
+                scores_info.name: scored.table(scores_info.arrow, detector.kind, model.version),
+            }
+        )
+        _move_watermark(store, origin, scored, len(series), len(found), watermark_ms)
+    log.info("detected", dataset=dataset.name, scored=len(scored), anomalies=len(found), late=work.late(scored))
+    return DetectReport(
+        dataset=dataset.name,
+        scored=len(scored),
+        anomalies=len(found),
+        late=work.late(scored),
+        revised=work.revised(scored),
+        nulls=series.nulls,
+        from_ms=int(scored.times_ms[0]) if len(scored) else None,
+        to_ms=int(scored.times_ms[-1]) if len(scored) else None,
+        model_uri=model.uri,
+        model_version=model.version,
+        sha256=model.sha256,
+        validation_id=validation.id if validation else None,
+        anomaly_container=found_info.name,
+        new_anomaly_ids=[row["id"] for row in found if row["id"] not in known],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where an anomaly comes from."""
+
+    dataset: Dataset
+    model: ChampionModel
+    validation: ValidationReport | None
+    flow_run_id: str | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """Which rows of a series have no score, or one of another value."""
+
+    todo: npt.NDArray[np.bool_]
+    late_ms: Times
+    revised_ms: Times
+
+    @classmethod
+    def find(cls, series: Series, scored: pa.Table, watermark_ms: int | None) -> _Work:
+        before = Series.of(scored, "actual")
+        place = np.searchsorted(before.times_ms, series.times_ms)
+        has = np.zeros(len(series), bool)
+        inside = place < len(before)
+        has[inside] = before.times_ms[place[inside]] == series.times_ms[inside]
+        changed = has.copy()
+        changed[has] = before.values[place[has]] != series.values[has]
+        new = ~has
+        late = new & (series.times_ms <= (-1 if watermark_ms is None else watermark_ms))
+        return cls(new | changed, series.times_ms[late], series.times_ms[changed])
+
+    def late(self, scored: _Scored) -> int:
+        """Return how many of the scored rows came late."""
+        return int(np.isin(scored.times_ms, self.late_ms).sum())
+
+    def revised(self, scored: _Scored) -> int:
+        """Return how many of the scored rows had another value before."""
+        return int(np.isin(scored.times_ms, self.revised_ms).sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Rows that have been scored, oldest first."""
+
+    times_ms: Times
+    columns: dict[str, npt.NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.times_ms)
+
+    def table(self, schema: pa.Schema, detector: str, model_version: str) -> pa.Table:
+        arrays = {
+            "ts": pa.array(self.times_ms, pa.int64()).cast(schema.field("ts").type),
+            **{name: pa.array(column) for name, column in self.columns.items()},
+            "detector": pa.array([detector] * len(self), pa.string()),
+            "model_version": pa.array([model_version] * len(self), pa.string()),
+        }
+        return pa.table([arrays[name] for name in schema.names], schema=schema)
+
+
+def _score(
+    dataset: Dataset,
+    store: Store,
+    series: Series,
+    todo: npt.NDArray[np.bool_],
+    detector: LstmDetector,
+    origin: _Origin,
+) -> tuple[_Scored, list[dict[str, Any]]]:
+    """Return the scored rows of those to do, and the anomalies among them without `detected_ms`."""
+    context = detector.context_rows
+    lead = Series(series.times_ms[:0], series.values[:0])
+    if todo[:context].any():
+        lead = rows_before(dataset, store, int(series.times_ms[0]), context)
+    whole, wanted = lead.joined(series), np.concatenate([np.zeros(len(lead), bool), todo])
+    times: list[Times] = []
+    parts: list[Scores] = []
+    found: list[dict[str, Any]] = []
+    for first, last in _stretches(wanted, context):
+        begin = max(first - context, 0)
+        scores = detector.score(whole.times_ms[begin:last], whole.values[begin:last])
+        kept = wanted[begin:last] & scores.scored
+        times.append(whole.times_ms[begin:last][kept])
+        parts.append(Scores(**{name: column[kept] for name, column in scores.columns().items()}))
+        for row in np.flatnonzero(kept & detector.limit.flags(scores)):
+            at = begin + int(row)
+            inputs = whole.times_ms[max(at - context, 0)], whole.times_ms[at]
+            found.append(_anomaly(origin, detector.kind, scores, int(row), (int(inputs[0]), int(inputs[1]))))
+    names = list(Scores.neutral(np.empty(0)).columns())
+    columns = {name: np.concatenate([getattr(part, name) for part in parts] or [np.empty(0)]) for name in names}
+    return _Scored(np.concatenate([*times, np.empty(0, np.int64)]), columns), found
+
+
+def _stretches(wanted: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:
+    """Yield first and one past the last row of each stretch of wanted rows; those nearer than `gap` are one."""
+    rows = np.flatnonzero(wanted)
+    if not len(rows):
+        return
+    breaks = np.flatnonzero(np.diff(rows) > gap)
+    for first, last in zip(np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(rows) - 1]]), strict=True):
+        yield int(rows[first]), int(rows[last]) + 1
+
+
+def _anomaly(origin: _Origin, kind: str, scores: Scores, row: int, inputs: tuple[int, int]) -> dict[str, Any]:
+    dataset, model = origin.dataset, origin.model
+    return {
+        "id": anomaly_id(dataset.container, kind, "", inputs[1]),
+        "ts": inputs[1],
+        "detector": kind,
+        "partition": "",
+        **{name: float(column[row]) for name, column in scores.columns().items()},
+        "severity": severity_of(float(scores.p_value[row])),
+        "model_uri": model.uri,
+        "model_sha256": model.sha256,
+        "run_id": model.run_id,
+        "validation_id": origin.validation.id if origin.validation else None,
+        "flow_run_id": origin.flow_run_id,
+        "input_from_ms": inputs[0],
+        "input_to_ms": inputs[1],
+    }
+
+
+def _detected_before(store: Store, container: str, found: list[dict[str, Any]]) -> dict[str, int]:
+    """Return when those anomalies that are there already were detected, by key."""
+    if not found:
+        return {}
+    rows = store.get(container, [row["id"] for row in found])
+    return dict(zip(rows["id"].to_pylist(), rows["detected_ms"].to_pylist(), strict=True))
+
+
+def _watermark(dataset: Dataset, store: Store) -> int | None:
+    rows = store.get(DETECTIONS.name, [dataset.name])
+    return rows["scored_to_ms"][0].as_py() if rows.num_rows else None
+
+
+def _move_watermark(
+    store: Store, origin: _Origin, scored: _Scored, rows: int, anomalies: int, watermark_ms: int | None
+) -> None:
+    newest_ms = int(scored.times_ms[-1])
+    row = {
+        "dataset": origin.dataset.name,
+        "scored_to_ms": newest_ms if watermark_ms is None else max(newest_ms, watermark_ms),
+        "ingested_rows": rows,
+        "model_uri": origin.model.uri,
+        "model_sha256": origin.model.sha256,
+        "run_ms": origin.now_ms,
+        "scored": len(scored),
+        "anomalies": anomalies,
+        "validation_id": origin.validation.id if origin.validation else None,
+        "flow_run_id": origin.flow_run_id,
+    }
+    store.put(DETECTIONS.name, pa.Table.from_pylist([row], schema=DETECTIONS.arrow))

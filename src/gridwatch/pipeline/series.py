@@ -1,0 +1,139 @@
+"""What training and detection share: a dataset's series, its detector, and the gate of validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from gridwatch.detectors import Limit, LstmConfig, LstmDetector
+from gridwatch.errors import ContainerNotFoundError, ValidationFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gridwatch.containers.store import Store
+    from gridwatch.detectors.base import Floats, Times
+    from gridwatch.pipeline.validate import ValidationReport
+    from gridwatch.sources.dataset import Dataset
+
+__all__ = ["Series", "gate", "limit_of", "new_detector", "read_series", "rows_before"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The watched value of a dataset's rows.
+
+    Attributes:
+        times_ms: int64 (n,), UTC epoch ms, strictly increasing.
+        values: float64 (n,), finite.
+        nulls: Rows left out because they have no value.
+    """
+
+    times_ms: Times
+    values: Floats
+    nulls: int = 0
+
+    def __len__(self) -> int:
+        return len(self.times_ms)
+
+    @classmethod
+    def of(cls, table: pa.Table, column: str) -> Series:
+        """Take `ts` and a column of numbers from a table, rows without a value left out."""
+        times = table["ts"].cast(pa.int64()).to_numpy().astype(np.int64)
+        values = table[column].cast(pa.float64()).to_numpy().astype(np.float64)
+        whole = np.isfinite(values)
+        return cls(times[whole], values[whole], int(len(values) - whole.sum()))
+
+    def joined(self, later: Series) -> Series:
+        """Return this series with a later one after it."""
+        return Series(
+            np.concatenate([self.times_ms, later.times_ms]),
+            np.concatenate([self.values, later.values]),
+            self.nulls + later.nulls,
+        )
+
+
+def read_series(dataset: Dataset, store: Store, start_ms: int | None, end_ms: int | None) -> Series:
+    """Return the rows of a dataset from `start_ms` to `end_ms`, both included.
+
+    Raises:
+        ContainerNotFoundError: Nothing has been loaded for the dataset.
+    """
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        return Series(np.empty(0, np.int64), np.empty(0))
+    try:
+        table = store.read(dataset.container, start_ms, end_ms, columns=["ts", dataset.value])
+    except ContainerNotFoundError as error:
+        raise ContainerNotFoundError(
+            f"No container {dataset.container!r} for dataset {dataset.name!r}; first run "
+            f"`gridwatch load {dataset.name}`."
+        ) from error
+    return Series.of(table, dataset.value)
+
+
+def rows_before(dataset: Dataset, store: Store, time_ms: int, rows: int) -> Series:
+    """Return the last `rows` rows of a dataset before a time, those without a value left out."""
+    found = Series(np.empty(0, np.int64), np.empty(0))
+    # Widen until there are enough: sessions and gaps make the span of n rows unknown.
+    span_ms = rows * dataset.interval_ms * 4
+    for _ in range(6):
+        start_ms = max(time_ms - span_ms, 0)
+        found = read_series(dataset, store, start_ms, time_ms - 1) if time_ms > 0 else found
+        if len(found) >= rows or start_ms == 0:
+            break
+        span_ms *= 16
+    return Series(found.times_ms[-rows:], found.values[-rows:]) if rows else found
+
+
+def limit_of(dataset: Dataset) -> Limit:
+    """Return the dataset's threshold as a detector takes it."""
+    return Limit(dataset.threshold.rule, dataset.threshold.value)
+
+
+def new_detector(
+    dataset: Dataset, on_epoch: Callable[[int, int, dict[str, float]], None] | None = None
+) -> LstmDetector:
+    """Return an untrained detector as the dataset file asks for."""
+    chosen: dict[str, Any] = dataset.model.model_dump(exclude={"kind", "units"})
+    config = LstmConfig(units=tuple(dataset.model.units), **chosen)
+    return LstmDetector(dataset.feature, config, limit=limit_of(dataset), on_epoch=on_epoch)
+
+
+def gate(dataset: Dataset, store: Store, *, force: bool, what: str) -> ValidationReport | None:
+    """Return the newest validation of a dataset, which must have passed.
+
+    Args:
+        dataset: Whose rows are about to be used.
+        store: Where the validations are.
+        force: Go on although it failed or is missing; a warning is logged.
+        what: What is refused, such as `train`, for the message.
+
+    Raises:
+        ValidationFailedError: It failed or there is none, and `force` is not set; names what failed.
+    """
+    from gridwatch.pipeline.validate import newest_validation
+
+    newest = newest_validation(store, dataset)
+    if newest is not None and newest.success:
+        return newest
+    if newest is None:
+        why = f"Dataset {dataset.name!r} has not been validated; first run `gridwatch validate {dataset.name}`"
+    else:
+        named = "; ".join(str(item.get("expectation", "?")) for item in newest.failures)
+        why = (
+            f"The newest validation of dataset {dataset.name!r} ({newest.id}) failed "
+            f"{len(newest.failures)} of {newest.expectations} expectations: {newest.reasons or named}. "
+            "Correct the rows and validate again"
+        )
+    if not force:
+        raise ValidationFailedError(
+            f"{why}, or {what} with --force.", dataset=dataset.name, validation_id=newest.id if newest else None
+        )
+    log.warning("validation_overridden", dataset=dataset.name, stage=what, validation_id=newest.id if newest else None)
+    return newest
