@@ -31,7 +31,6 @@ _DAY_MS = 86_400_000
 _COMPACT_ROWS = 100
 _SETTLED_DAYS = 2
 _WAIT_MAX_S = 60.0
-_RETRY_AFTER_MAX_S = 300.0
 
 
 class AlphaVantage(Source):
@@ -90,7 +89,8 @@ class AlphaVantage(Source):
         A month is complete two days after its end, when late bars are in. Daily bars come in one batch, `daily`.
         """
         now = pd.Timestamp(now_ms, unit="ms", tz=self._dataset.timezone)
-        first = now.to_period("M") - months if now.tz is None else now.tz_localize(None).to_period("M") - months
+        current = now.tz_localize(None).to_period("M")
+        first = current - months
         if self._daily_bars:
             batch = self._fetch({"outputsize": "full"}, "daily", complete=False)
             begin = first.to_timestamp().tz_localize(self._dataset.timezone)
@@ -98,7 +98,7 @@ class AlphaVantage(Source):
             yield SourceBatch(batch.key, recent, batch.rejected, complete=False)
             return
         settled = (now - pd.Timedelta(days=_SETTLED_DAYS)).tz_localize(None).to_period("M")
-        for month in pd.period_range(first, now.tz_localize(None).to_period("M"), freq="M"):
+        for month in pd.period_range(first, current, freq="M"):
             if str(month) not in done:
                 yield self._fetch({"month": str(month), "outputsize": "full"}, str(month), complete=month < settled)
 
@@ -144,6 +144,6 @@ class AlphaVantage(Source):
         error = state.outcome.exception() if state.outcome else None
         asked_s = getattr(error, "retry_after_s", None)
         if asked_s is not None:
-            return float(min(asked_s, _RETRY_AFTER_MAX_S))
+            return float(asked_s)
         base_s = 60 / self._settings.requests_per_minute if isinstance(error, RateLimitedError) else 0.5
         return float(min(base_s * 2 ** (state.attempt_number - 1), _WAIT_MAX_S))

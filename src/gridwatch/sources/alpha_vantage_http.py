@@ -16,7 +16,10 @@ from typing_extensions import override
 from gridwatch.errors import RateLimitedError, SourceError
 from gridwatch.settings import AlphaVantageSettings
 
-__all__ = ["UnreachableError", "ask"]
+__all__ = ["RETRY_AFTER_MAX_S", "UnreachableError", "ask"]
+
+RETRY_AFTER_MAX_S = 300.0
+"""Longest pause that is waited for; the free tier's limit a day asks for hours."""
 
 _BODY_MAX = 64 * 1024 * 1024
 _RATE_LIMIT = re.compile(r"rate limit|call frequency|(requests?|calls?) per (second|minute|day)|spreading out", re.I)
@@ -37,7 +40,8 @@ def ask(query: dict[str, str], settings: AlphaVantageSettings) -> bytes:
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     what = f"{query['function']} of {query['symbol']}" + (f" for {query['month']}" if "month" in query else "")
     _hide_keys_in_logs()
-    trouble = None
+    trouble: str | None = None
+    failure: type[SourceError] = UnreachableError
     try:
         with requests.Session() as session:
             session.mount("https://", _SystemCertificates())
@@ -49,20 +53,29 @@ def ask(query: dict[str, str], settings: AlphaVantageSettings) -> bytes:
                 headers={"User-Agent": "gridwatch"},
             )
     except requests.RequestException as error:
+        # An address that is none raises a ValueError too: no waiting helps it.
+        failure = SourceError if isinstance(error, ValueError) else UnreachableError
         trouble = _hide(f"{type(error).__name__}: {error}", key)
     if trouble is not None:
         # Outside of the handler on purpose: as cause or context the original would carry the key into tracebacks.
-        raise UnreachableError(f"Alpha Vantage at {settings.base_url} did not answer {what}: {trouble[:300]}.")
+        raise failure(f"Alpha Vantage at {settings.base_url} did not answer {what}: {trouble[:300]}.")
     return _judge(response, what, key)
 
 
 def _judge(response: requests.Response, what: str, key: str) -> bytes:
     status, start = response.status_code, _hide(response.text[:300].strip(), key)
     if status == 429:
+        after_s = _retry_after_s(response)
+        if after_s is not None and after_s > RETRY_AFTER_MAX_S:
+            raise SourceError(
+                f"Alpha Vantage limits requests (status 429) at {what} and wants {after_s:g} s of pause, longer than "
+                f"{RETRY_AFTER_MAX_S:g} s; try later, a load goes on where it stopped.",
+                retry_after_s=after_s,
+            )
         raise RateLimitedError(
             f"Alpha Vantage limits requests (status 429) at {what}: {start!r}; lower "
             "GRIDWATCH_ALPHA_VANTAGE__REQUESTS_PER_MINUTE or try later, a load goes on where it stopped.",
-            retry_after_s=_retry_after_s(response),
+            retry_after_s=after_s,
         )
     if status >= 500:
         raise UnreachableError(f"Alpha Vantage failed with status {status} at {what}: {start!r}.")

@@ -1,0 +1,98 @@
+"""A server on loopback that speaks Alpha Vantage's protocol, for tests and for trying things out without a key."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from typing_extensions import override
+
+__all__ = ["AlphaVantageServer", "Answer"]
+
+_HEADER = "timestamp,open,high,low,close,volume\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer; `cut` bytes of its body are promised in Content-Length and never sent."""
+
+    body: str | bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int = 0
+
+
+class AlphaVantageServer:
+    """Serves months of bars, and before them whatever answers are queued. A context manager.
+
+    Args:
+        months: CSV lines without header by month (`YYYY-MM`); a month that is not there answers with a header alone.
+            The key `daily` is what a request without a month gets.
+        api_key: The only key that is taken; another one gets Alpha Vantage's answer to it.
+        symbol: The only symbol that is known.
+    """
+
+    def __init__(self, months: dict[str, str], *, api_key: str = "secret-key", symbol: str = "IBM") -> None:
+        self.months = months
+        self.api_key = api_key
+        self.symbol = symbol
+        self.answers: deque[Answer] = deque()
+        self.asked: list[dict[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer._answer(self)
+
+            @override
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing: the queries hold keys."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Base address."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        query = dict(parse_qsl(urlsplit(handler.path).query))
+        self.asked.append(query)
+        answer = self.answers.popleft() if self.answers else self._data(query)
+        body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+        handler.send_response_only(answer.status)
+        for name, value in {"Content-Length": str(len(body) + answer.cut), **answer.headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    def _data(self, query: dict[str, str]) -> Answer:
+        if query.get("apikey") != self.api_key:
+            return Answer(
+                '{"Error Message": "the parameter apikey is invalid or missing. Please claim your free API key on '
+                '(https://www.alphavantage.co/support/#api-key)."}'
+            )
+        if query.get("symbol") != self.symbol:
+            return Answer(
+                '{"Error Message": "Invalid API call. Please retry or visit the documentation for '
+                f'{query.get("function")}."}}'
+            )
+        return Answer(_HEADER + self.months.get(query.get("month", "daily"), ""))

@@ -1,0 +1,180 @@
+"""Dataset files: what ships, what a file may say, and what is told when it says something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridwatch.errors import DatasetError
+from gridwatch.quality.suites import read_suite
+from gridwatch.sources import Dataset, load_dataset, load_datasets
+from gridwatch.sources.dataset import CsvFolderSource, DateRange
+
+ROOT = Path(__file__).parents[2]
+BASE: dict[str, Any] = {
+    "name": "pump",
+    "symbol": "pump-7",
+    "source": {"kind": "csv_folder", "path": "data"},
+    "columns": [{"name": "pressure"}],
+    "value": "pressure",
+}
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(name: str = "pump", **fields: Any) -> Path:
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(BASE | {"name": name} | fields))
+        return path
+
+    return write
+
+
+def test_every_dataset_that_ships_is_valid_and_has_its_suite() -> None:
+    datasets = load_datasets(ROOT / "flows" / "datasets")
+    assert {dataset.name for dataset in datasets} >= {"aapl_daily", "buoy_temperature", "stocks_ibm_intraday"}
+    for dataset in datasets:
+        assert read_suite(ROOT / "expectations", dataset.suite)["name"] == dataset.suite
+
+
+def test_a_small_file_is_enough(write: Write) -> None:
+    dataset = load_dataset(write())
+    assert (dataset.container, dataset.interval_ms, dataset.model_name) == ("INTRADAY_pump_7", 60_000, "gridwatch-pump")
+    assert [column.name for column in dataset.info.columns] == ["ts", "pressure"]
+
+
+def test_a_relative_folder_is_taken_from_the_file(write: Write, tmp_path: Path) -> None:
+    source = load_dataset(write()).source
+    assert isinstance(source, CsvFolderSource)
+    assert source.path == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("zone", "span"),
+    [("America/New_York", (1110171600000, 1111121999999)), ("UTC", (1110153600000, 1111103999999))],
+)
+def test_a_range_of_days_is_one_of_the_zone(write: Write, zone: str, span: tuple[int, int]) -> None:
+    days = DateRange.model_validate({"start": "2005-03-07", "end": "2005-03-17"})
+    assert load_dataset(write(timezone=zone)).range_ms(days) == span
+
+
+def test_a_day_without_midnight_has_a_range(write: Write) -> None:
+    days = DateRange.model_validate({"start": "2019-09-08", "end": "2019-09-08"})
+    start_ms, end_ms = load_dataset(write(timezone="America/Santiago")).range_ms(days)
+    assert start_ms is not None
+    assert end_ms is not None
+    assert end_ms - start_ms + 1 == 23 * 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"intervall": "1D"}, r"intervall: unknown field, did you mean 'interval'\. See docs/datasets\.md"),
+        ({"zzz": 1}, r"zzz: unknown field, there are name, description, symbol, source"),
+        ({"model": {"windows": 3}}, r"model\.windows: unknown field, did you mean 'window'"),
+        (
+            {"source": {"kind": "csv_folder", "path": "x", "patern": "y"}},
+            r"patern: unknown field, did you mean 'pattern'",
+        ),
+        ({"source": {"kind": "sample"}}, r"source\.sample\.series: is missing"),
+        ({"source": {"kind": "ftp"}}, r"source: .*'ftp'.*'sample', 'alpha_vantage', 'csv_folder'"),
+        ({"symbol": ""}, r"symbol: .*at least 1 character"),
+        ({"timezone": "Mars"}, r"timezone: unknown time zone 'Mars'; use a name such as America/New_York"),
+        ({"schedule": {"timezone": "Mars"}}, r"schedule\.timezone: unknown time zone 'Mars'"),
+        ({"schedule": {"ingest": "daily"}}, r"schedule\.ingest: 'daily' is no cron line; five fields"),
+        ({"calendar": "XNYZ"}, r"calendar: unknown exchange calendar 'XNYZ'; use a code such as XNYS"),
+        ({"calendar": "../xnys"}, r"calendar: unknown exchange calendar '\.\./xnys'"),
+        ({"interval": "often"}, r"interval: 'often' is no interval; use one such as 1min"),
+        ({"interval": "NaT"}, r"interval: 'NaT' is shorter than 1ms"),
+        ({"value": "presure"}, r"value 'presure' is none of the columns \['pressure'\]"),
+        (
+            {"columns": [{"name": "pressure", "type": "STRING"}]},
+            r"value 'pressure' is a STRING column; it must be a number",
+        ),
+        (
+            {"columns": [{"name": "pressure"}, {"name": "x", "type": "BLOB"}]},
+            r"columns \['x'\] are BLOB, which no source",
+        ),
+        ({"columns": [{"name": "pressure"}, {"name": "Pressure"}]}, r"repeat a name, or use 'ts'"),
+        ({"columns": [{"name": "pressure"}, {"name": "TS"}]}, r"repeat a name, or use 'ts'"),
+        ({"columns": [{"name": "7up"}]}, r"columns\.0\.name: String should match"),
+        ({"columns": []}, r"columns: List should have at least 1 item"),
+        ({"training": {"start": "2005-01-02", "end": "2005-01-01"}}, r"start 2005-01-02 is after end 2005-01-01"),
+        ({"training": {"end": "soon"}}, r"training\.end: .*\(got 'soon'\)"),
+        ({"recipients": ["me"]}, r"recipients: 'me' is no mail address"),
+        ({"threshold": {"value": 0}}, r"threshold\.value: Input should be greater than 0 \(got 0\)"),
+        ({"suite": "../secret"}, r"suite: String should match"),
+    ],
+)
+def test_a_wrong_field_is_named_with_a_hint(write: Write, fields: dict[str, Any], message: str) -> None:
+    path = write(**fields)
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_dataset(path)
+    assert str(path) in str(caught.value)
+
+
+def test_an_alias_of_a_calendar_is_known(write: Write) -> None:
+    assert load_dataset(write(calendar="NYSE")).calendar == "NYSE"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"Cannot read dataset file .*Expecting"),
+        ("[]", r"is wrong: dataset: .*"),
+        ("\udcff", r"Cannot read dataset"),
+    ],
+)
+def test_a_file_that_is_no_json_object_is_told(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "pump.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(path)
+
+
+def test_a_missing_file_or_folder_tells_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"No dataset file .*gone\.json'; `gridwatch init DIR` lays out examples"):
+        load_dataset(tmp_path / "gone.json")
+    with pytest.raises(DatasetError, match=r"No dataset folder .*gone'; set GRIDWATCH_DATASETS_DIR or run"):
+        load_datasets(tmp_path / "gone")
+
+
+def test_a_file_is_named_after_its_dataset(write: Write) -> None:
+    path = write()
+    path = path.rename(path.with_name("valve.json"))
+    with pytest.raises(DatasetError, match=r"valve\.json' has the name 'pump'; name the file pump\.json"):
+        load_dataset(path)
+
+
+def test_names_pick_datasets_and_unknown_ones_are_told(write: Write, tmp_path: Path) -> None:
+    write()
+    write("valve", symbol="valve")
+    assert [dataset.name for dataset in load_datasets(tmp_path, ["valve"])] == ["valve"]
+    assert [dataset.name for dataset in load_datasets(tmp_path)] == ["pump", "valve"]
+    with pytest.raises(DatasetError, match=r"No dataset 'pmp' in .*; there are \['pump', 'valve'\]"):
+        load_datasets(tmp_path, ["pmp"])
+
+
+def test_two_symbols_with_one_container_are_refused(write: Write, tmp_path: Path) -> None:
+    write()
+    write("other", symbol="PUMP.7")
+    with pytest.raises(DatasetError, match=r"'other' \('PUMP\.7'\) and 'pump' \('pump-7'\) both map to container"):
+        load_datasets(tmp_path)
+
+
+def test_two_datasets_may_share_a_container_with_the_same_columns_only(write: Write, tmp_path: Path) -> None:
+    write()
+    write("again")
+    assert len(load_datasets(tmp_path)) == 2
+    write("again", columns=[{"name": "pressure", "type": "FLOAT"}])
+    with pytest.raises(DatasetError, match=r"'again' and 'pump' share container 'INTRADAY_pump_7' but not its columns"):
+        load_datasets(tmp_path)
+
+
+def test_a_dataset_is_made_without_a_file_too() -> None:
+    assert Dataset.model_validate(BASE).rows_min == 60
