@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +47,15 @@ def topic() -> str:
     return f"INTRADAY_{uuid.uuid4().hex[:8].upper()}"
 
 
-def bars(rows: int, *, start: str = "2024-03-08T14:30:00", seed: int = 7) -> pd.DataFrame:
-    """Return `rows` minute bars as a dataset's frame has them."""
-    random = np.random.default_rng(seed)
-    ts = pd.date_range(start, periods=rows, freq="1min", tz="UTC").as_unit("ms")
-    prices = {
-        name: np.round(100 + random.standard_normal(rows).cumsum(), 4) for name in ("open", "high", "low", "close")
-    }
-    return pd.DataFrame({"ts": ts, **prices, "volume": random.integers(0, 10**6, rows)})
+@pytest.fixture(scope="session")
+def bars() -> Callable[..., pd.DataFrame]:
+    """A function that makes `rows` minute bars as a dataset's frame has them."""
 
+    def make(rows: int, *, start: str = "2024-03-08T14:30:00", seed: int = 7) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        ts = pd.date_range(start, periods=rows, freq="1min", tz="UTC").as_unit("ms")
+        names = ("open", "high", "low", "close")
+        prices = {name: np.round(100 + random.standard_normal(rows).cumsum(), 4) for name in names}
+        return pd.DataFrame({"ts": ts, **prices, "volume": random.integers(0, 10**6, rows)})
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return make

@@ -13,7 +13,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,8 +155,7 @@ class Broker:
                 process.wait(timeout_s)
             except psutil.TimeoutExpired:
                 log.warning("broker_killed", pid=process.pid, after_s=timeout_s)
-                process.kill()
-                process.wait(timeout_s)
+                _kill(process, timeout_s=_STOP_TIMEOUT_S)
             write_state(self._state_file, state, pid=0, started_s=0.0, keep=False)
         log.info("broker_stopped", seconds=round(time.monotonic() - began, 2))
         return True
@@ -184,13 +183,21 @@ class Broker:
         kafka = self._settings.kafka.model_copy(update={"bootstrap_servers": None})
         return self._settings.model_copy(update={"kafka": kafka})
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def make_folders(self) -> None:
+        """Make the folders for data and logs.
+
+        Raises:
+            StreamError: One cannot be made.
+        """
         for folder in (self.folder, self.log_file.parent):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StreamError(f"Cannot make the broker's folder {str(folder)!r}: {error}.") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.make_folders()
         with file_lock(self.folder / "start.lock"):
             yield
 
@@ -251,24 +258,27 @@ class Broker:
     def _launch(self, *, keep: bool, timeout_s: float) -> None:
         began = time.monotonic()
         state = self._prepare(keep=keep)
-        argv, environ, folder = self.command()
-        with self._output.open("wb") as output:
-            # A session of its own: Ctrl-C in the terminal must not end it before its users are done.
-            child = subprocess.Popen(
-                argv, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
-        process = psutil.Process(child.pid)
-        state = write_state(self._state_file, state, pid=child.pid, started_s=process.create_time())
+        process = self._spawn()
+        state = write_state(self._state_file, state, pid=process.pid, started_s=process.create_time())
         try:
             self._wait(state, process, timeout_s)
         except BaseException:
-            child.kill()
-            child.wait()
+            _kill(process, timeout_s=_STOP_TIMEOUT_S)
             raise
-        log.info(
-            "broker_started", address=self.bootstrap_servers, pid=child.pid, seconds=round(time.monotonic() - began, 2)
-        )
+        seconds = round(time.monotonic() - began, 2)
+        log.info("broker_started", address=self.bootstrap_servers, pid=process.pid, seconds=seconds)
+
+    def _spawn(self) -> psutil.Process:
+        argv, environ, _ = self.command()
+        try:
+            with self._output.open("wb") as output, Path(os.devnull).open("rb") as nothing:
+                # Not a Popen: the broker may outlive both this object and this process. A session of its own, since
+                # Ctrl-C in the terminal must not end it before its users are done.
+                files = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
+                files += [(os.POSIX_SPAWN_DUP2, output.fileno(), number) for number in (1, 2)]
+                return psutil.Process(os.posix_spawn(argv[0], argv, environ, file_actions=files, setsid=True))
+        except OSError as error:
+            raise JavaError(f"Cannot start {argv[0]!r}: {error}.") from error
 
     def _wait(self, state: BrokerState, process: psutil.Process | None, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -287,6 +297,12 @@ class Broker:
             except OSError:
                 continue
         return f"The end of {str(self.log_file)!r}:\n" + "\n".join(lines[-2 * count :])
+
+
+def _kill(process: psutil.Process, *, timeout_s: float) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+        process.wait(timeout_s)
 
 
 @contextmanager
@@ -310,7 +326,7 @@ def broker_for(
         yield settings.kafka.bootstrap_servers
         return
     broker = Broker(settings, environ=environ, progress=progress)
-    broker.folder.mkdir(parents=True, exist_ok=True)
+    broker.make_folders()
     users = broker.folder / "users.lock"
     try:
         with file_lock(users, shared=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from gridwatch.errors import ConfigError, MissingServiceError, StreamError
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["admin", "client_config"]
+__all__ = ["admin", "client_config", "connect"]
 
 
 def client_config(settings: Settings, bootstrap: str) -> dict[str, Any]:
@@ -58,6 +58,44 @@ def client_config(settings: Settings, bootstrap: str) -> dict[str, Any]:
     return config
 
 
+def connect(kind: Callable[..., Any], settings: Settings, bootstrap: str, **options: Any) -> Any:
+    """Return a kafka-python client of this class, connected.
+
+    Args:
+        kind: `KafkaAdminClient`, `KafkaProducer` or `KafkaConsumer`.
+        settings: Login and time limits.
+        bootstrap: `host:port,...` of the cluster.
+        **options: What this client wants beyond `client_config`, or instead of it.
+
+    Raises:
+        MissingServiceError: The cluster does not answer, or refuses the login; names the address.
+    """
+    from kafka.errors import KafkaError
+    from kafka.net.compat import KafkaNetClient
+
+    made: list[Any] = []
+
+    def remembered(*args: Any, **rest: Any) -> Any:
+        made.append(KafkaNetClient(*args, **rest))
+        return made[-1]
+
+    try:
+        return kind(**client_config(settings, bootstrap) | options, kafka_client=remembered)
+    except KafkaError as error:
+        # A constructor that fails leaves its thread and sockets behind, with nobody to close them.
+        for client in made:
+            client.close()
+        raise _missing(bootstrap, error) from error
+
+
+def _missing(bootstrap: str, error: Exception) -> MissingServiceError:
+    return MissingServiceError(
+        f"Kafka at {bootstrap} does not answer ({error}); is it running, and are "
+        "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS and the security settings right?",
+        bootstrap=bootstrap,
+    )
+
+
 @contextmanager
 def admin(settings: Settings, bootstrap: str, *, timeout_s: float | None = None) -> Iterator[Any]:
     """Give a `kafka.KafkaAdminClient` that is closed afterwards.
@@ -74,21 +112,14 @@ def admin(settings: Settings, bootstrap: str, *, timeout_s: float | None = None)
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError
 
-    config = client_config(settings, bootstrap)
-    if timeout_s is not None:
-        config |= {"request_timeout_ms": int(timeout_s * 1000), "bootstrap_timeout_ms": int(timeout_s * 1000)}
-    client = None
+    limit_ms = int((timeout_s if timeout_s is not None else settings.kafka.request_timeout_s) * 1000)
+    limits = {"request_timeout_ms": limit_ms, "bootstrap_timeout_ms": limit_ms}
+    client = connect(KafkaAdminClient, settings, bootstrap, **limits)
     try:
-        client = KafkaAdminClient(**config)
         yield client
     except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError) as error:
-        raise MissingServiceError(
-            f"Kafka at {bootstrap} does not answer ({error}); is it running, and are "
-            "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS and the security settings right?",
-            bootstrap=bootstrap,
-        ) from error
+        raise _missing(bootstrap, error) from error
     except KafkaError as error:
         raise StreamError(f"Kafka at {bootstrap} answered {error}.") from error
     finally:
-        if client is not None:
-            client.close()
+        client.close()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gridwatch.errors import MissingServiceError, StreamError
-from gridwatch.streaming.clients import admin, client_config
+from gridwatch.errors import StreamError
+from gridwatch.streaming.clients import admin, connect
 from gridwatch.streaming.producer import Producer, dlq_topic
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ def read_dead_letters(
         ]
     if not parts:
         return
-    try:
-        consumer = KafkaConsumer(
-            **client_config(settings, bootstrap), enable_auto_commit=False, isolation_level="read_committed"
-        )
-    except KafkaError as error:
-        raise MissingServiceError(f"Kafka at {bootstrap} does not answer ({error}).") from error
+    consumer = connect(KafkaConsumer, settings, bootstrap, enable_auto_commit=False, isolation_level="read_committed")
     seen: set[tuple[int, int]] = set()
     try:
         consumer.assign(parts)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from gridwatch.errors import MissingServiceError, StreamError
-from gridwatch.streaming.clients import admin, client_config
+from gridwatch.errors import StreamError
+from gridwatch.streaming.clients import admin, connect
 from gridwatch.streaming.envelope import encode
 
 if TYPE_CHECKING:
@@ -86,29 +86,23 @@ class Producer:
 
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         from kafka import KafkaProducer
-        from kafka.errors import KafkaError
 
         self._settings = settings
         self._bootstrap = bootstrap
         limit_ms = int(settings.kafka.request_timeout_s * 1000)
-        try:
-            self._client = KafkaProducer(
-                **client_config(settings, bootstrap),
-                acks="all",
-                enable_idempotence=True,
-                compression_type="gzip",
-                batch_size=_BATCH_BYTES,
-                linger_ms=_LINGER_MS,
-                max_block_ms=limit_ms,
-                delivery_timeout_ms=2 * limit_ms,
-                allow_auto_create_topics=False,
-            )
-        except KafkaError as error:
-            raise MissingServiceError(
-                f"Kafka at {bootstrap} does not answer ({error}); is it running, and are "
-                "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS and the security settings right?",
-                bootstrap=bootstrap,
-            ) from error
+        self._client = connect(
+            KafkaProducer,
+            settings,
+            bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="gzip",
+            batch_size=_BATCH_BYTES,
+            linger_ms=_LINGER_MS,
+            max_block_ms=limit_ms,
+            delivery_timeout_ms=2 * limit_ms,
+            allow_auto_create_topics=False,
+        )
         self._pending: list[tuple[str, Any]] = []
 
     def ensure_topics(self, names: Iterable[str], *, partitions: int = 1) -> list[str]:

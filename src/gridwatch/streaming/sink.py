@@ -25,7 +25,7 @@ from gridwatch.errors import (
     StreamError,
     ValueRefusedError,
 )
-from gridwatch.streaming.clients import client_config
+from gridwatch.streaming.clients import connect
 from gridwatch.streaming.decode import Decoder, RecordError, parse_record
 from gridwatch.streaming.envelope import container_of
 from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
@@ -129,26 +129,24 @@ class Sink:
 
     def _consumer(self) -> Any:
         from kafka import KafkaConsumer
-        from kafka.errors import KafkaError
 
-        try:
-            consumer = KafkaConsumer(
-                **client_config(self._settings, self._bootstrap),
-                group_id=self._settings.kafka.group_id,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                isolation_level="read_committed",
-                allow_auto_create_topics=False,
-                max_poll_records=self._rows_max,
-                max_partition_fetch_bytes=8 << 20,
-                fetch_max_wait_ms=200,
-                # A killed member holds its partitions until this is over.
-                session_timeout_ms=6000,
-                heartbeat_interval_ms=1500,
-                metadata_max_age_ms=5000,
-            )
-        except KafkaError as error:
-            raise MissingServiceError(f"Kafka at {self._bootstrap} does not answer ({error}).") from error
+        consumer = connect(
+            KafkaConsumer,
+            self._settings,
+            self._bootstrap,
+            group_id=self._settings.kafka.group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            allow_auto_create_topics=False,
+            max_poll_records=self._rows_max,
+            max_partition_fetch_bytes=8 << 20,
+            fetch_max_wait_ms=200,
+            # A killed member holds its partitions until this is over.
+            session_timeout_ms=6000,
+            heartbeat_interval_ms=1500,
+            metadata_max_age_ms=5000,
+        )
         if self._pattern:
             # Dead letters match most patterns for topics; read again as rows they would only go round in circles.
             consumer.subscribe(pattern=f"(?:{self._pattern})(?<!{DLQ_SUFFIX.replace('.', '[.]')})$")
