@@ -1,11 +1,223 @@
-"""`demo`."""
+"""`demo`: real prices through the whole platform, from nothing to a mail in the inbox."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from gridwatch.cli._context import settings
+from gridwatch.cli._project import shipped
+from gridwatch.cli.platform import stop_on_signals
+from gridwatch.errors import GridwatchError, MissingServiceError
+
+if TYPE_CHECKING:
+    from gridwatch.cli._demo_result import Result
+    from gridwatch.cli._demo_stages import Timeline
+    from gridwatch.settings import Settings
+    from gridwatch.supervisor import Platform, Supervisor
 
 __all__ = ["register"]
 
+_DATASET = "aapl_daily"
+_NEEDED = ("kafka", "sink", "mlflow", "prefect", "server", "relay")
+_LATER = ("worker", "deploy")
+_UP_TIMEOUT_S = 240.0
+_FLOW_TIMEOUT_S = 900.0
+_KEPT = {"run", "cache"}
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the root command."""
+    """Add the command to the root command."""
+    app.command(rich_help_panel="Begin here", epilog="Example: gridwatch demo --exit")(demo)
+
+
+def demo(
+    leave: Annotated[
+        bool, typer.Option("--exit", help="Stop everything at the end; without it only so off a terminal.")
+    ] = False,
+) -> None:
+    """Find the 2005 split in Apple's real share prices: Kafka, validation, LSTM, anomaly, mail. Starts from nothing.
+
+    Keeps its own state apart, in `demo` of the home folder, and begins anew each time.
+    """
+    from gridwatch.cli._demo_stages import Timeline
+    from gridwatch.supervisor import Supervisor, hold
+    from gridwatch.supervisor.daemon import sweep
+
+    found = settings(running=False)
+    home = found.home / "demo"
+    with hold(home), stop_on_signals() as stop:
+        sweep(home)
+        timeline = Timeline(typer.echo)
+        timeline.line("gridwatch demo: state in " + str(home))
+        platform = _prepare(found, home)
+        supervisor = Supervisor(platform.services, home, platform.addresses, hold_back=_LATER)
+        with _supervised(supervisor), _flow(platform) as flow:
+            if not _watch(supervisor, platform, flow, timeline, stop):
+                raise KeyboardInterrupt
+            result = _tell(platform, timeline)
+            if not leave and sys.stdout.isatty():
+                supervisor.release(*_LATER)
+                _next(home)
+                typer.echo("Everything stays up until Ctrl-C.")
+                stop.wait()
+            typer.echo("Stopping what was started ...")
+        timeline.line(f"all stopped; {len(result.rows)} anomalies stay in {platform.settings.store}")
+        if leave or not sys.stdout.isatty():
+            _next(home)
+
+
+def _prepare(found: Settings, home: Path) -> Platform:
+    """Clear the state of the last demo and plan a platform that uses nothing but its own services."""
+    from gridwatch.supervisor import plan
+
+    for old in home.iterdir():
+        if old.name not in _KEPT:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    (home / "run" / "state.json").unlink(missing_ok=True)
+    project = shipped()
+    dataset = json.loads((project / "flows" / "datasets" / f"{_DATASET}.json").read_text(encoding="utf-8"))
+    # With a real SendGrid key the mail should reach a real person.
+    dataset["recipients"] = found.alerts.recipients or dataset["recipients"]
+    (home / "datasets").mkdir()
+    (home / "datasets" / f"{_DATASET}.json").write_text(json.dumps(dataset), encoding="utf-8")
+    default = type(found).model_fields
+    own = found.model_copy(
+        update={
+            "home": home,
+            "store_url": None,
+            "datasets_dir": home / "datasets",
+            "expectations_dir": project / "expectations",
+            "server": found.server.model_copy(update={"host": "127.0.0.1", "port": 0}),
+            "alerts": found.alerts.model_copy(update={"handler_url": None}),
+            **{name: default[name].get_default(call_default_factory=True) for name in ("kafka", "mlflow", "prefect")},
+        }
+    )
+    return plan(own, project=project)
+
+
+@contextmanager
+def _supervised(supervisor: Supervisor) -> Iterator[None]:
+    """Run the supervisor beside; all its services are stopped at the end, however it ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=supervisor.run, args=(stop,), name="supervisor")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _flow(platform: Platform) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the process of the flow, which imports what it needs and then waits for a line."""
+    from gridwatch.supervisor.process import MARKER, child_environ, stop_groups
+    from gridwatch.supervisor.state import run_dir
+
+    home = platform.settings.home
+    (home / "logs").mkdir(exist_ok=True)
+    argv = [sys.executable, "-m", "gridwatch.cli._demo_child", str(shipped() / "flows" / "run_all.py"), _DATASET]
+    with (home / "logs" / "flow.log").open("ab") as log:
+        child = subprocess.Popen(
+            argv,
+            env=child_environ({**platform.env, MARKER: str(run_dir(home))}),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            stop_groups([child.pid], 5)
+        child.wait()
+        if child.stdin:
+            child.stdin.close()
+
+
+def _watch(
+    supervisor: Supervisor,
+    platform: Platform,
+    flow: subprocess.Popen[bytes],
+    timeline: Timeline,
+    stop: threading.Event,
+) -> bool:
+    """Wait for the services, start the flow, wait for its end; False when told to stop meanwhile.
+
+    Raises:
+        MissingServiceError: A service was given up or did not come.
+        GridwatchError: The flow failed.
+    """
+    from gridwatch.supervisor import State
+
+    api, began_s, running = platform.addresses["prefect"], time.monotonic(), False
+    while not stop.wait(0.2):
+        timeline.services(supervisor)
+        states = {name: supervisor.service(name) for name in _NEEDED}
+        for name, shown in states.items():
+            if shown.state is State.FAILED or time.monotonic() - began_s > _UP_TIMEOUT_S + _FLOW_TIMEOUT_S * running:
+                raise MissingServiceError(
+                    f"{name} is {shown.state}: {shown.error or 'too slow'}; its log is {shown.log}."
+                )
+        if not running and all(shown.state is State.RUNNING for shown in states.values()):
+            running = True
+            timeline.line("the platform is up; the flow begins")
+            if flow.stdin:
+                flow.stdin.write(b"go\n")
+                flow.stdin.flush()
+        ended = flow.poll() is not None
+        if running:
+            timeline.stages(api)
+        if ended:
+            if flow.returncode:
+                log = platform.settings.home / "logs" / "flow.log"
+                raise GridwatchError(f"The flow failed (status {flow.returncode}); its log is {log}. {_tail(log)}")
+            return True
+    return False
+
+
+def _tail(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f"It ends: {lines[-1][:500]}" if lines else "It is empty."
+
+
+def _tell(platform: Platform, timeline: Timeline) -> Result:
+    """Print what was found and where to look."""
+    from gridwatch.cli._demo_result import collect, mlflow_page
+    from gridwatch.sources import load_dataset
+
+    result = collect(platform.settings, load_dataset(platform.settings.datasets_dir / f"{_DATASET}.json"))
+    timeline.line("done")
+    result.table()
+    typer.echo(result.verdict())
+    row, base = result.split or {}, platform.addresses["handler"].removesuffix("/trigger")
+    prefect = platform.addresses["prefect"].removesuffix("/api")
+    typer.echo(f"\n  plot     {result.plot}")
+    typer.echo(
+        f"  mail     {base}/inbox/{row['mail_id']}" if not platform.settings.sendgrid.api_key else "  mail     sent"
+    )
+    typer.echo(f"  pages    {base}/anomalies")
+    typer.echo(f"  model    {mlflow_page(platform.addresses['mlflow'], row['run_id'])}")
+    typer.echo(f"  flow     {prefect}/runs/flow-run/{row['flow_run_id']}\n")
+    return result
+
+
+def _next(home: Path) -> None:
+    typer.echo(
+        "What to do next:\n"
+        f"  GRIDWATCH_HOME={home} gridwatch anomalies --json    the same rows, for scripts\n"
+        "  gridwatch init my-project                    a project of your own: datasets, suites, flows\n"
+        "  gridwatch up                                 the platform, on schedule, in the background"
+    )

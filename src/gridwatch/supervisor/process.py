@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["MARKER", "Child", "Command", "is_same", "marked", "started_s", "stop_groups"]
+__all__ = ["MARKER", "Child", "Command", "child_environ", "is_same", "marked", "started_s", "stop_groups"]
 
 MARKER = "_GRIDWATCH_RUN"
 """Environment variable of every child, holding the run folder: finds children that no state file names."""
@@ -51,7 +51,7 @@ class Child:
         with log.open("ab") as out:
             popen = subprocess.Popen(
                 list(command.argv),
-                env={**os.environ, **command.env, MARKER: marker},
+                env=child_environ({**command.env, MARKER: marker}),
                 cwd=command.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -70,6 +70,11 @@ class Child:
         clean = stop_groups([self.pid], timeout_s)
         self._popen.wait()
         return clean
+
+
+def child_environ(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with additions: how children come by secrets without a command line."""
+    return {**os.environ, **more}
 
 
 def started_s(pid: int) -> float | None:
