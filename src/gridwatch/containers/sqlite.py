@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,13 +12,22 @@ import pyarrow as pa
 import structlog
 
 from gridwatch.containers import _sqlite_format as layout
+from gridwatch.containers import dialect
 from gridwatch.containers._arrow import coerce, restore, storable
 from gridwatch.containers._keys import key_batches
 from gridwatch.containers._rules import check_info, merged
+from gridwatch.containers._sqlite_definitions import define
 from gridwatch.containers._sqlite_session import Pool, Session
 from gridwatch.containers.schema import ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
-from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeError, SchemaError, StoreError
+from gridwatch.errors import (
+    ConfigError,
+    ContainerNotFoundError,
+    RangeTooLargeError,
+    SchemaError,
+    SqlRefusedError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,11 +240,41 @@ class SqliteStore:
 
     def sql(self, statement: str, parameters: Sequence[Any] = (), *, rows_max: int = ROWS_MAX) -> pa.Table:
         """Run one SELECT in GridDB's SQL; see `Store.sql`."""
-        raise NotImplementedError
+        with self._pool.session() as session:
+            query = dialect.compile_query(statement, parameters, self._lookup(session))
+            # A NULL without a type comes as a column of Arrow's null type.
+            kinds = [kind.arrow if kind else pa.int64() for _, kind in query.columns]
+            schema = pa.schema([pa.field(name, kind) for (name, _), kind in zip(query.columns, kinds, strict=True)])
+            sql = f"SELECT * FROM ({query.sql}) LIMIT {rows_max + 1}"
+            rows = self._select(session, schema, sql, query.parameters)
+        if rows.num_rows > rows_max:
+            raise RangeTooLargeError(
+                f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
+            )
+        for position, (name, kind) in enumerate(query.columns):
+            if kind is None:
+                rows = rows.set_column(position, pa.field(name, pa.null()), pa.nulls(rows.num_rows))
+        return rows
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement that changes something; see `Store.execute`."""
-        raise NotImplementedError
+        if dialect.verb_of(statement) in {"CREATE", "DROP", "ALTER"}:
+            if parameters:
+                raise SqlRefusedError("SQL refused: parameters of CREATE, DROP or ALTER.")
+            with self._pool.session() as session, session.transaction():
+                define(session, dialect.read_definition(statement))
+            return 0
+        with self._pool.session() as session, session.transaction():
+            change = dialect.compile_change(statement, parameters, self._lookup(session))
+            return session.execute(change.sql, change.parameters)
+
+    @staticmethod
+    def _lookup(session: Session) -> Callable[[str], ContainerInfo | None]:
+        def lookup(name: str) -> ContainerInfo | None:
+            text = layout.stored(session, name)
+            return layout.decode(text) if text is not None else None
+
+        return lookup
 
     def compact(self) -> None:
         """Give the space of deleted rows back to the file system; safe while others read and write."""

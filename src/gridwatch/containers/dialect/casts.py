@@ -1,0 +1,226 @@
+"""CAST, and text of other types as GridDB writes it."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from datetime import datetime
+from typing import Any
+
+from sqlglot import exp
+
+from gridwatch.containers._keys import ms_of
+from gridwatch.containers.dialect.kinds import (
+    FLOATING,
+    INTEGRAL,
+    LIMITS,
+    UNKNOWN,
+    Expr,
+    T,
+    failing,
+    inside,
+    make,
+    mismatch,
+    name_of,
+    number_literal,
+)
+from gridwatch.containers.dialect.parse import refused
+from gridwatch.containers.dialect.scope import Context
+from gridwatch.containers.schema import ColumnType
+from gridwatch.errors import SqlFailedError
+
+__all__ = ["cast", "float32", "kind_of", "text_of", "timestamp_of"]
+
+BAD_TEXT = 305005
+OUT_OF_RANGE = 305004
+
+_TYPES = {
+    "BOOL": T.BOOL,
+    "STRING": T.STRING,
+    "TEXT": T.STRING,
+    "VARCHAR": T.STRING,
+    "CHAR": T.STRING,
+    "BYTE": T.BYTE,
+    "TINYINT": T.BYTE,
+    "SHORT": T.SHORT,
+    "SMALLINT": T.SHORT,
+    "INTEGER": T.INTEGER,
+    "INT": T.INTEGER,
+    "LONG": T.LONG,
+    "BIGINT": T.LONG,
+    "FLOAT": T.FLOAT,
+    "REAL": T.DOUBLE,
+    "DOUBLE": T.DOUBLE,
+    "NUMERIC": T.DOUBLE,
+    "TIMESTAMP": T.TIMESTAMP,
+    "BLOB": T.BLOB,
+}
+
+# What sqlglot calls the types that it knows by other words.
+_PARSED = {
+    "BOOLEAN": T.BOOL,
+    "TEXT": T.STRING,
+    "TINYINT": T.BYTE,
+    "SMALLINT": T.SHORT,
+    "INT": T.INTEGER,
+    "BIGINT": T.LONG,
+    "FLOAT": T.FLOAT,
+    "DOUBLE": T.DOUBLE,
+    "TIMESTAMP": T.TIMESTAMP,
+    "VARBINARY": T.BLOB,
+    "BLOB": T.BLOB,
+}
+
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))?(Z|[+-]\d\d:?\d\d))?")
+
+
+def kind_of(word: str) -> ColumnType:
+    """Return the type of a type's name in SQL.
+
+    Raises:
+        SqlRefusedError: GridDB has no such type, or this store does not keep it.
+    """
+    found = _TYPES.get(word.upper())
+    if found is None:
+        raise refused(f"the type {word}", hint=f"use one of {', '.join(kind.value for kind in T)}")
+    return found
+
+
+def timestamp_of(text: str) -> int:
+    """Return UTC epoch ms of a time in GridDB's form, a date or a date and time with a zone.
+
+    Raises:
+        SqlFailedError: It has another form (305005) or is outside 1970 to 9999 (305004).
+    """
+    found = _TIME.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError(text)  # noqa: TRY301  one message for both ways of being wrong
+        ms = ms_of(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise SqlFailedError(
+            f"{text!r} is no time; use '2024-01-31', or '2024-01-31T12:30:00Z' with 0 or 3 decimals.", code=BAD_TEXT
+        ) from error
+    low, high = LIMITS[T.TIMESTAMP]
+    if not low <= ms <= high:
+        raise SqlFailedError(f"{text!r} is outside 1970 to 9999.", code=OUT_OF_RANGE)
+    return ms
+
+
+def float32(value: float) -> float:
+    """Return the FLOAT nearest to a number.
+
+    Raises:
+        SqlFailedError: It is beyond the range of FLOAT.
+    """
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError as error:
+        raise SqlFailedError(f"{value!r} is outside the range of FLOAT.", code=OUT_OF_RANGE) from error
+
+
+def text_of(expr: Expr) -> Expr:
+    """Return a value as text, the way GridDB's CAST AS STRING and || write it."""
+    sql = expr.sql
+    if expr.kind is T.BOOL:
+        sql = f"(CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
+    elif expr.kind in INTEGRAL:
+        sql = f"CAST({sql} AS TEXT)"
+    elif expr.kind in FLOATING:
+        # printf of NULL is '0.0'.
+        sql = f"(CASE WHEN {sql} IS NOT NULL THEN printf('%!.15g', {sql}) END)"
+    elif expr.kind is T.TIMESTAMP:
+        seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {sql} / 1000, 'unixepoch')"
+        sql = f"({seconds} || printf('.%03dZ', {sql} % 1000))"
+    elif expr.kind is T.BLOB:
+        sql = f"(CASE WHEN {sql} IS NOT NULL THEN hex({sql}) END)"
+    return make(sql, T.STRING if expr.kind else None, [expr])
+
+
+def cast(expr: Expr, to: exp.DataType, context: Context) -> Expr:
+    """Return CAST(expr AS type).
+
+    Raises:
+        SqlRefusedError: The types do not convert (305010), or the conversion cannot be checked here.
+        SqlFailedError: A constant does not convert.
+    """
+    named = to.this.value if hasattr(to.this, "value") else str(to.this)
+    target = _PARSED.get(named)
+    if to.expressions:
+        raise refused(f"CAST AS {to.sql()}", code=None)
+    if target is None:
+        target = kind_of(str(to.args.get("kind") or named))
+    if expr.kind is None:
+        return make("NULL", target, [expr], value=None)
+    if expr.kind is target:
+        return expr
+    if target is T.STRING:
+        return text_of(expr)
+    if expr.kind is T.STRING:
+        return _from_text(expr, target, context)
+    return _between_numbers(expr, target)
+
+
+def _from_text(expr: Expr, target: ColumnType, context: Context) -> Expr:
+    if target is T.BLOB:
+        raise mismatch("CAST of STRING AS BLOB")
+    if not isinstance(expr.value, str):
+        raise refused(
+            f"CAST of a STRING column AS {target}",
+            code=None,
+            hint="this store cannot tell its bad values as GridDB does",
+        )
+    text = expr.value
+    if target is T.TIMESTAMP:
+        ms = timestamp_of(text)
+        return Expr(context.bind(ms), T.TIMESTAMP, ms, ms, ms, nullable=False)
+    value: Any = UNKNOWN
+    if target is T.BOOL and text.lower() in {"true", "false"}:
+        value = text.lower() == "true"
+        return Expr("(1)" if value else "(0)", T.BOOL, value=value, nullable=False)
+    if target in INTEGRAL and re.fullmatch(r"[+-]?\d+", text):
+        return _in_range(number_literal(int(text)), target)
+    if target in FLOATING and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
+        number = number_literal(float(text))
+        return _between_numbers(number, target) if target is T.FLOAT else number
+    if target in FLOATING and text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
+        raise refused(f"CAST of {text!r} AS {target}", code=None, hint="the store takes neither NaN nor infinity")
+    raise SqlFailedError(f"{text!r} is no {target}.", code=BAD_TEXT)
+
+
+def _in_range(expr: Expr, target: ColumnType) -> Expr:
+    low, high = LIMITS[target]
+    if expr.kind not in INTEGRAL or (expr.constant and not low <= expr.value <= high):
+        raise SqlFailedError(f"{expr.value} is outside the range of {target}.", code=OUT_OF_RANGE)
+    found = inside(expr, low, high, OUT_OF_RANGE, f"Value overflow in type conversion to {target}")
+    return Expr(found.sql, target, found.low, found.high, expr.value, expr.nullable, found.free, found.aggregate)
+
+
+def _between_numbers(expr: Expr, target: ColumnType) -> Expr:
+    what = f"CAST of {name_of(expr.kind)} AS {target}"
+    if expr.kind is T.BOOL and target in INTEGRAL:
+        return make(expr.sql, target, [expr], low=0, high=1)
+    if expr.kind in INTEGRAL and target is T.BOOL:
+        return make(f"({expr.sql} <> 0)", T.BOOL, [expr])
+    if expr.kind in INTEGRAL and target in INTEGRAL:
+        return _in_range(expr, target)
+    if expr.kind in INTEGRAL and target is T.DOUBLE:
+        return make(f"CAST({expr.sql} AS REAL)", target, [expr])
+    if expr.kind is T.FLOAT and target is T.DOUBLE:
+        return make(expr.sql, target, [expr])
+    if expr.kind in FLOATING | INTEGRAL and target is T.FLOAT:
+        if not isinstance(expr.value, int | float):
+            raise refused(f"{what} of anything but a constant", code=None, hint="SQLite has no single precision")
+        value = float32(expr.value)
+        return Expr(f"({value!r})", T.FLOAT, value=value, nullable=False)
+    if expr.kind in FLOATING and target in INTEGRAL:
+        low, high = LIMITS[target]
+        if isinstance(expr.value, float):
+            return _in_range(number_literal(math.trunc(expr.value)), target)
+        # As floats, 2^63 is the first that does not fit and -2^63 the last that does.
+        fail = failing(OUT_OF_RANGE, f"Value overflow in type conversion to {target}", expr.sql)
+        fits = f"{expr.sql} > {low - 1 if low > -(2**63) else -9.3e18} AND {expr.sql} < {high + 1}.0"
+        sql = f"(CASE WHEN {expr.sql} IS NULL THEN NULL WHEN {fits} THEN CAST({expr.sql} AS INTEGER) ELSE {fail} END)"
+        return make(sql, target, [expr], low=low, high=high)
+    raise mismatch(what)

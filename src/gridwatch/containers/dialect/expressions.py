@@ -1,0 +1,376 @@
+"""Expressions: every node of the syntax tree that is taken, with GridDB's type rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gridwatch.containers.dialect.casts import cast, text_of
+from gridwatch.containers.dialect.functions import call
+from gridwatch.containers.dialect.kinds import (
+    FLOATING,
+    INTEGRAL,
+    LIMITS,
+    NUMERIC,
+    Expr,
+    T,
+    as_kind,
+    common,
+    failing,
+    make,
+    mismatch,
+    name_of,
+    number_literal,
+    overflow_checked,
+)
+from gridwatch.containers.dialect.parse import only, refused
+from gridwatch.containers.dialect.scope import Context, Scope
+
+if TYPE_CHECKING:
+    from gridwatch.containers.dialect.select import Query
+
+__all__ = ["Expressions"]
+
+DIVIDE_BY_ZERO = 75001
+
+_Signs = dict[type[exp.Expression], str]
+
+_COMPARISONS: _Signs = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_ARITHMETIC: _Signs = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
+_BITWISE: _Signs = {
+    exp.BitwiseAnd: "&",
+    exp.BitwiseOr: "|",
+    exp.BitwiseLeftShift: "<<",
+    exp.BitwiseRightShift: ">>",
+}
+
+
+class Expressions:
+    """Compiles the expressions of one SELECT, UPDATE or DELETE.
+
+    Args:
+        context: Of the statement.
+        scope: The names it sees.
+        subquery: Compiles a SELECT inside an expression; None where none is allowed.
+    """
+
+    def __init__(
+        self, context: Context, scope: Scope, subquery: Callable[[exp.Expression, Scope], Query] | None
+    ) -> None:
+        self.context = context
+        self.scope = scope
+        self._subquery = subquery
+        self._compilers: dict[type[exp.Expression], Callable[..., Expr]] = {
+            exp.Column: self._column,
+            exp.Literal: self._literal,
+            exp.HexString: self._hex,
+            exp.Null: lambda node: Expr("NULL", None, value=None),
+            exp.Boolean: lambda node: Expr("(1)" if node.this else "(0)", T.BOOL, value=node.this, nullable=False),
+            exp.Placeholder: self._placeholder,
+            exp.Paren: lambda node: self.compile(node.this),
+            exp.Neg: self._negative,
+            exp.Not: self._not,
+            exp.And: self._logical,
+            exp.Or: self._logical,
+            exp.Is: self._is,
+            exp.In: self._in,
+            exp.Between: self._between,
+            exp.Like: self._like,
+            exp.Escape: self._escape,
+            exp.Glob: self._like,
+            exp.DPipe: self._concatenation,
+            exp.Div: self._division,
+            exp.Mod: self._division,
+            exp.BitwiseNot: self._bitwise_not,
+            exp.Case: self._case,
+            exp.Cast: self._cast,
+            exp.Anonymous: self._call,
+            exp.Subquery: self._scalar,
+            exp.Exists: self._exists,
+            **dict.fromkeys(_COMPARISONS, self._comparison),
+            **dict.fromkeys(_ARITHMETIC, self._arithmetic),
+            **dict.fromkeys(_BITWISE, self._bitwise),
+        }
+
+    def compile(self, node: exp.Expression) -> Expr:
+        """Return the compiled expression.
+
+        Raises:
+            SqlRefusedError: GridDB refuses it, or this store cannot answer alike.
+        """
+        compiler = self._compilers.get(type(node))
+        if compiler is None:
+            raise refused(f"{node.key.upper()} ({node.sql()[:60]!r})")
+        return compiler(node)
+
+    def condition(self, node: exp.Expression, where: str) -> Expr:
+        """Return a compiled condition.
+
+        Raises:
+            SqlRefusedError: It is not a BOOL.
+        """
+        found = self.compile(node)
+        if found.kind not in {T.BOOL, None}:
+            raise refused(f"a {name_of(found.kind)} as condition of {where}", code=305010, hint="compare it")
+        return found
+
+    def _column(self, node: exp.Column) -> Expr:
+        only(node, "this", "table")
+        if isinstance(node.this, exp.Star):
+            raise refused("* inside an expression")
+        return self.scope.column(node)
+
+    def _literal(self, node: exp.Literal) -> Expr:
+        text = str(node.this)
+        if node.is_string:
+            return self.context.text(text)
+        return number_literal(int(text) if text.isdigit() else float(text))
+
+    def _hex(self, node: exp.HexString) -> Expr:
+        try:
+            data = bytes.fromhex(str(node.this))
+        except ValueError as error:
+            raise refused(f"X'{node.this}'") from error
+        return Expr(self.context.bind(data), T.BLOB, value=data, nullable=False)
+
+    def _placeholder(self, node: exp.Placeholder) -> Expr:
+        name = str(node.this or "")
+        if not (name.startswith("p") and name[1:].isdigit()):
+            raise refused(f"the named parameter :{name}", hint="use ?")
+        return self.context.parameter(int(name[1:]))
+
+    def _negative(self, node: exp.Neg) -> Expr:
+        only(node, "this")
+        if isinstance(node.this, exp.Literal) and not node.this.is_string:
+            text = str(node.this.this)
+            value = -int(text) if text.isdigit() else -float(text)
+            # As GridDB's: the literal -0.0 is 0.0.
+            return number_literal(value or abs(value))
+        inner = self.compile(node.this)
+        if inner.kind is None:
+            return Expr("NULL", None, value=None)
+        if inner.kind in FLOATING:
+            return make(f"(-{inner.sql})", T.DOUBLE, [inner])
+        if inner.kind in INTEGRAL:
+            low, high = inner.bounds
+            return overflow_checked(f"(-{inner.sql})", [inner], -high, -low)
+        raise mismatch(f"- of {name_of(inner.kind)}")
+
+    def _not(self, node: exp.Not) -> Expr:
+        only(node, "this")
+        inner = self.condition(node.this, "NOT")
+        return make(f"(NOT {inner.sql})", T.BOOL, [inner])
+
+    def _logical(self, node: exp.And | exp.Or) -> Expr:
+        only(node, "this", "expression")
+        word = node.key.upper()
+        # A chain of a thousand conditions is a tree a thousand deep on its left side.
+        chain: list[exp.Expression] = []
+        left: exp.Expression = node
+        while type(left) is type(node):
+            chain.append(left.expression)
+            left = left.this
+        parts = [self.condition(part, word) for part in [left, *reversed(chain)]]
+        return make(f"({f' {word} '.join(part.sql for part in parts)})", T.BOOL, parts)
+
+    def _pair(self, node: exp.Expression) -> tuple[Expr, Expr]:
+        return self.compile(node.this), self.compile(node.args["expression"])
+
+    def _comparison(self, node: exp.Expression) -> Expr:
+        only(node, "this", "expression")
+        left, right = self._pair(node)
+        sign = _COMPARISONS[type(node)]
+        common(f"{sign}", [left.kind, right.kind])
+        return make(f"({left.sql} {sign} {right.sql})", T.BOOL, [left, right])
+
+    def _is(self, node: exp.Is) -> Expr:
+        only(node, "this", "expression")
+        left, right = self._pair(node)
+        common("IS", [left.kind, right.kind])
+        return make(f"({left.sql} IS {right.sql})", T.BOOL, [left, right])
+
+    def _in(self, node: exp.In) -> Expr:
+        only(node, "this", "expressions", "query")
+        left = self.compile(node.this)
+        if node.args.get("query"):
+            query = self._query(node.args["query"].this, 1)
+            common("IN", [left.kind, query.columns[0][1]])
+            return make(f"({left.sql} IN ({query.sql}))", T.BOOL, [left])
+        items = [self.compile(item) for item in node.expressions]
+        for item in items:
+            common("IN", [left.kind, item.kind])
+        return make(f"({left.sql} IN ({', '.join(item.sql for item in items)}))", T.BOOL, [left, *items])
+
+    def _between(self, node: exp.Between) -> Expr:
+        only(node, "this", "low", "high")
+        parts = [self.compile(node.args[name]) for name in ("this", "low", "high")]
+        for bound in parts[1:]:
+            common("BETWEEN", [parts[0].kind, bound.kind])
+        this, low, high = (part.sql for part in parts)
+        return make(f"({this} BETWEEN {low} AND {high})", T.BOOL, parts)
+
+    def _like(self, node: exp.Expression, escape: Expr | None = None) -> Expr:
+        only(node, "this", "expression", "negate")
+        left, right = self._pair(node)
+        word = "GLOB" if isinstance(node, exp.Glob) else "LIKE"
+        for part in (left, right):
+            if part.kind not in {T.STRING, None}:
+                raise mismatch(f"{word} of {name_of(part.kind)}")
+        negation = "NOT " if node.args.get("negate") else ""
+        parts = [left, right, *([escape] if escape else [])]
+        ending = f" ESCAPE {escape.sql}" if escape else ""
+        return make(f"({left.sql} {negation}{word} {right.sql}{ending})", T.BOOL, parts)
+
+    def _escape(self, node: exp.Escape) -> Expr:
+        only(node, "this", "expression")
+        escape = self.compile(node.args["expression"])
+        if not isinstance(escape.value, str) or len(escape.value) != 1:
+            raise refused("ESCAPE with anything but one character", code=305008)
+        if not isinstance(node.this, exp.Like):
+            raise refused("ESCAPE without LIKE")
+        return self._like(node.this, escape)
+
+    def _concatenation(self, node: exp.DPipe) -> Expr:
+        only(node, "this", "expression", "safe")
+        parts = [text_of(part) for part in self._pair(node)]
+        return make(f"({parts[0].sql} || {parts[1].sql})", T.STRING, parts)
+
+    def _numbers(self, node: exp.Expression, sign: str) -> tuple[Expr, Expr]:
+        left, right = self._pair(node)
+        for part in (left, right):
+            if part.kind is not None and part.kind not in NUMERIC:
+                raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
+        return left, right
+
+    def _arithmetic(self, node: exp.Expression) -> Expr:
+        only(node, "this", "expression")
+        sign = _ARITHMETIC[type(node)]
+        left, right = self._numbers(node, sign)
+        sql = f"({left.sql} {sign} {right.sql})"
+        if {left.kind, right.kind} & FLOATING:
+            return make(sql, T.DOUBLE, [left, right])
+        if left.kind is None or right.kind is None:
+            return make("NULL", T.LONG, [left, right])
+        (low, high), (least, most) = left.bounds, right.bounds
+        if sign == "+":
+            return overflow_checked(sql, [left, right], low + least, high + most)
+        if sign == "-":
+            return overflow_checked(sql, [left, right], low - most, high - least)
+        corners = [a * b for a in (low, high) for b in (least, most)]
+        return overflow_checked(sql, [left, right], min(corners), max(corners))
+
+    def _division(self, node: exp.Div | exp.Mod) -> Expr:
+        only(node, "this", "expression", "typed", "safe")
+        sign = "/" if isinstance(node, exp.Div) else "%"
+        left, right = self._numbers(node, sign)
+        if left.kind is None or right.kind is None:
+            kind = T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG
+            return make("NULL", kind, [left, right])
+        divisor = right.sql
+        if right.value == 0 or not (right.constant or self._never_zero(right)):
+            # SQLite answers NULL; a null dividend is NULL for both.
+            fail = failing(DIVIDE_BY_ZERO, "Divide by 0", right.sql)
+            divisor = f"(CASE WHEN {right.sql} = 0 AND {left.sql} IS NOT NULL THEN {fail} ELSE {right.sql} END)"
+        if {left.kind, right.kind} & FLOATING:
+            # SQLite's % works on integers; mod() is C's fmod.
+            sql = f"({left.sql} / {divisor})" if sign == "/" else f"mod({left.sql}, {divisor})"
+            return make(sql, T.DOUBLE, [left, right])
+        sql = f"({left.sql} {sign} {divisor})"
+        (low, high), (least, most) = left.bounds, right.bounds
+        reach = max(abs(low), abs(high))
+        if sign == "%":
+            reach = min(reach, max(abs(least), abs(most)))
+        # Only the least LONG divided by -1 leaves the range.
+        over = sign == "/" and low == LIMITS[T.LONG][0] and least <= -1 <= most
+        low, high = (0 if low >= 0 and least >= 0 else -reach), reach
+        if over:
+            return overflow_checked(sql, [left, right], low, high)
+        return make(sql, T.LONG, [left, right], low=max(low, LIMITS[T.LONG][0]), high=min(high, LIMITS[T.LONG][1]))
+
+    @staticmethod
+    def _never_zero(expr: Expr) -> bool:
+        low, high = expr.bounds
+        return expr.kind in INTEGRAL and not low <= 0 <= high
+
+    def _bitwise(self, node: exp.Expression) -> Expr:
+        only(node, "this", "expression")
+        left, right = self._pair(node)
+        sign = _BITWISE[type(node)]
+        for part in (left, right):
+            if part.kind is not None and part.kind not in INTEGRAL:
+                raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
+        if sign in {"<<", ">>"} and not (right.constant and right.value is not None and 0 <= right.value < 64):
+            raise refused(f"{sign} by anything but a constant from 0 to 63", code=None)
+        return make(f"({left.sql} {sign} {right.sql})", T.LONG, [left, right])
+
+    def _bitwise_not(self, node: exp.BitwiseNot) -> Expr:
+        only(node, "this")
+        inner = self.compile(node.this)
+        if inner.kind is not None and inner.kind not in INTEGRAL:
+            raise mismatch(f"~ of {name_of(inner.kind)}")
+        return make(f"(~{inner.sql})", T.LONG, [inner])
+
+    def _case(self, node: exp.Case) -> Expr:
+        only(node, "this", "ifs", "default")
+        subject = self.compile(node.this) if node.this else None
+        branches: list[tuple[Expr, Expr]] = []
+        for branch in node.args["ifs"]:
+            only(branch, "this", "true")
+            if subject is None:
+                when = self.condition(branch.this, "CASE")
+            else:
+                when = self.compile(branch.this)
+                common("CASE", [subject.kind, when.kind])
+            branches.append((when, self.compile(branch.args["true"])))
+        default = self.compile(node.args["default"]) if node.args.get("default") else Expr("NULL", None)
+        kind = common("CASE", [*(result.kind for _, result in branches), default.kind])
+        words = [f"CASE {subject.sql}" if subject else "CASE"]
+        words += [f"WHEN {when.sql} THEN {as_kind(result, kind).sql}" for when, result in branches]
+        sql = f"({' '.join(words)} ELSE {as_kind(default, kind).sql} END)"
+        results = [result for _, result in branches] + [default]
+        parts = [*([subject] if subject else []), *(when for when, _ in branches), *results]
+        return make(sql, kind, parts, **_hull(results))
+
+    def _cast(self, node: exp.Cast) -> Expr:
+        only(node, "this", "to")
+        return cast(self.compile(node.this), node.args["to"], self.context)
+
+    def _call(self, node: exp.Anonymous) -> Expr:
+        only(node, "this", "expressions")
+        return call(self, str(node.this).upper(), node.expressions)
+
+    def _query(self, node: exp.Expression, width: int) -> Query:
+        if self._subquery is None:
+            raise refused("a subquery at this place")
+        query = self._subquery(node, self.scope)
+        if len(query.columns) != width:
+            raise refused(f"a subquery of {len(query.columns)} columns where one is needed")
+        return query
+
+    def _scalar(self, node: exp.Subquery) -> Expr:
+        only(node, "this")
+        query = self._query(node.this, 1)
+        kind = query.columns[0][1]
+        sql = f"({query.sql})"
+        if not query.single:
+            # SQLite would take the first of several rows.
+            fail = failing(305009, "More than one tuples selected in a subquery", "count(*)")
+            two = f"(SELECT * FROM ({query.sql}) LIMIT 2)"
+            sql = f"(SELECT CASE WHEN count(*) > 1 THEN {fail} ELSE max(c0) END FROM {two})"
+        return Expr(sql, kind)
+
+    def _exists(self, node: exp.Exists) -> Expr:
+        only(node, "this")
+        if self._subquery is None:
+            raise refused("a subquery at this place")
+        return Expr(f"EXISTS ({self._subquery(node.this, self.scope).sql})", T.BOOL)
+
+
+def _hull(parts: Sequence[Expr]) -> dict[str, int]:
+    """Return bounds that hold each of several integers."""
+    known = [part for part in parts if part.kind is not None]
+    if not known or any(part.kind not in INTEGRAL for part in known):
+        return {}
+    return {"low": min(part.bounds[0] for part in known), "high": max(part.bounds[1] for part in known)}

@@ -1,0 +1,174 @@
+"""GridDB's static types: what each expression is, what mixes with what, and the checks that keep values inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gridwatch.containers.dialect.parse import refused
+from gridwatch.containers.schema import ColumnType
+
+__all__ = [
+    "FLOATING",
+    "INTEGRAL",
+    "LIMITS",
+    "NUMERIC",
+    "Expr",
+    "as_kind",
+    "common",
+    "failing",
+    "inside",
+    "make",
+    "mismatch",
+    "overflow_checked",
+]
+
+T = ColumnType
+INTEGRAL = frozenset({T.BYTE, T.SHORT, T.INTEGER, T.LONG})
+FLOATING = frozenset({T.FLOAT, T.DOUBLE})
+NUMERIC = INTEGRAL | FLOATING
+
+TIMESTAMP_MS_MAX = 253_402_300_799_999
+LIMITS = {
+    T.BYTE: (-(2**7), 2**7 - 1),
+    T.SHORT: (-(2**15), 2**15 - 1),
+    T.INTEGER: (-(2**31), 2**31 - 1),
+    T.LONG: (-(2**63), 2**63 - 1),
+    T.TIMESTAMP: (0, TIMESTAMP_MS_MAX),
+    T.BOOL: (0, 1),
+}
+
+MISMATCH = 305010
+OVERFLOW = 75000
+
+# Checks repeat the text of what they check; nested ones would grow without end.
+_SQL_MAX = 50_000
+
+UNKNOWN: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """A compiled expression.
+
+    Args:
+        sql: SQLite's SQL, whole in itself (never needs more parentheses).
+        kind: GridDB's type; None for a NULL of no type.
+        low: Least value of an integer, known beforehand.
+        high: Greatest value of an integer.
+        value: The value of a constant, else UNKNOWN.
+        nullable: False for a column that is never null.
+        free: Columns (their SQL) that are used outside an aggregate function.
+        aggregate: Whether an aggregate function is inside.
+    """
+
+    sql: str
+    kind: ColumnType | None
+    low: int = -(2**63)
+    high: int = 2**63 - 1
+    value: Any = UNKNOWN
+    nullable: bool = True
+    free: frozenset[str] = frozenset()
+    aggregate: bool = False
+
+    @property
+    def constant(self) -> bool:
+        """Whether the value is known beforehand."""
+        return self.value is not UNKNOWN
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Least and greatest value of an integer or time."""
+        low, high = LIMITS.get(self.kind, LIMITS[T.LONG]) if self.kind else LIMITS[T.LONG]
+        return max(low, self.low), min(high, self.high)
+
+
+def make(sql: str, kind: ColumnType | None, parts: Iterable[Expr] = (), **more: Any) -> Expr:
+    """Return an expression made of parts, with their columns and aggregates.
+
+    Raises:
+        SqlRefusedError: It has grown too large.
+    """
+    parts = list(parts)
+    if len(sql) > _SQL_MAX:
+        raise refused("an expression that is nested too deep", code=None)
+    free = frozenset().union(*(part.free for part in parts))
+    return Expr(sql, kind, free=free, aggregate=any(part.aggregate for part in parts), **more)
+
+
+def mismatch(what: str) -> Exception:
+    """Return the refusal of types that GridDB does not mix."""
+    return refused(f"{what}: types that do not mix", code=MISMATCH, hint="CAST one of them")
+
+
+def name_of(kind: ColumnType | None) -> str:
+    """Return a type's name for messages."""
+    return kind.value if kind else "NULL"
+
+
+def common(what: str, kinds: Iterable[ColumnType | None]) -> ColumnType | None:
+    """Return the type that values of these types have together.
+
+    Raises:
+        SqlRefusedError: They do not mix (305010).
+    """
+    known = list(dict.fromkeys(kind for kind in kinds if kind is not None))
+    if len(known) <= 1:
+        return known[0] if known else None
+    if all(kind in NUMERIC for kind in known):
+        return T.DOUBLE if any(kind in FLOATING for kind in known) else T.LONG
+    raise mismatch(f"{what} of {' and '.join(name_of(kind) for kind in known)}")
+
+
+def as_kind(expr: Expr, kind: ColumnType | None) -> Expr:
+    """Return the expression as a value of a common type: an integer among floats becomes one."""
+    if kind in FLOATING and expr.kind in INTEGRAL:
+        return replace(expr, sql=f"CAST({expr.sql} AS REAL)", kind=kind, value=UNKNOWN)
+    return replace(expr, kind=kind) if expr.kind is not None else expr
+
+
+def failing(code: int, message: str, seed: str) -> str:
+    """Return SQL that fails with a message of ours when it is reached.
+
+    SQLite has no function that raises; a wrong JSON path is an error that repeats the path. `seed`, which must not be
+    null, makes it depend on the row, or SQLite would work it out before the first one.
+    """
+    return f"json_extract('{{}}', '[{code}] {message}' || substr({seed}, 1, 0))"
+
+
+def inside(expr: Expr, low: int, high: int, code: int, message: str) -> Expr:
+    """Return the integer expression, failing when a value is outside."""
+    if low <= expr.bounds[0] and expr.bounds[1] <= high:
+        return expr
+    fail = failing(code, message, expr.sql)
+    sql = f"(CASE WHEN {expr.sql} NOT BETWEEN {low} AND {high} THEN {fail} ELSE {expr.sql} END)"
+    return make(sql, expr.kind, [expr], low=max(low, expr.bounds[0]), high=min(high, expr.bounds[1]))
+
+
+def overflow_checked(sql: str, parts: Iterable[Expr], low: int, high: int) -> Expr:
+    """Return LONG arithmetic that fails where GridDB's overflows; SQLite would go on with a float."""
+    least, most = LIMITS[T.LONG]
+    if low < least or high > most:
+        fail = failing(OVERFLOW, "Value overflow in arithmetic operation", sql)
+        sql = f"(CASE typeof({sql}) WHEN 'real' THEN {fail} ELSE {sql} END)"
+        low, high = max(low, least), min(high, most)
+    return make(sql, T.LONG, parts, low=low, high=high)
+
+
+def number_literal(value: float) -> Expr:
+    """Return a constant number: LONG if it is an int that fits, else DOUBLE.
+
+    Raises:
+        SqlRefusedError: It is not finite.
+    """
+    if isinstance(value, int) and LIMITS[T.LONG][0] <= value <= LIMITS[T.LONG][1]:
+        return Expr(f"({value})", T.LONG, value, value, value, nullable=False)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise refused("a number that is not finite", code=None, hint="the store takes neither NaN nor infinity")
+    return Expr(f"({number!r})", T.DOUBLE, value=number, nullable=False)

@@ -1,0 +1,129 @@
+"""Text to syntax tree: sqlglot with a dialect that knows no function and no extension by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from sqlglot import Dialect, exp, parser, tokens
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from gridwatch.errors import SqlRefusedError
+
+__all__ = ["only", "parse_statement", "refused", "tokens_of", "verb_of"]
+
+SYNTAX = 240001
+
+_CHARACTERS_MAX = 200_000
+_OPERATORS = frozenset([*"(),.;+-*/%=<>&|~?", "==", "!=", "<>", "<=", ">=", "||", "<<", ">>"])
+
+
+class GridDB(Dialect):
+    """GridDB's lexical rules; every call stays a plain name with arguments, checked in `functions`."""
+
+    class Tokenizer(tokens.Tokenizer):
+        """Double quotes or brackets around names, single quotes around text."""
+
+        IDENTIFIERS = ['"', ("[", "]")]  # noqa: RUF012  sqlglot's own way
+        QUOTES = ["'"]  # noqa: RUF012
+        STRING_ESCAPES = ["'"]  # noqa: RUF012
+        HEX_STRINGS = [("x'", "'"), ("X'", "'")]  # noqa: RUF012
+        COMMENTS = ["--", ("/*", "*/")]  # noqa: RUF012
+
+    class Parser(parser.Parser):
+        """Only CAST and CASE have a syntax of their own."""
+
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS = {"CAST": lambda self: self._parse_cast(True)}  # noqa: RUF012
+        NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, Any]] = {}
+        NO_PAREN_FUNCTION_PARSERS = {  # noqa: RUF012
+            name: parse for name, parse in parser.Parser.NO_PAREN_FUNCTION_PARSERS.items() if name == "CASE"
+        }
+
+
+_DIALECT = GridDB()
+
+
+def refused(what: str, *, code: int | None = SYNTAX, hint: str = "") -> SqlRefusedError:
+    """Return the error for a construct that GridDB refuses, or that has no equal on this store."""
+    return SqlRefusedError(f"SQL refused: {what}{'; ' + hint if hint else ''}.", code=code)
+
+
+def tokens_of(statement: str) -> list[Token]:
+    """Return the tokens of one statement, without a final semicolon.
+
+    Raises:
+        SqlRefusedError: It is empty, too long, more than one, or holds a character outside GridDB's SQL.
+    """
+    if len(statement) > _CHARACTERS_MAX:
+        raise refused(f"a statement of {len(statement)} characters", hint=f"at most {_CHARACTERS_MAX}")
+    try:
+        found = _DIALECT.tokenize(statement)
+    except SqlglotError as error:
+        raise refused(f"it cannot be read ({_first_line(error)})") from error
+    while found and found[-1].token_type is TokenType.SEMICOLON:
+        found.pop()
+    if not found:
+        raise refused("an empty statement")
+    for before, token in zip([None, *found[:-1]], found, strict=True):
+        if token.token_type is TokenType.SEMICOLON:
+            raise refused("more than one statement", hint="run them one by one")
+        quoted = token.token_type in {TokenType.STRING, TokenType.IDENTIFIER, TokenType.HEX_STRING, TokenType.NUMBER}
+        if not quoted and not (token.text[:1].isalpha() or token.text[:1] == "_") and token.text not in _OPERATORS:
+            raise refused(f"{token.text!r} (line {token.line}, column {token.col})")
+        # sqlglot would take text after text as one, and text after AS as a name.
+        after = before.token_type if before is not None else None
+        if token.token_type is TokenType.STRING and after in {TokenType.STRING, TokenType.ALIAS}:
+            raise refused(f"text {token.text!r} at this place (line {token.line}, column {token.col})")
+        # The tree does not tell an order of nulls that is written from one that is not.
+        if before is not None and before.text.upper() == "NULLS" and token.text.upper() in {"FIRST", "LAST"}:
+            raise refused(f"NULLS {token.text.upper()}", hint="GridDB sorts null as the greatest value")
+    return found
+
+
+def verb_of(statement: str) -> str:
+    """Return the first word of a statement in capitals."""
+    return tokens_of(statement)[0].text.upper()
+
+
+def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression:
+    """Return the syntax tree of one statement; its `?` become placeholders named 0, 1, ... in the order of the text.
+
+    Raises:
+        SqlRefusedError: It cannot be read, or has another number of `?` than there are parameters.
+    """
+    found = tokens_of(statement)
+    marks = [token for token in found if token.token_type is TokenType.PLACEHOLDER]
+    if len(marks) != len(parameters):
+        raise refused(f"{len(marks)} '?' with {len(parameters)} parameters", code=None)
+    text = statement[: found[-1].end + 1]
+    for number, mark in reversed(list(enumerate(marks))):
+        text = f"{text[: mark.start]}:p{number}{text[mark.end + 1 :]}"
+    if found[0].text.upper() == "REPLACE":
+        text = f"INSERT OR {text[found[0].start :]}"
+    try:
+        trees = _DIALECT.parse(text)
+    except SqlglotError as error:
+        raise refused(f"it cannot be read ({_first_line(error)})") from error
+    except RecursionError as error:
+        raise refused("an expression that is nested too deep") from error
+    tree = trees[0] if len(trees) == 1 else None
+    if not isinstance(tree, exp.Expression):
+        raise refused("more than one statement", hint="run them one by one")
+    return tree
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0].rstrip(".")
+
+
+def only(node: exp.Expression, *allowed: str) -> None:
+    """Refuse a node that carries anything beside the allowed parts, so that no clause is dropped unseen.
+
+    Raises:
+        SqlRefusedError: It carries more; names the clause.
+    """
+    for name, value in node.args.items():
+        if name not in allowed and value not in (None, False, [], ""):
+            raise refused(f"{name.strip('_').upper().replace('_', ' ')} in {node.key.upper()}")

@@ -1,0 +1,432 @@
+"""SELECT: sources, grouping, order, limits, set operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlglot import exp
+
+from gridwatch.containers._sqlite_format import quoted, table_of
+from gridwatch.containers.dialect import system
+from gridwatch.containers.dialect.expressions import Expressions
+from gridwatch.containers.dialect.kinds import Expr, as_kind, common
+from gridwatch.containers.dialect.parse import only, parse_statement, refused
+from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
+from gridwatch.containers.schema import ColumnType, ContainerInfo
+from gridwatch.errors import SqlRefusedError
+
+__all__ = ["Query", "compile_query", "numbered", "table_source"]
+
+_CLAUSES = ("expressions", "from_", "where", "joins", "group", "having", "order", "limit", "offset", "distinct")
+_SET_WORDS = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A compiled SELECT.
+
+    Args:
+        sql: SQLite's SQL; its columns are called c0, c1, ...
+        columns: Name (empty for an expression without alias) and type of each; None is a NULL of no type.
+        parameters: For the `?1`, `?2`, ... of `sql`.
+        single: Whether it always gives exactly one row.
+    """
+
+    sql: str
+    columns: tuple[tuple[str, ColumnType | None], ...]
+    parameters: tuple[Any, ...] = ()
+    single: bool = False
+
+
+def compile_query(statement: str, parameters: Sequence[Any], lookup: Callable[[str], ContainerInfo | None]) -> Query:
+    """Return one SELECT of GridDB's SQL as SQLite's.
+
+    Args:
+        statement: GridDB's SQL.
+        parameters: Values of its `?`: None, bool, int, float, str, bytes or datetime.
+        lookup: Returns the container of a name, compared without case, or None.
+
+    Raises:
+        SqlRefusedError: GridDB refuses it, or this store cannot answer alike; names the construct.
+        SqlFailedError: A constant in it cannot be worked out.
+        ContainerNotFoundError: It names a container that is not there.
+    """
+    tree = parse_statement(statement, parameters)
+    if not isinstance(tree, exp.Select | exp.SetOperation):
+        raise refused(f"{tree.key.upper()} as a query", hint="sql() takes SELECT; execute() takes the rest")
+    context = Context(lookup, parameters)
+    try:
+        query = Selects(context).compile(tree, None)
+    except RecursionError as error:
+        raise refused("a statement that is nested too deep", code=None) from error
+    sql, bound = numbered(query.sql, context.bound)
+    return replace(query, sql=sql, parameters=bound)
+
+
+def numbered(sql: str, bound: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL with its `?N` numbered anew from 1, and the values of those that are left in it."""
+    # Text and names of the statement are bound or checked, so no other '?' followed by a digit can occur.
+    used = sorted({int(mark) for mark in re.findall(r"\?(\d+)", sql)})
+    places = {number: place for place, number in enumerate(used, start=1)}
+    text = re.sub(r"\?(\d+)", lambda found: f"?{places[int(found.group(1))]}", sql)
+    return text, tuple(bound[number - 1] for number in used)
+
+
+def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
+    """Return a container as an entry of FROM."""
+    alias = context.source_name()
+    columns = []
+    for column in info.columns:
+        sql = f"{alias}.{quoted(column.name)}"
+        columns.append((column.name, Expr(sql, column.type, nullable=column.nullable, free=frozenset({sql}))))
+    return Source(name, f"{table_of(info)} AS {alias}", tuple(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    name: str
+    expr: Expr
+    alias: exp.Identifier | None
+
+
+class Selects:
+    """Compiles the SELECTs of one statement."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def compile(self, node: exp.Expression, outer: Scope | None) -> Query:
+        """Return the compiled SELECT or set operation."""
+        if isinstance(node, exp.SetOperation):
+            return self._set_operation(node, outer)
+        if isinstance(node, exp.Select):
+            return self._select(node, outer)
+        raise refused(f"{node.key.upper()} as a subquery")
+
+    def _select(self, node: exp.Select, outer: Scope | None) -> Query:
+        only(node, *_CLAUSES)
+        scope = Scope(outer)
+        compiler = Expressions(self._context, scope, self.compile)
+        source = self._from(node, scope, compiler, outer)
+        items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
+        where = self._where(node.args.get("where"), compiler)
+        keys = self._group(node.args.get("group"), items, scope)
+        grouped = keys is not None or any(item.expr.aggregate for item in items)
+        having = self._having(node.args.get("having"), compiler, keys)
+        if grouped:
+            self._only_keys(items, keys or [])
+        distinct = node.args.get("distinct")
+        if distinct is not None:
+            only(distinct)
+        order = self._order(node.args.get("order"), items, compiler, keys, projected=bool(grouped or distinct))
+        head = "SELECT DISTINCT" if distinct is not None else "SELECT"
+        body = ", ".join(f"{item.expr.sql} AS c{number}" for number, item in enumerate(items))
+        group = f" GROUP BY {', '.join(keys)}" if keys else ""
+        sql = f"{head} {body}{source}{where}{group}{having}{order}{_limit(node)}"
+        columns = tuple((item.name, item.expr.kind) for item in items)
+        bare = not node.args.get("from_") and not node.args.get("where")
+        single = (bare or (grouped and keys is None)) and not node.args.get("limit")
+        return Query(sql, columns, single=single)
+
+    def _from(self, node: exp.Select, scope: Scope, compiler: Expressions, outer: Scope | None) -> str:
+        first = node.args.get("from_")
+        if first is None:
+            if node.args.get("joins"):
+                raise refused("JOIN without FROM")
+            return ""
+        only(first, "this")
+        sql = f" FROM {self._source(first.this, scope, outer)}"
+        for join in node.args.get("joins") or []:
+            sql += self._join(join, scope, compiler, outer)
+        return sql
+
+    def _join(self, join: exp.Join, scope: Scope, compiler: Expressions, outer: Scope | None) -> str:
+        only(join, "this", "side", "kind", "on")
+        side, kind = (str(join.args.get(name) or "").upper() for name in ("side", "kind"))
+        if side not in {"", "LEFT"} or kind not in {"", "INNER", "OUTER", "CROSS"} or (kind == "OUTER" and not side):
+            raise refused(f"{side} {kind}".strip() + " JOIN")
+        source = self._source(join.this, scope, outer)
+        condition = join.args.get("on")
+        if side and condition is None:
+            raise refused("LEFT JOIN without ON")
+        if side:
+            scope.sources[-1] = _nullable(scope.sources[-1])
+        on = f" ON {compiler.condition(condition, 'ON').sql}" if condition is not None else ""
+        return f" {'LEFT' if side else 'INNER'} JOIN {source}{on}"
+
+    def _source(self, node: exp.Expression, scope: Scope, outer: Scope | None) -> str:
+        alias = node.args.get("alias")
+        if alias is not None:
+            only(alias, "this")
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+            only(node, "this", "alias")
+            source = self._table(node.this, str(alias.this.this) if alias else None)
+        elif isinstance(node, exp.Subquery):
+            only(node, "this", "alias")
+            if alias is None:
+                raise refused("a subquery in FROM without a name", hint="write (SELECT ...) q")
+            source = self._derived(node.this, str(alias.this.this), outer)
+        else:
+            raise refused(f"{node.sql()[:60]!r} in FROM")
+        scope.add(source)
+        return source.sql
+
+    def _table(self, identifier: exp.Identifier, alias: str | None) -> Source:
+        name = str(identifier.this)
+        if name.startswith("#"):
+            return system.source(self._context, name, alias or name)
+        info = self._context.container(identifier)
+        return table_source(self._context, info, alias or info.name)
+
+    def _derived(self, node: exp.Expression, alias: str, outer: Scope | None) -> Source:
+        query = self.compile(node, outer)
+        name = self._context.source_name()
+        columns = []
+        for number, (column, kind) in enumerate(query.columns):
+            sql = f"{name}.c{number}"
+            columns.append((column, Expr(sql, kind, free=frozenset({sql}))))
+        return Source(alias, f"({query.sql}) AS {name}", tuple(columns))
+
+    @staticmethod
+    def _items(node: exp.Expression, scope: Scope, compiler: Expressions) -> list[_Item]:
+        table = node.args.get("table") if isinstance(node, exp.Column) else None
+        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+            only(node, "this", "table")
+            chosen = [source for source in scope.sources if table is None or same_name(table, source.name)]
+            if not chosen:
+                raise refused(f"{node.sql()} without such a table in FROM")
+            return [_Item(name, expr, None) for source in chosen for name, expr in source.columns]
+        if isinstance(node, exp.Alias):
+            only(node, "this", "alias")
+            return [_Item(str(node.args["alias"].this), compiler.compile(node.this), node.args["alias"])]
+        expr = compiler.compile(node)
+        bare = node
+        while isinstance(bare, exp.Paren):
+            bare = bare.this
+        if isinstance(bare, exp.Column):
+            return [_Item(_column_name(bare, scope), expr, None)]
+        return [_Item("", expr, None)]
+
+    @staticmethod
+    def _where(node: exp.Where | None, compiler: Expressions) -> str:
+        if node is None:
+            return ""
+        found = compiler.condition(node.this, "WHERE")
+        if found.aggregate:
+            raise refused("an aggregate function in WHERE")
+        return f" WHERE {found.sql}"
+
+    @staticmethod
+    def _group(node: exp.Group | None, items: Sequence[_Item], scope: Scope) -> list[str] | None:
+        if node is None:
+            return None
+        only(node, "expressions")
+        return [_key(key, items, scope) for key in node.expressions]
+
+    @staticmethod
+    def _having(node: exp.Having | None, compiler: Expressions, keys: list[str] | None) -> str:
+        if node is None:
+            return ""
+        if keys is None:
+            raise refused("HAVING without GROUP BY")
+        found = compiler.condition(node.this, "HAVING")
+        if found.free - set(keys):
+            raise refused("a column in HAVING that is not grouped")
+        return f" HAVING {found.sql}"
+
+    @staticmethod
+    def _only_keys(items: Sequence[_Item], keys: Sequence[str]) -> None:
+        for item in items:
+            if item.expr.sql not in keys and item.expr.free - set(keys):
+                raise refused(
+                    f"column {item.name or 'in an expression'!r} beside an aggregate function, not in GROUP BY",
+                    code=None,
+                    hint="GridDB takes the first row's value; use MIN, MAX or GROUP BY",
+                )
+
+    def _order(
+        self,
+        node: exp.Order | None,
+        items: Sequence[_Item],
+        compiler: Expressions,
+        keys: list[str] | None,
+        *,
+        projected: bool,
+    ) -> str:
+        if node is None:
+            return ""
+        only(node, "expressions")
+        return " ORDER BY " + ", ".join(
+            _ordered(one, *self._order_key(one.this, items, compiler, keys, projected)) for one in node.expressions
+        )
+
+    @staticmethod
+    def _order_key(
+        node: exp.Expression,
+        items: Sequence[_Item],
+        compiler: Expressions,
+        keys: list[str] | None,
+        projected: bool,
+    ) -> tuple[str, Expr, bool]:
+        """Return the key's SQL, its expression, and whether it is a plain column, alias or position."""
+        while isinstance(node, exp.Paren):
+            node = node.this
+        if isinstance(node, exp.Literal) and not node.is_string:
+            number = _position(node, len(items))
+            return str(number), items[number - 1].expr, True
+        if isinstance(node, exp.Column) and not node.args.get("table"):
+            for number, item in enumerate(items, start=1):
+                if item.name and same_name(node.this, item.name):
+                    return str(number), item.expr, True
+        expr = compiler.compile(node)
+        if expr.aggregate:
+            raise refused("an aggregate function in ORDER BY", hint="give it an alias in SELECT and order by that")
+        for number, item in enumerate(items, start=1):
+            if item.expr.sql == expr.sql:
+                return str(number), expr, isinstance(node, exp.Column)
+        if projected and expr.sql not in (keys or []):
+            raise refused("a key of ORDER BY that is neither projected nor grouped")
+        return expr.sql, expr, isinstance(node, exp.Column)
+
+    def _set_operation(self, node: exp.SetOperation, outer: Scope | None) -> Query:
+        only(node, "this", "expression", "distinct", "order", "limit", "offset", "by_name", "side", "kind", "on")
+        if node.args.get("by_name") or node.args.get("side") or node.args.get("on"):
+            raise refused(f"{node.key.upper()} BY NAME")
+        word = _SET_WORDS[type(node)]
+        if not node.args.get("distinct"):
+            if word != "UNION":
+                raise refused(f"{word} ALL")
+            word = "UNION ALL"
+        left, right = (self._side(node.args[name], outer) for name in ("this", "expression"))
+        if len(left.columns) != len(right.columns):
+            raise refused(f"{word} of {len(left.columns)} and {len(right.columns)} columns", code=240011)
+        try:
+            kinds = [common(word, [a, b]) for (_, a), (_, b) in zip(left.columns, right.columns, strict=True)]
+        except SqlRefusedError as error:
+            raise refused(f"columns of {word} of types that do not mix", code=240011) from error
+        columns = tuple((name, kind) for (name, _), kind in zip(left.columns, kinds, strict=True))
+        sql = f"{_recast(left, kinds)} {word} {_recast(right, kinds)}"
+        order = node.args.get("order")
+        if order is not None:
+            items = [_Item(name, Expr(f"c{number}", kind), None) for number, (name, kind) in enumerate(columns)]
+            sql += " ORDER BY " + ", ".join(_ordered(one, *_set_key(one.this, items)) for one in order.expressions)
+        return Query(sql + _limit(node), columns)
+
+    def _side(self, node: exp.Expression, outer: Scope | None) -> Query:
+        if isinstance(node, exp.Select) and any(node.args.get(name) for name in ("order", "limit", "offset")):
+            raise refused("ORDER BY or LIMIT inside a set operation")
+        return self.compile(node, outer)
+
+
+def _set_key(node: exp.Expression, items: Sequence[_Item]) -> tuple[str, Expr, bool]:
+    if isinstance(node, exp.Literal) and not node.is_string:
+        number = _position(node, len(items))
+        return str(number), items[number - 1].expr, True
+    if isinstance(node, exp.Column) and not node.args.get("table"):
+        for number, item in enumerate(items, start=1):
+            if same_name(node.this, item.name):
+                return str(number), item.expr, True
+    raise refused("a key of ORDER BY that is no column of the set operation")
+
+
+def _recast(query: Query, kinds: Sequence[ColumnType | None]) -> str:
+    parts = []
+    for number, ((_, kind), target) in enumerate(zip(query.columns, kinds, strict=True)):
+        parts.append(f"{as_kind(Expr(f'c{number}', kind), target).sql} AS c{number}")
+    return f"SELECT {', '.join(parts)} FROM ({query.sql})"
+
+
+def _nullable(source: Source) -> Source:
+    return replace(source, columns=tuple((name, replace(expr, nullable=True)) for name, expr in source.columns))
+
+
+def _column_name(node: exp.Column, scope: Scope) -> str:
+    table = node.args.get("table")
+    for source in scope.sources:
+        if table is None or same_name(table, source.name):
+            for name, _ in source.columns:
+                if same_name(node.this, name):
+                    return name
+    return str(node.this.this)
+
+
+def _key(node: exp.Expression, items: Sequence[_Item], scope: Scope) -> str:
+    if isinstance(node, exp.Literal) and not node.is_string:
+        expr = items[_position(node, len(items)) - 1].expr
+    elif isinstance(node, exp.Column):
+        expr = _named_key(node, items, scope)
+    else:
+        raise refused("a key of GROUP BY that is no column", hint="give the expression an alias and group by that")
+    if expr.aggregate:
+        raise refused("an aggregate function in GROUP BY")
+    # A plain number would be taken for a position.
+    return f"+{expr.sql}" if expr.constant else expr.sql
+
+
+def _named_key(node: exp.Column, items: Sequence[_Item], scope: Scope) -> Expr:
+    aliased = [
+        item.expr
+        for item in items
+        if not node.args.get("table") and item.alias is not None and same_name(node.this, item.name)
+    ]
+    try:
+        column = scope.column(node)
+    except SqlRefusedError:
+        if not aliased:
+            raise
+        column = None
+    if aliased and column is not None and aliased[0].sql != column.sql:
+        raise refused(
+            f"GROUP BY {node.this.this}, which is both a column and an alias", code=None, hint="use another alias"
+        )
+    return aliased[0] if aliased else column  # type: ignore[return-value]  # raised above when there is neither
+
+
+def _position(node: exp.Literal, count: int) -> int:
+    text = str(node.this)
+    if not text.isdigit() or not 1 <= int(text) <= count:
+        raise refused(f"the column position {text}", hint=f"there are {count}")
+    return int(text)
+
+
+def _ordered(node: exp.Ordered, sql: str, expr: Expr, plain: bool) -> str:
+    only(node, "this", "desc", "nulls_first")
+    if not isinstance(node, exp.Ordered):
+        raise refused("a key of ORDER BY")
+    descending = bool(node.args.get("desc"))
+    if descending and not plain:
+        raise refused(
+            "ORDER BY of an expression with DESC, which GridDB sorts ascending",
+            code=None,
+            hint="give it an alias in SELECT and order by that",
+        )
+    words = f"{sql} DESC" if descending else sql
+    # GridDB sorts null as the greatest value, SQLite as the least. A key that is never null can use its index.
+    return f"{words} NULLS {'FIRST' if descending else 'LAST'}" if expr.nullable else words
+
+
+def _limit(node: exp.Expression) -> str:
+    limit, offset = node.args.get("limit"), node.args.get("offset")
+    if limit is None:
+        if offset is not None:
+            raise refused("OFFSET without LIMIT")
+        return ""
+    if not isinstance(limit, exp.Limit):
+        raise refused("FETCH")
+    only(limit, "expression")
+    sql = f" LIMIT {_count(limit.expression)}"
+    if offset is not None:
+        only(offset, "expression")
+        sql += f" OFFSET {_count(offset.expression)}"
+    return sql
+
+
+def _count(node: exp.Expression) -> int:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if not isinstance(node, exp.Literal) or node.is_string or not str(node.this).isdigit():
+        raise refused("a LIMIT or OFFSET that is not a whole number")
+    return int(node.this)

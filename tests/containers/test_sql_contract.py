@@ -1,0 +1,356 @@
+"""What SQL answers on every store; the expected answers are a GridDB server's own."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
+from gridwatch.errors import (
+    ContainerExistsError,
+    ContainerNotFoundError,
+    RangeTooLargeError,
+    SqlFailedError,
+    SqlRefusedError,
+    ValueRefusedError,
+)
+
+_spec = importlib.util.spec_from_file_location("containers_contract", Path(__file__).with_name("test_contract.py"))
+assert _spec is not None
+assert _spec.loader is not None
+_contract = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_contract)
+
+T = ColumnType
+HOUR_MS = 3_600_000
+START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
+ROWS: list[tuple[Any, ...]] = [
+    (START_MS, 1, 10, 1.5, 1.5, "a", True),
+    (START_MS + 600_000, 2, 20, 2.5, 2.5, "b", False),
+    (START_MS + 1_200_000, 3, None, None, None, "a", None),
+    (START_MS + HOUR_MS, None, 40, 4.5, None, None, True),
+    (START_MS + HOUR_MS + 600_000, 5, 50, 5.5, 5.5, "", False),
+    (START_MS + 3 * HOUR_MS, -5, 60, -1.0, 1e9, "B", True),
+]
+COLUMNS = (
+    Column("ts", T.TIMESTAMP, nullable=False),
+    Column("i", T.INTEGER),
+    Column("l", T.LONG),
+    Column("f", T.FLOAT),
+    Column("d", T.DOUBLE),
+    Column("s", T.STRING),
+    Column("b", T.BOOL),
+)
+
+
+@pytest.fixture(params=list(_contract.BACKENDS.values()), ids=list(_contract.BACKENDS))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with request.param(tmp_path) as store:
+        info = store.put_container(ContainerInfo("t", ContainerType.TIME_SERIES, COLUMNS, ("ts",)))
+        values = zip(*ROWS, strict=True)
+        store.put(
+            "t",
+            pa.table(
+                [pa.array(column, kind) for column, kind in zip(values, info.arrow.types, strict=True)],
+                schema=info.arrow,
+            ),
+        )
+        yield store
+
+
+def rows(table: pa.Table) -> list[list[Any]]:
+    columns = [
+        column.cast(pa.int64()).to_pylist() if pa.types.is_timestamp(column.type) else column.to_pylist()
+        for column in table.columns
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+ANSWERS: dict[str, list[list[Any]]] = {
+    "SELECT i, s FROM t ORDER BY ts LIMIT 2": [[1, "a"], [2, "b"]],
+    "SELECT i FROM t ORDER BY ts LIMIT 2 OFFSET 4": [[5], [-5]],
+    "SELECT i FROM t ORDER BY i": [[-5], [1], [2], [3], [5], [None]],
+    "SELECT i FROM t ORDER BY i DESC": [[None], [5], [3], [2], [1], [-5]],
+    "SELECT b, i FROM t ORDER BY b, ts LIMIT 3": [[False, 2], [False, 5], [True, 1]],
+    "SELECT i FROM t WHERE s LIKE 'b%' ORDER BY ts": [[2], [-5]],
+    "SELECT i FROM t WHERE s IN ('a', 'b') AND NOT i BETWEEN 2 AND 9": [[1]],
+    "SELECT i FROM t WHERE i NOT IN (1, NULL)": [],
+    "SELECT i FROM t WHERE l IS NULL OR i = -5 ORDER BY ts": [[3], [-5]],
+    "SELECT i / 2, i % 2, l / 3 FROM t WHERE i > 2 ORDER BY ts": [[1, 1, None], [2, 1, 16]],
+    "SELECT 7 / 2, -7 / 2, -7 % 3, 7.5 % 2, 1.0 * 7 / 2, 1 || 2": [[3, -3, -1, 1.5, 3.5, "12"]],
+    "SELECT COUNT(*), COUNT(i), SUM(i), AVG(i), MIN(s), MAX(ts) FROM t": [[6, 5, 6, 1.2, "", START_MS + 3 * HOUR_MS]],
+    "SELECT SUM(l), MAX(i), COUNT(*) FROM t WHERE i = 99": [[None, None, 0]],
+    "SELECT COUNT(DISTINCT s) FROM t": [[4]],
+    "SELECT s, COUNT(*) FROM t GROUP BY s HAVING COUNT(*) > 1": [["a", 2]],
+    "SELECT TIMESTAMP_TRUNC(HOUR, ts) h, COUNT(*) FROM t GROUP BY h ORDER BY h": [
+        [START_MS, 3],
+        [START_MS + HOUR_MS, 2],
+        [START_MS + 3 * HOUR_MS, 1],
+    ],
+    "SELECT TO_EPOCH_MS(ts) / 3600000 * 3600000 h, SUM(i) n FROM t GROUP BY h ORDER BY n DESC LIMIT 1": [[START_MS, 6]],
+    "SELECT CASE WHEN i > 2 THEN 'big' WHEN i IS NULL THEN 'none' ELSE 'small' END k, COUNT(*) FROM t GROUP BY k "
+    "ORDER BY k": [["big", 2], ["none", 1], ["small", 3]],
+    "SELECT CASE s WHEN 'a' THEN 1 WHEN 'b' THEN 2.5 END / 2 FROM t ORDER BY ts LIMIT 2": [[0.5], [1.25]],
+    "SELECT COALESCE(s, 'none'), IFNULL(i, 0), NULLIF(s, 'a') FROM t WHERE s IS NULL": [["none", 0, None]],
+    "SELECT x.i, y.i FROM t x JOIN t y ON y.i = x.i + 1 ORDER BY x.i": [[1, 2], [2, 3]],
+    "SELECT x.i, y.i FROM t x LEFT JOIN t y ON y.i = x.i + 1 WHERE x.i > 2 ORDER BY x.i": [[3, None], [5, None]],
+    "SELECT COUNT(*) FROM t x, t y": [[36]],
+    "SELECT q.k, n FROM (SELECT UPPER(s) k, COUNT(*) n FROM t GROUP BY k) q WHERE n > 1 ORDER BY k": [
+        ["A", 2],
+        ["B", 2],
+    ],
+    "SELECT i FROM t x WHERE i = (SELECT MAX(i) FROM t y WHERE y.s = x.s) ORDER BY ts": [[2], [3], [5], [-5]],
+    "SELECT i FROM t x WHERE EXISTS (SELECT 1 FROM t y WHERE y.i = x.i + 1) ORDER BY ts": [[1], [2]],
+    "SELECT i FROM t WHERE i IN (SELECT i + 1 FROM t) ORDER BY i": [[2], [3]],
+    "SELECT i FROM t WHERE i = 1 UNION ALL SELECT d FROM t WHERE i = 1 ORDER BY 1": [[1.0], [1.5]],
+    "SELECT i FROM t WHERE i < 3 EXCEPT SELECT i FROM t WHERE i = 1 ORDER BY 1": [[-5], [2]],
+    "SELECT EXTRACT(HOUR, ts), EXTRACT(DAY_OF_WEEK, ts), STRFTIME('%Y-%m-%dT%H:%M:%S.%3f%z', ts) FROM t WHERE i = 5": [
+        [1, 1, "2024-01-01T01:10:00.000Z"]
+    ],
+    "SELECT TIMESTAMP_TRUNC(DAY, TIMESTAMP('2024-01-01T01:30:00Z'), '-05:30')": [[1_704_000_600_000]],
+    "SELECT TIMESTAMP_ADD(MONTH, TIMESTAMP('2024-01-31'), 1)": [[1_709_164_800_000]],
+    "SELECT TIMESTAMP_DIFF(MINUTE, ts, TIMESTAMP('2024-01-01T00:00:00Z')) FROM t WHERE i = 5": [[70]],
+    "SELECT i FROM t WHERE ts >= TO_TIMESTAMP_MS(1704067800000) AND ts < TIMESTAMP('2024-01-01T01:00:00Z')": [[2], [3]],
+    "SELECT 'd=' || d, 'l=' || l, 'b=' || b, ts || '' FROM t WHERE i = 1": [
+        ["d=1.5", "l=10", "b=true", "2024-01-01T00:00:00.000Z"]
+    ],
+    "SELECT CAST(1e20 AS STRING), CAST(0.1 AS STRING), CAST(1.5 AS INTEGER), CAST('12' AS LONG), CAST(TRUE AS BYTE)": [
+        ["1.0e+20", "0.1", 1, 12, 1]
+    ],
+    "SELECT ABS(-5), ROUND(-2.5), TRUNC(2.7), SQRT(16), LENGTH('é漢'), SUBSTR('abcdef', 2, 3), INSTR('abc', 'c')": [
+        [5, -3.0, 2.0, 4.0, 2, "bcd", 3]
+    ],
+    "SELECT SUM(n) FROM (SELECT s, COUNT(*) n FROM t GROUP BY s) q": [[6]],
+    "SELECT DISTINCT s FROM t WHERE i > 0 ORDER BY s": [[""], ["a"], ["b"]],
+    "SELECT [i], T.I FROM T WHERE I == 1 -- a comment\n": [[1, 1]],
+    "SELECT MAX(i, 2), MIN(3, 1.5) FROM t WHERE i = 1;": [[2, 1.5]],
+    "SELECT (SELECT MAX(i) FROM t) AS m": [[5]],
+}
+
+
+@pytest.mark.parametrize("statement", ANSWERS)
+def test_answers(store: Store, statement: str) -> None:
+    assert rows(store.sql(statement)) == ANSWERS[statement]
+
+
+def test_columns_have_griddbs_names_and_types(store: Store) -> None:
+    found = store.sql("SELECT *, i + 1, i x, S, COUNT(*) FROM t WHERE i = 1 GROUP BY ts, i, l, f, d, s, b")
+    assert found.column_names == ["ts", "i", "l", "f", "d", "s", "b", "", "x", "s", ""]
+    assert found.schema.types[:7] == [column.type.arrow for column in COLUMNS]
+    assert found.schema.types[7:] == [pa.int64(), pa.int32(), pa.string(), pa.int64()]
+    empty = store.sql("SELECT i, d, MAX(l), NULL FROM t WHERE i = 99 GROUP BY i, d")
+    assert empty.schema.types == [pa.int32(), pa.float64(), pa.int64(), pa.null()]
+
+
+def test_parameters(store: Store) -> None:
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    assert rows(store.sql("SELECT i FROM t WHERE ts > ? AND s = ? AND i <> ?", [first, "a", 7])) == [[3]]
+    assert rows(store.sql("SELECT ?, ? || 'x', ?, ?", [1.5, "it's ?1", None, b"\x00"])) == [
+        [1.5, "it's ?1x", None, b"\x00"]
+    ]
+    assert rows(store.sql("SELECT i FROM t WHERE s LIKE ? ORDER BY ts", ["a%"])) == [[1], [3]]
+    assert rows(store.sql("SELECT '?', i FROM t WHERE (i = ? OR l = ?) AND b", [1, 40])) == [["?", 1], ["?", None]]
+
+
+REFUSED = {
+    "SELECT i FROM t WHERE s = 1": "305010.*types that do not mix",
+    "SELECT i FROM t WHERE ts > '2024-01-01'": "305010",
+    "SELECT i FROM t WHERE b = 1": "305010",
+    "SELECT i + s FROM t": "305010",
+    "SELECT SUM(s) FROM t": "305010.*SUM of STRING",
+    "SELECT CASE WHEN b THEN 1 ELSE 'x' END FROM t": "305010.*CASE",
+    "SELECT i FROM t WHERE i": "a INTEGER as condition of WHERE",
+    "SELECT nosuch FROM t": "240008.*column 'nosuch', which does not exist; there are ts, i, l",
+    'SELECT "I" FROM t': "240008.*'I'",
+    "SELECT ts FROM t x, t y": "240009.*'ts', which more than one table has",
+    "SELECT i FROM t, t": "the name 't' twice",
+    "SELECT NOSUCH(i) FROM t": r"\[240010\].*the function NOSUCH",
+    "SELECT FLOOR(d) FROM t": "the function FLOOR",
+    "SELECT ABS(1, 2)": r"\[240005\].*ABS with 2 arguments",
+    "SELECT i, MAX(l) FROM t": "column 'i' beside an aggregate function.*GridDB takes the first row",
+    "SELECT UPPER(s), COUNT(*) FROM t GROUP BY UPPER(s)": "a key of GROUP BY that is no column",
+    "SELECT s FROM t HAVING s = 'a'": "HAVING without GROUP BY",
+    "SELECT s, COUNT(*) c FROM t GROUP BY s HAVING c > 1": "column 'c'",
+    "SELECT s, COUNT(*) FROM t GROUP BY s ORDER BY COUNT(*)": "an aggregate function in ORDER BY",
+    "SELECT i FROM t ORDER BY i + 0 DESC": "which GridDB sorts ascending",
+    "SELECT DISTINCT i FROM t ORDER BY l": "neither projected nor grouped",
+    "SELECT i FROM t ORDER BY 2": "the column position 2",
+    "SELECT i FROM t LIMIT ?": "1 '[?]' with 0 parameters",
+    "SELECT i FROM t LIMIT 1.5": "a LIMIT or OFFSET that is not a whole number",
+    "SELECT i FROM t OFFSET 1": "OFFSET without LIMIT",
+    "SELECT i FROM t ORDER BY i NULLS FIRST": "NULLS",
+    "WITH q AS (SELECT 1 x) SELECT x FROM q": "WITH in SELECT",
+    "SELECT x.i FROM t x RIGHT JOIN t y ON x.i = y.i": "RIGHT JOIN",
+    "SELECT x.i FROM t x NATURAL JOIN t y": "METHOD in JOIN",
+    "SELECT m FROM (SELECT MAX(i) m FROM t)": "a subquery in FROM without a name",
+    "SELECT i FROM t UNION ALL SELECT s FROM t": r"\[240011\]",
+    "SELECT `i` FROM t": "cannot be read|'`'",
+    "SELECT i::STRING FROM t": "'::'",
+    "SELECT 'a' 'b'": "text 'b' at this place",
+    "SELECT i FROM t; DROP TABLE t": "more than one statement",
+    "": "an empty statement",
+    "SELECT (": "cannot be read",
+    "SELECT TIMESTAMP_TRUNC(WEEK, ts) FROM t": "the unit 'WEEK' of TIMESTAMP_TRUNC",
+    "SELECT STRFTIME('%s', ts) FROM t": "'%s' in the format of STRFTIME",
+    "SELECT i FROM t WHERE MAX(i) = 1": "an aggregate function in WHERE",
+    'SELECT * FROM "#nosuch"': r"\[240007\].*the system table #nosuch; there are #tables",
+    "DELETE FROM t": "DELETE as a query",
+    "SELECT 1e999": "a number that is not finite",
+}
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_refusals_name_the_construct(store: Store, statement: str) -> None:
+    with pytest.raises(SqlRefusedError, match=REFUSED[statement]):
+        store.sql(statement)
+
+
+FAILING = {
+    "SELECT 1 / 0": (75001, "Divide by 0"),
+    "SELECT i / (i - 1) FROM t": (75001, "Divide by 0"),
+    "SELECT d % 0 FROM t": (75001, "Divide by 0"),
+    "SELECT 9223372036854775807 + 1": (75000, "overflow"),
+    "SELECT l * 9223372036854775807 FROM t": (75000, "overflow"),
+    "SELECT SUM(x) FROM (SELECT 9223372036854775807 x UNION ALL SELECT 1) q": (75000, "range of LONG"),
+    "SELECT SQRT(i) FROM t": (75002, "SQRT"),
+    "SELECT LOG(10, i) FROM t": (75002, "LOG"),
+    "SELECT CAST(l * 1000000000 AS INTEGER) FROM t": (305004, "conversion to INTEGER"),
+    "SELECT CAST('abc' AS LONG)": (305005, "'abc' is no LONG"),
+    "SELECT TO_TIMESTAMP_MS(l * -1) FROM t": (305004, "timestamp"),
+    "SELECT TIMESTAMP_ADD(DAY, TIMESTAMP('1970-01-01'), -1)": (305004, "range over"),
+    "SELECT TIMESTAMP('2024-01-01 00:00:00')": (305005, "is no time"),
+    "SELECT (SELECT i FROM t)": (305009, "More than one"),
+}
+
+
+@pytest.mark.parametrize("statement", FAILING)
+def test_failures_have_griddbs_codes(store: Store, statement: str) -> None:
+    code, message = FAILING[statement]
+    with pytest.raises(SqlFailedError, match=message) as caught:
+        store.sql(statement)
+    assert caught.value.code == code
+
+
+def test_null_divided_by_zero_is_null(store: Store) -> None:
+    assert rows(store.sql("SELECT i / 0, NULL / 0 FROM t WHERE i IS NULL")) == [[None, None]]
+
+
+def test_a_table_that_is_not_there(store: Store) -> None:
+    with pytest.raises(ContainerNotFoundError, match=r"\[280005\].*'nosuch', which does not exist"):
+        store.sql("SELECT 1 FROM nosuch")
+    with pytest.raises(ContainerNotFoundError, match="There is 't'; a quoted name must keep its case"):
+        store.sql('SELECT 1 FROM "T"')
+
+
+def test_more_rows_than_allowed(store: Store) -> None:
+    assert store.sql("SELECT i FROM t", rows_max=6).num_rows == 6
+    with pytest.raises(RangeTooLargeError, match="more than 5 rows; add a LIMIT or raise rows_max"):
+        store.sql("SELECT i FROM t", rows_max=5)
+
+
+def test_a_table_is_made_filled_changed_and_dropped(store: Store) -> None:
+    store.execute("CREATE TABLE IF NOT EXISTS c (id LONG PRIMARY KEY, v DOUBLE, s STRING, w FLOAT, h SHORT NOT NULL)")
+    assert store.execute("INSERT INTO c VALUES(1, 1.5, 'a', 0.1, 1), (2, ?, NULL, NULL, 2)", [7]) == 2
+    assert store.execute("INSERT OR REPLACE INTO c(id, s, h) VALUES(1, 'z', 3)") == 1
+    assert store.execute("REPLACE INTO c VALUES(3, 3, 'q', NULL, 3)") == 1
+    assert rows(store.sql("SELECT id, v, s, h FROM c ORDER BY id")) == [
+        [1, None, "z", 3],
+        [2, 7.0, None, 2],
+        [3, 3.0, "q", 3],
+    ]
+    assert store.execute("UPDATE c SET v = v * 2, s = s || 'x' WHERE v > 1") == 2
+    assert store.execute("DELETE FROM c WHERE v = (SELECT MAX(v) FROM c)") == 1
+    assert rows(store.sql("SELECT v, s FROM c ORDER BY id")) == [[None, "z"], [6.0, "qx"]]
+    assert store.execute("INSERT INTO c(id, h) SELECT id + 10, 9 FROM c") == 2
+    assert store.execute("ALTER TABLE c ADD COLUMN x INTEGER, ADD COLUMN y STRING") == 0
+    store.execute("CREATE INDEX ix ON c (x)")
+    found = store.container("c")
+    assert found is not None
+    assert [column.name for column in found.columns] == ["id", "v", "s", "w", "h", "x", "y"]
+    assert found.indexes == ("x",)
+    assert rows(store.sql('SELECT TABLE_NAME FROM "#tables" ORDER BY TABLE_NAME')) == [["c"], ["t"]]
+    assert rows(
+        store.sql("SELECT COLUMN_NAME, NULLABLE FROM \"#columns\" WHERE TABLE_NAME = 't' AND ORDINAL_POSITION < 3")
+    ) == [
+        ["ts", False],
+        ["i", True],
+    ]
+    store.execute("DROP TABLE c")
+    store.execute("DROP TABLE IF EXISTS c")
+    assert store.container("c") is None
+
+
+def test_a_time_series_is_made(store: Store) -> None:
+    store.execute(
+        'CREATE TABLE "series-1" (ts TIMESTAMP PRIMARY KEY, v DOUBLE PRECISION, n VARCHAR(20)) USING TIMESERIES'
+    )
+    found = store.container("series-1")
+    assert found is not None
+    assert (found.type, found.row_key) == (ContainerType.TIME_SERIES, ("ts",))
+    assert [column.type for column in found.columns] == [T.TIMESTAMP, T.DOUBLE, T.STRING]
+
+
+CHANGES = {
+    "INSERT INTO t VALUES(1, 2)": (SqlRefusedError, "2 values for 7 columns"),
+    "INSERT INTO t(i) VALUES(1)": (SqlRefusedError, "no value for column 'ts', which must not be null"),
+    "INSERT INTO t(ts) VALUES(NULL)": (SqlRefusedError, "NULL for column 'ts'"),
+    "INSERT INTO t(ts) VALUES(1704067200000)": (SqlRefusedError, "a LONG for TIMESTAMP column 'ts'"),
+    "INSERT INTO t(ts, i) VALUES(TO_TIMESTAMP_MS(1), 1.5)": (SqlRefusedError, "a DOUBLE for INTEGER column 'i'"),
+    "INSERT INTO t(ts, i) VALUES(TO_TIMESTAMP_MS(1), 2147483648)": (SqlRefusedError, "305004"),
+    "UPDATE t SET i = l * 1000000000": (SqlFailedError, "305004"),
+    "INSERT INTO t(ts, s) VALUES(TO_TIMESTAMP_MS(1), 5)": (SqlRefusedError, "305010"),
+    "INSERT INTO t(ts) VALUES(TIMESTAMP('2024-01-01'))": (ValueRefusedError, "60154"),
+    "INSERT OR IGNORE INTO t(ts) VALUES(TO_TIMESTAMP_MS(1))": (SqlRefusedError, "INSERT OR IGNORE"),
+    "INSERT INTO t(ts) VALUES(TO_TIMESTAMP_MS(1)) RETURNING ts": (SqlRefusedError, "RETURNING in INSERT"),
+    "UPDATE t SET ts = TO_TIMESTAMP_MS(77)": (SqlRefusedError, "UPDATE of the row key column 'ts'"),
+    "UPDATE t SET zz = 1": (SqlRefusedError, "column zz, which does not exist"),
+    "UPDATE t SET i = 1 LIMIT 1": (SqlRefusedError, "LIMIT"),
+    "UPDATE t SET d = (SELECT MAX(d) FROM t)": (SqlRefusedError, "a subquery at this place"),
+    "UPDATE t SET d = d * 1e308": (SqlFailedError, "not finite"),
+    "DELETE FROM t LIMIT 1": (SqlRefusedError, "LIMIT"),
+    "DELETE FROM nosuch": (ContainerNotFoundError, "280005"),
+    "SELECT 1": (SqlRefusedError, "SELECT in execute"),
+    "BEGIN": (SqlRefusedError, "240000|cannot be read"),
+    "PRAGMA user_version = 7": (SqlRefusedError, "PRAGMA in execute"),
+    "ATTACH DATABASE 'x' AS y": (SqlRefusedError, "execute|cannot be read"),
+    "VACUUM": (SqlRefusedError, "240000|cannot be read"),
+    "CREATE TABLE t (id LONG)": (ContainerExistsError, r"\[280003\] Table 't' exists"),
+    "CREATE TABLE x (a FOO)": (SqlRefusedError, "the type FOO; use one of BOOL"),
+    "CREATE TABLE x (a LONG DEFAULT 5)": (SqlRefusedError, "'DEFAULT 5' where"),
+    "CREATE TABLE x (order LONG)": (SqlRefusedError, "'order' as a name; quote it"),
+    "CREATE TABLE x AS SELECT 1": (SqlRefusedError, "'AS SELECT' where"),
+    "CREATE TABLE x (a LONG) PARTITION BY HASH (a) PARTITIONS 4": (SqlRefusedError, "'PARTITION BY HASH' at the end"),
+    "CREATE VIEW x AS SELECT 1": (SqlRefusedError, "CREATE VIEW"),
+    "ALTER TABLE t DROP COLUMN i": (SqlRefusedError, "'DROP COLUMN' where ADD is expected"),
+    "DROP TABLE nosuch": (ContainerNotFoundError, r"\[280005\]"),
+}
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_refused_changes_change_nothing(store: Store, statement: str) -> None:
+    before = store.read("t")
+    error, message = CHANGES[statement]
+    with pytest.raises(error, match=message):
+        store.execute(statement)
+    assert store.read("t") == before
+    assert store.containers() == ["t"]
+
+
+def test_wrong_parameters(store: Store) -> None:
+    for value, message in [
+        (2**63, "parameter 1, 9223372036854775808, which is outside the range of LONG"),
+        (float("nan"), "not finite"),
+        ("a\0", "145006.*NUL"),
+        ("\ud800", "not Unicode"),
+        (object(), "parameter 1 of type object"),
+        (datetime(1969, 1, 1, tzinfo=UTC), "outside 1970 to 9999"),
+        (datetime(2024, 1, 1, microsecond=1, tzinfo=UTC), "finer than a millisecond"),
+    ]:
+        with pytest.raises(SqlRefusedError, match=message):
+            store.sql("SELECT ?", [value])
