@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container, severity_rank
+from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, is_anomaly_container, severity_rank
 from gridwatch.alerts.delivery import delivery_key
 from gridwatch.containers.catalog import DELIVERIES, anomaly_container
 
@@ -49,10 +49,12 @@ def list_anomalies(
         and `mail` (pending, sending, sent, dead), `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`.
 
     Raises:
-        ValueError: `limit` is below 1.
+        ValueError: `limit` is below 1, or `severity` is no such word.
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}.")
+    if severity is not None and severity.lower() not in SEVERITIES:
+        raise ValueError(f"There is no severity {severity!r}; there are {', '.join(SEVERITIES)}.")
     wanted = anomaly_container(symbol).lower() if symbol else None
     rows: list[dict[str, Any]] = []
     for name in anomaly_containers(store):
@@ -64,10 +66,8 @@ def list_anomalies(
 
 def _rows(store: Store, name: str, since_ms: int | None, severity: str | None, limit: int) -> list[dict[str, Any]]:
     where, values = "ts >= ?", [_EPOCH if since_ms is None else datetime.fromtimestamp(since_ms / 1000, UTC)]
-    words = [
-        word for word in ("critical", "major", "minor", "warning") if severity_rank(word) <= severity_rank(severity)
-    ]
     if severity:
+        words = SEVERITIES[: severity_rank(severity) + 1]
         where += f" AND severity IN ({', '.join('?' * len(words))})"
         values += words  # type: ignore[arg-type]
     found = store.sql(f'SELECT * FROM "{name}" WHERE {where} ORDER BY ts DESC LIMIT {limit}', values)  # noqa: S608 - checked

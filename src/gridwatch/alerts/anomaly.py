@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from gridwatch.containers import ContainerInfo, Store
 
-__all__ = ["PREFIX", "Anomaly", "find_anomaly", "is_anomaly_container", "severity_rank"]
+__all__ = ["PREFIX", "SEVERITIES", "Anomaly", "find_anomaly", "is_anomaly_container", "severity_rank"]
 
 PREFIX = "ANOMALY_"
 
-_SEVERITIES = ("critical", "major", "minor", "warning")
+SEVERITIES = ("critical", "major", "minor", "warning")
+"""Worst first."""
 
 
 def severity_rank(severity: str | None) -> int:
@@ -27,7 +28,7 @@ def severity_rank(severity: str | None) -> int:
     True
     """
     word = (severity or "").lower()
-    return _SEVERITIES.index(word) if word in _SEVERITIES else len(_SEVERITIES)
+    return SEVERITIES.index(word) if word in SEVERITIES else len(SEVERITIES)
 
 
 @dataclass(frozen=True, slots=True)

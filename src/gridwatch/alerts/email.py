@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from gridwatch.alerts.plot import anomaly_plot, rows_around
-from gridwatch.alerts.wording import NONE, change, moment, number, one_in, span
+from gridwatch.alerts.plot import anomaly_plot, rows_around, series_plot
+from gridwatch.alerts.wording import NONE, change, change_in_words, moment, number, one_in, span
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["KEY_ARGUMENT", "compose", "subject_of"]
+__all__ = ["KEY_ARGUMENT", "compose", "subject_of", "warm_up"]
 
 KEY_ARGUMENT = "gridwatch_key"
 """Custom argument that carries the idempotency key; webhooks of SendGrid give it back."""
@@ -118,6 +118,17 @@ def compose(
     return mail
 
 
+def warm_up() -> None:
+    """Load templates, matplotlib and the sendgrid library ahead of the first mail."""
+    import pandas as pd
+    import sendgrid  # noqa: F401
+
+    for name in ("anomaly.txt", "anomaly.html"):
+        _templates().get_template(name)
+    rows = pd.DataFrame({"ts": pd.to_datetime([0, 60_000], unit="ms", utc=True), "actual": [0.0, 1.0]})
+    series_plot(rows, rows, "warm-up")
+
+
 def _score(anomaly: Anomaly) -> str:
     return NONE if anomaly.score is None else f"{anomaly.score:.4g}"
 
@@ -165,8 +176,7 @@ def _words(
         "score": _score(anomaly),
         "actual": number(anomaly.actual),
         "expected": number(anomaly.expected),
-        "difference": change(anomaly.actual, anomaly.expected),
-        "chance": one_in(anomaly.p_value),
+        "sentence": _sentence(anomaly),
         "facts": facts,
         "source": source,
         "description": dataset.description if dataset else "",
@@ -174,6 +184,12 @@ def _words(
         "key": key,
         "possible_duplicate": possible_duplicate,
     }
+
+
+def _sentence(anomaly: Anomaly) -> str:
+    off, chance = change_in_words(anomaly.actual, anomaly.expected), one_in(anomaly.p_value)
+    words = [off and f"{off}.", chance != NONE and f"By chance, {chance} would be as unusual."]
+    return " ".join(word for word in words if word)
 
 
 def _link(settings: Settings, anomaly: Anomaly) -> str | None:

@@ -120,6 +120,9 @@ def _check_extras(mail: dict[str, Any]) -> list[Problem]:
             for name in headers
             if name.lower() in _RESERVED_HEADERS
         ]
+    switches = mail.get("mail_settings", {})
+    if not isinstance(switches, dict) or not all(isinstance(switch, dict) for switch in switches.values()):
+        problems.append(_problem("mail_settings", "The mail_settings must be an object of objects."))
     arguments = mail.get("custom_args", {})
     if not isinstance(arguments, dict) or not all(isinstance(value, str) for value in arguments.values()):
         problems.append(_problem("custom_args", "The custom_args must be an object of strings."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from math import isfinite
 
-__all__ = ["NONE", "change", "moment", "number", "one_in", "span"]
+__all__ = ["NONE", "change", "change_in_words", "moment", "number", "one_in", "span"]
 
 NONE = "-"
 """Stands for a value that is not there."""
@@ -22,10 +22,10 @@ def number(value: float | None) -> str:
     if value is None or not isfinite(value):
         return NONE
     size = abs(value)
-    if size >= 1000 and value == round(value):
-        return f"{value:,.0f}"
     if size >= 1e15 or 0 < size < 1e-4:
         return f"{value:.3e}"
+    if size >= 1000 and value == round(value):
+        return f"{value:,.0f}"
     if size >= 1:
         return f"{value:,.2f}"
     return f"{value:.4g}" if size else "0"
@@ -43,6 +43,21 @@ def change(actual: float | None, expected: float | None) -> str:
     sign = "+" if difference > 0 else ""
     percent = f" ({sign}{difference / abs(expected) * 100:,.1f} %)" if expected else ""
     return f"{sign}{number(difference)}{percent}"
+
+
+def change_in_words(actual: float | None, expected: float | None) -> str:
+    """Return how far off a value is, as part of a sentence; empty when it cannot be told.
+
+    >>> change_in_words(44.86, 88.80)
+    '43.94 (49.5 %) below what was expected'
+    """
+    if actual is None or expected is None:
+        return ""
+    difference = abs(actual - expected)
+    if not difference:
+        return "just what was expected"
+    percent = f" ({difference / abs(expected) * 100:,.1f} %)" if expected else ""
+    return f"{number(difference)}{percent} {'above' if actual > expected else 'below'} what was expected"
 
 
 def one_in(p_value: float | None) -> str:

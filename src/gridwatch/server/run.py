@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gridwatch.alerts.address import forget_address, remember_address, url_of
+from gridwatch.alerts.email import warm_up
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.errors import MissingServiceError
 from gridwatch.server.app import create_app
@@ -51,31 +53,26 @@ def serve(
     app = create_app(settings, store, clock=clock)
     host, port = settings.server.host, settings.server.port
     sockets: dict[int, Any] = {}
-    try:
-        server = create_server(
-            app,
-            map=sockets,
-            host=host,
-            port=port,
-            threads=THREADS,
-            ident=None,
-            max_request_body_size=MAIL_MAX + 1024,
-            channel_timeout=120,
-        )
-    except (OSError, ValueError) as error:
-        raise MissingServiceError(
-            f"Cannot serve on {host}:{port}: {error}. Another program may be there; set GRIDWATCH_SERVER__PORT "
-            "(0 picks a free one) or GRIDWATCH_SERVER__HOST.",
-            host=host,
-            port=port,
-        ) from error
-    url = url_of(*_bound(server))
+    listening = _bound(host, port)
+    url = url_of(*listening.getsockname()[:2])
+    server = create_server(
+        app,
+        map=sockets,
+        sockets=[listening],
+        threads=THREADS,
+        ident=None,
+        max_request_body_size=MAIL_MAX + 1024,
+        channel_timeout=120,
+    )
     state(app).base_url = url
     if not is_loopback(host) and settings.alerts.token is None:
         log.warning("server_without_token", host=host, hint="others are refused until GRIDWATCH_ALERTS__TOKEN is set")
     stop = stop or threading.Event()
+    # What the first mail needs takes seconds to load on a busy machine; requests are answered meanwhile.
+    warming = threading.Thread(target=warm_up, name="warm-up")
     try:
         remember_address(settings, url)
+        warming.start()
         log.info("server_ready", url=url)
         on_ready(url)
         while not stop.is_set():
@@ -84,11 +81,20 @@ def serve(
         forget_address(settings)
         server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
         wasyncore.close_all(sockets)
+        if warming.ident is not None:
+            warming.join()
         log.info("server_stopped", url=url)
 
 
-def _bound(server: Any) -> tuple[str, int]:
-    """Host and port; a name such as localhost can bind two sockets, of which the first is told."""
-    listening = getattr(server, "effective_listen", None)
-    host, port = listening[0] if listening else (server.effective_host, server.effective_port)
-    return str(host), int(port)
+def _bound(host: str, port: int) -> socket.socket:
+    """Bind before any thread is made, so that a failure leaves nothing behind."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise MissingServiceError(
+            f"Cannot serve on {host}:{port}: {error}. Another program may be there; set GRIDWATCH_SERVER__PORT "
+            "(0 picks a free one) or GRIDWATCH_SERVER__HOST.",
+            host=host,
+            port=port,
+        ) from error

@@ -1,0 +1,66 @@
+"""The list of anomalies that the CLI and the pages show."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gridwatch.alerts.anomalies import list_anomalies
+from gridwatch.containers import Store
+from gridwatch.containers.catalog import DELIVERIES
+
+
+def test_newest_first_over_all_series_with_their_mail(store: Store, put_anomaly: Any) -> None:
+    first, second = put_anomaly(0), put_anomaly(1, symbol="IBM", severity="minor")
+    rows = list_anomalies(store)
+    assert [(row["id"], row["series"], row["mail"]) for row in rows] == [
+        (second, "IBM", "pending"),
+        (first, "AAPL", "pending"),
+    ]
+    assert rows[1]["time"] == "2005-02-28T05:00:00Z"
+    json.dumps(rows)
+
+    store.put_container(DELIVERIES)
+    store.execute(
+        "INSERT INTO deliveries (id, anomaly_id, status, message_id, error, recipients, possible_duplicate) "
+        "VALUES (?, ?, 'sent', 'm-1', NULL, 'a@b.c', ?)",
+        [f"{first}:email", first, True],
+    )
+    row = list_anomalies(store, symbol="AAPL")[0]
+    told = {name: value for name, value in row.items() if name.startswith("mail")}
+    assert told == {
+        "mail": "sent",
+        "mail_id": "m-1",
+        "mail_error": None,
+        "mail_to": "a@b.c",
+        "mail_possible_duplicate": True,
+    }
+
+
+def test_filters(store: Store, put_anomaly: Any) -> None:
+    keys = [put_anomaly(day, severity=word) for day, word in enumerate(["critical", "major", "minor", "warning", None])]
+
+    def ids(**filters: Any) -> list[str]:
+        return [row["id"] for row in list_anomalies(store, **filters)]
+
+    assert ids() == keys[::-1]
+    assert ids(limit=2) == keys[:2:-1]
+    assert ids(severity="major") == [keys[1], keys[0]]
+    assert ids(severity="warning") == keys[3::-1]
+    assert ids(symbol="NONE") == []
+    newest_ms = list_anomalies(store)[0]["ts_ms"]
+    assert ids(since_ms=newest_ms) == keys[4:]
+    assert ids(since_ms=newest_ms + 1) == []
+
+
+def test_an_empty_store_has_none(store: Store) -> None:
+    assert list_anomalies(store) == []
+
+
+def test_wrong_filters_are_told(store: Store) -> None:
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        list_anomalies(store, limit=0)
+    with pytest.raises(ValueError, match="no severity 'awful'; there are critical, major, minor, warning"):
+        list_anomalies(store, severity="awful")

@@ -1,0 +1,116 @@
+"""Who is let in: this machine, the token's holders, and no web page on their behalf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+AWAY = {"REMOTE_ADDR": "192.0.2.7"}
+
+
+@pytest.fixture
+def open_client(app: Any) -> Any:
+    return app.test_client()
+
+
+@pytest.fixture
+def client(make_app: Any, make_settings: Any) -> Any:
+    """A client of an application with the token `right`."""
+    return make_app(make_settings(alerts={"token": "right"})).test_client()
+
+
+@pytest.mark.parametrize("path", ["/inbox", "/anomalies", "/inbox.json", "/trigger"])
+def test_without_a_token_only_this_machine_is_served(open_client: Any, path: str) -> None:
+    method = open_client.post if path == "/trigger" else open_client.get
+    answer = method(path, environ_base=AWAY)
+    assert answer.status_code == 403
+    assert answer.json == {
+        "status": "refused",
+        "error": "Without GRIDWATCH_ALERTS__TOKEN only callers on this machine are served.",
+    }
+    assert method(path).status_code in {200, 400}
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_a_proxy_on_this_machine_does_not_make_strangers_local(open_client: Any, header: str) -> None:
+    assert open_client.get("/inbox", headers={header: "192.0.2.7"}).status_code == 403
+
+
+def test_health_is_for_everybody(client: Any) -> None:
+    answer = client.get("/healthz", environ_base=AWAY)
+    assert answer.status_code == 200
+    assert answer.json["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"headers": {"Authorization": "Bearer right"}},
+        {"headers": {"X-Gridwatch-Token": "right"}},
+        {"query_string": {"token": "right"}},
+        {"path": "/trigger/right"},
+        {"auth": ("anyone", "right")},
+    ],
+)
+def test_the_token_opens_from_anywhere(client: Any, how: dict[str, Any]) -> None:
+    path = how.pop("path", "/trigger")
+    assert client.post(path, environ_base=AWAY, **how).status_code == 400
+    assert client.post(path, **how).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({}, "A token is needed: `Authorization: Bearer ...` or `X-Gridwatch-Token`."),
+        ({"headers": {"Authorization": "Bearer wrong"}}, "The token is wrong."),
+        ({"headers": {"Authorization": "Bearer rightright"}}, "The token is wrong."),
+        ({"headers": {"X-Gridwatch-Token": "r\xefght"}}, "The token is wrong."),
+        ({"query_string": {"token": "wrong"}}, "The token is wrong."),
+        ({"path": "/trigger/wrong"}, "The token is wrong."),
+    ],
+)
+def test_a_trigger_without_the_token_is_refused_even_here(client: Any, how: dict[str, Any], message: str) -> None:
+    answer = client.post(how.pop("path", "/trigger"), **how)
+    assert answer.status_code == 401
+    assert answer.json["error"] == message
+    assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_pages_stay_open_to_this_machine(client: Any) -> None:
+    assert client.get("/inbox").status_code == 200
+    assert client.get("/inbox", environ_base=AWAY).status_code == 401
+    assert client.get("/inbox", environ_base=AWAY, auth=("me", "right")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("localhost:8090", 200), ("127.0.0.1:8090", 200), ("[::1]:8090", 200), ("192.0.2.7", 200),
+        ("evil.example", 421), ("localhost.evil.example", 421), ("127.0.0.1.evil.example", 421),
+    ],
+)  # fmt: skip
+def test_a_foreign_name_for_this_machine_is_refused(open_client: Any, host: str, code: int) -> None:
+    answer = open_client.get("/inbox.json", headers={"Host": host})
+    assert answer.status_code == code
+
+
+def test_named_hosts_are_served(make_app: Any, make_settings: Any) -> None:
+    settings = make_settings(
+        server={"allowed_hosts": ["Watch.example"]}, alerts={"public_url": "https://pages.example/x"}
+    )
+    client = make_app(settings).test_client()
+    assert client.get("/healthz", headers={"Host": "watch.example"}).status_code == 200
+    assert client.get("/healthz", headers={"Host": "pages.example"}).status_code == 200
+    refused = client.get("/healthz", headers={"Host": "other.example"})
+    assert refused.json["error"] == "Unknown host 'other.example'; add it to GRIDWATCH_SERVER__ALLOWED_HOSTS."
+
+
+def test_another_sites_page_is_refused(open_client: Any) -> None:
+    answer = open_client.post("/trigger", headers={"Origin": "https://evil.example"})
+    assert (answer.status_code, answer.json["error"]) == (
+        403,
+        "Requests from pages of 'https://evil.example' are refused.",
+    )
+    assert open_client.post("/trigger", headers={"Origin": "null"}).status_code == 403
+    assert open_client.post("/trigger", headers={"Origin": "http://localhost"}).status_code == 400

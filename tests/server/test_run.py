@@ -1,0 +1,178 @@
+"""Serving: a free port, an address that is found, a clean end; and a handler that is killed in the middle of a mail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import requests
+
+from gridwatch.alerts.address import handler_url
+from gridwatch.alerts.delivery import claim_ms
+from gridwatch.containers import Store
+from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.errors import MissingServiceError
+from gridwatch.server.run import serve
+from gridwatch.settings import Settings
+
+SERVE = """
+import json, sys
+from gridwatch.containers import open_store
+from gridwatch.server.run import serve
+from gridwatch.settings import Settings
+settings = Settings(_env_file=None, **json.loads(sys.argv[1]))
+serve(settings, open_store(settings.store), clock=lambda: int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
+"""
+
+
+def test_a_free_port_is_told_and_forgotten_at_the_end(settings: Settings, store: Store) -> None:
+    stop, found = threading.Event(), []
+
+    def on_ready(url: str) -> None:
+        found.append((url, handler_url(settings)))
+        stop.set()
+
+    serve(settings, store, clock=lambda: 0, on_ready=on_ready, stop=stop)
+    ((url, handler),) = found
+    assert handler == f"{url}/trigger"
+    assert not (settings.home / "server.json").exists()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}/healthz", timeout=5)
+
+
+def test_a_taken_port_is_told(make_settings: Any, store: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(MissingServiceError, match=rf"Cannot serve on 127.0.0.1:{port}: .*GRIDWATCH_SERVER__PORT"):
+            serve(make_settings(server={"port": port}), store, clock=lambda: 0, on_ready=print)
+
+
+def test_an_unknown_address_is_told(make_settings: Any, store: Store) -> None:
+    with pytest.raises(MissingServiceError, match=r"Cannot serve on no\.such\.host\.invalid:0"):
+        serve(make_settings(server={"host": "no.such.host.invalid", "port": 0}), store, clock=lambda: 0, on_ready=print)
+
+
+def test_strangers_are_told_apart_over_a_real_socket(serving: Callable[..., str], settings: Settings) -> None:
+    url = serving(settings)
+    assert requests.get(f"{url}/healthz", timeout=30).json()["mail"] == "inbox"
+    refused = requests.get(f"{url}/inbox", headers={"Host": "evil.example"}, timeout=30)
+    assert refused.status_code == 421
+
+
+class SlowSendGrid:
+    """Takes a mail and answers only when its gate opens."""
+
+    def __init__(self) -> None:
+        self.mails: list[dict[str, Any]] = []
+        self.arrived, self.gate = threading.Event(), threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.mails.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                outer.arrived.set()
+                outer.gate.wait(60)
+                self.send_response(202)
+                self.send_header("X-Message-Id", f"m-{len(outer.mails)}")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # Its caller is killed: a broken pipe is what is wanted.
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+
+    def close(self) -> None:
+        self.gate.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowSendGrid]:
+    server = SlowSendGrid()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def spawn(settings: Settings, slow: SlowSendGrid) -> Iterator[Callable[[int], tuple[subprocess.Popen[str], str]]]:
+    """Start a handler process whose clock stands at `now_ms`; returns it and its URL."""
+    started: list[subprocess.Popen[str]] = []
+    groups = {
+        "home": str(settings.home),
+        "datasets_dir": str(settings.datasets_dir),
+        "alerts": {"recipients": ["ops@example.com"]},
+        "server": {"port": 0},
+        "sendgrid": {"base_url": f"http://127.0.0.1:{slow.server.server_port}"},
+    }
+
+    def start(now_ms: int) -> tuple[subprocess.Popen[str], str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", SERVE, json.dumps(groups), str(now_ms)], stdout=subprocess.PIPE, text=True
+        )
+        started.append(child)
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("http"):
+                return child, line.strip()
+        raise AssertionError("the handler did not start")
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def test_a_handler_killed_between_acceptance_and_receipt(
+    spawn: Any, slow: SlowSendGrid, key: str, store: Store, settings: Settings
+) -> None:
+    trigger = {"container": "ANOMALY_AAPL", "event": "put", "row": {"id": key}}
+    now_ms = 1_760_000_000_000
+    child, url = spawn(now_ms)
+    caller = threading.Thread(target=lambda: _ignore_hangup(f"{url}/trigger", trigger))
+    caller.start()
+    assert slow.arrived.wait(60)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    caller.join()
+    slow.gate.set()
+    row = store.get(DELIVERIES.name, [f"{key}:email"]).to_pylist()[0]
+    assert (row["status"], row["attempts"]) == ("sending", 1)
+
+    _, url = spawn(now_ms + 1000)
+    early = requests.post(f"{url}/trigger", json=trigger, timeout=60)
+    assert (early.status_code, early.json()["status"]) == (202, "in_progress")
+    assert len(slow.mails) == 1
+
+    _, url = spawn(now_ms + claim_ms(settings) + 1)
+    late = requests.post(f"{url}/trigger", json=trigger, timeout=60)
+    assert (late.json()["status"], late.json()["possible_duplicate"]) == ("sent", True)
+    again = requests.post(f"{url}/trigger", json=trigger, timeout=60)
+    assert again.json()["status"] == "already_sent"
+    first, second = slow.mails
+    assert "possible_duplicate" not in first["custom_args"]
+    assert second["custom_args"]["possible_duplicate"] == "true"
+    assert first["custom_args"]["gridwatch_key"] == second["custom_args"]["gridwatch_key"] == f"{key}:email"
+
+
+def _ignore_hangup(url: str, body: dict[str, Any]) -> None:
+    try:
+        requests.post(url, json=body, timeout=60)
+    except requests.ConnectionError:
+        # The handler is killed while it works on this.
+        return
