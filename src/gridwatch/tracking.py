@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["ALIAS", "ChampionModel", "Recorded", "Training", "champion", "crown", "record"]
+__all__ = ["ALIAS", "ChampionModel", "Recorded", "Training", "champion", "crown", "model_versions", "record"]
 
 log = structlog.get_logger(__name__)
 
 ALIAS = "champion"
 _METRICS_A_BATCH = 1000  # MLflow's limit for one request
+_VERSIONS_MAX = 200
 _FLAVOUR_PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow")
 
 
@@ -185,6 +186,40 @@ def find_champion(settings: Settings, model_name: str) -> ChampionModel | None:
                 )
             _cache(settings, expected, parts)
     return ChampionModel(uri, str(registered.version), registered.run_id or "", expected, parts)
+
+
+def model_versions(settings: Settings, model_name: str) -> list[dict[str, Any]]:
+    """Return the versions of a registered model, newest first; none where it was never trained.
+
+    Returns:
+        A dict a version: `model`, `version`, `champion`, `made_ms`, `run_id`, `sha256`, and `metrics` of its run.
+
+    Raises:
+        TrackingError: MLflow failed.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with _mlflow(settings) as client:
+        try:
+            aliases = client.get_registered_model(model_name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+        found = client.search_model_versions(f"name = '{model_name}'", max_results=_VERSIONS_MAX)
+        rows = [
+            {
+                "model": model_name,
+                "version": str(one.version),
+                "champion": str(aliases.get(ALIAS)) == str(one.version),
+                "made_ms": one.creation_timestamp,
+                "run_id": one.run_id,
+                "sha256": one.tags.get("gridwatch.sha256"),
+                "metrics": dict(client.get_run(one.run_id).data.metrics) if one.run_id else {},
+            }
+            for one in found
+        ]
+    return sorted(rows, key=lambda row: int(row["version"]), reverse=True)
 
 
 def _digest(parts: Mapping[str, bytes]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def settings(*, running: bool = True) -> Settings:
+def settings(*, running: bool = True, demo: bool = False) -> Settings:
     """Return the settings, with the addresses of a running `gridwatch up` where they name none.
 
     Args:
         running: Whether to fill those in.
+        demo: Show what the demo left when there are no data of one's own yet, and say so on stderr.
 
     Raises:
         ConfigError: A value is wrong.
@@ -52,6 +54,11 @@ def settings(*, running: bool = True) -> Settings:
     from gridwatch.settings import load_settings
 
     found = load_settings()
+    if demo and found.store_url is None and not (found.home / "store.db").exists():
+        home = found.home / "demo"
+        if (home / "store.db").exists():
+            sys.stderr.write(f"No data of your own in {found.home} yet: these are the demo's.\n")
+            found = found.model_copy(update={"home": home, "datasets_dir": home / "datasets"})
     if not running:
         return found
     from gridwatch.supervisor.platform import with_addresses

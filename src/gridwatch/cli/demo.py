@@ -21,7 +21,6 @@ from gridwatch.cli.platform import stop_on_signals
 from gridwatch.errors import GridwatchError, MissingServiceError
 
 if TYPE_CHECKING:
-    from gridwatch.cli._demo_result import Result
     from gridwatch.cli._demo_stages import Timeline
     from gridwatch.settings import Settings
     from gridwatch.supervisor import Platform, Supervisor
@@ -65,14 +64,14 @@ def demo(
         with _supervised(supervisor), _flow(platform) as flow:
             if not _watch(supervisor, platform, flow, timeline, stop):
                 raise KeyboardInterrupt
-            result = _tell(platform, timeline)
+            _tell(platform, timeline)
             if not leave and sys.stdout.isatty():
                 supervisor.release(*_LATER)
                 _next(home)
                 typer.echo("Everything stays up until Ctrl-C.")
                 stop.wait()
             typer.echo("Stopping what was started ...")
-        timeline.line(f"all stopped; {len(result.rows)} anomalies stay in {platform.settings.store}")
+        timeline.line(f"all stopped; the data stay in {platform.settings.store}")
         if leave or not sys.stdout.isatty():
             _next(home)
 
@@ -193,7 +192,7 @@ def _tail(log: Path) -> str:
     return f"It ends: {lines[-1][:500]}" if lines else "It is empty."
 
 
-def _tell(platform: Platform, timeline: Timeline) -> Result:
+def _tell(platform: Platform, timeline: Timeline) -> None:
     """Print what was found and where to look."""
     from gridwatch.cli._demo_result import collect, mlflow_page
     from gridwatch.sources import load_dataset
@@ -211,13 +210,19 @@ def _tell(platform: Platform, timeline: Timeline) -> Result:
     typer.echo(f"  pages    {base}/anomalies")
     typer.echo(f"  model    {mlflow_page(platform.addresses['mlflow'], row['run_id'])}")
     typer.echo(f"  flow     {prefect}/runs/flow-run/{row['flow_run_id']}\n")
-    return result
 
 
 def _next(home: Path) -> None:
+    # In a clone there is no `gridwatch` on the path, but the script that runs it.
+    word = "gridwatch" if shutil.which("gridwatch") else "./gridwatch"
+    # Other commands show the demo's data until there are data of one's own.
+    prefix = f"GRIDWATCH_HOME={home} " if (home.parent / "store.db").exists() else ""
     typer.echo(
         "What to do next:\n"
-        f"  GRIDWATCH_HOME={home} gridwatch anomalies --json    the same rows, for scripts\n"
-        "  gridwatch init my-project                    a project of your own: datasets, suites, flows\n"
-        "  gridwatch up                                 the platform, on schedule, in the background"
+        f"  {prefix}{word} anomalies --json\n"
+        "      the same rows with their whole provenance, for scripts\n"
+        f"  {word} init my-project\n"
+        "      a project of your own: describe your series in flows/datasets/, then, from there:\n"
+        f"  {word} up\n"
+        "      the platform in the background, everything on schedule"
     )

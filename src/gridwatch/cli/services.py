@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
+from gridwatch.cli._output import moment, print_json, print_table, progress
 from gridwatch.cli.platform import stop_on_signals
+from gridwatch.errors import StreamError
 
 __all__ = ["register"]
 
 _TOPICS = r"^INTRADAY_[A-Za-z0-9_]+$"
 
-kafka_app = typer.Typer(help="gridwatch's own Kafka broker, and the records that could not be read.")
+kafka_app = typer.Typer(
+    no_args_is_help=True, help="gridwatch's own Kafka broker, and the records that could not be read."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -64,3 +68,63 @@ def sink(
         # By pattern, so that a dataset which is added later needs no restart.
         wanted = {"topics": topics} if names else {"pattern": _TOPICS}
         Sink(found, bootstrap, opened, **wanted).run(stop)
+
+
+@kafka_app.command("start", epilog="Example: gridwatch kafka start")
+def kafka_start() -> None:
+    """Run gridwatch's own broker in the foreground, until Ctrl-C."""
+    from gridwatch.streaming import Broker
+
+    with progress("Kafka's jars") as shown:
+        broker = Broker(settings(running=False), progress=shown)
+        address = broker.start()
+    typer.echo(f"Kafka answers at {address}; its log is {broker.log_file}. Ctrl-C ends it.", err=True)
+    with stop_on_signals() as stop:
+        while not stop.wait(2):
+            if not broker.healthy():
+                raise StreamError(f"The broker at {address} has ended; its log is {broker.log_file}.")
+    broker.stop()
+
+
+@kafka_app.command("stop", epilog="Example: gridwatch kafka stop")
+def kafka_stop() -> None:
+    """Stop gridwatch's own broker, wherever it was started."""
+    from gridwatch.streaming import Broker
+
+    typer.echo("stopped" if Broker(settings(running=False)).stop() else "was not running")
+
+
+@kafka_app.command("dead-letters", epilog="Example: gridwatch kafka dead-letters aapl_daily --replay")
+def dead_letters(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Whose; none: all.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Send them again, once the cause is gone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List records that could not become rows, with the reason."""
+    from gridwatch.streaming import broker_for, read_dead_letters, replay_dead_letters
+
+    found = settings()
+    with broker_for(found) as bootstrap:
+        topics = [dataset.container for dataset in datasets(found, names)]
+        if replay:
+            for topic in topics:
+                typer.echo(f"{topic}: {replay_dead_letters(found, bootstrap, topic)} sent again")
+            return
+        letters = [letter for topic in topics for letter in read_dead_letters(found, bootstrap, topic)]
+    rows = [
+        {
+            "topic": letter.topic,
+            "partition": letter.partition,
+            "offset": letter.offset,
+            "time": moment(letter.timestamp_ms),
+            "reason": letter.reason,
+            "value": (letter.value or b"").decode("utf-8", "replace"),
+        }
+        for letter in letters
+    ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        typer.echo("No dead letters.")
