@@ -30,7 +30,6 @@ BUSY_TIMEOUT_MS = 30_000
 # FULL costs one fsync a commit. NORMAL would survive kill -9 as well, but a power cut could take back rows whose
 # Kafka offsets are committed or whose mail is sent, and nothing would bring them again.
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA synchronous = FULL",
     # A long reader lets the log grow; this gives the space back afterwards.
     "PRAGMA journal_size_limit = 67108864",
@@ -44,14 +43,15 @@ _FOREIGN_ERRORS = (adbc_driver_manager.Error, pa.ArrowException, OSError)
 class Session:
     """One connection, used by one thread at a time; statements commit by themselves outside `transaction`."""
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False, write_lock: threading.Lock | None = None) -> None:
         self._path = path
+        self._write_lock = write_lock or threading.Lock()
         # Without `create` a file that was deleted meanwhile is an error, not a new empty one.
         uri = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
         with wrapped(path):
             self._connection = adbc.connect(uri, autocommit=True)
         try:
-            for pragma in _PRAGMAS:
+            for pragma in (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", *_PRAGMAS):
                 self.query(pragma)
         except BaseException:
             self.close()
@@ -76,13 +76,19 @@ class Session:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Hold the write lock from the start, so that nothing inside can fail for want of it; all or nothing."""
-        self.query("BEGIN IMMEDIATE")
+        # Threads of one process queue here; SQLite would let them poll with growing pauses.
+        if not self._write_lock.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+            raise _busy(self._path)
         try:
-            yield
-            self.query("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
+            self.query("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.query("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        finally:
+            self._write_lock.release()
 
     def _roll_back(self) -> None:
         try:
@@ -110,6 +116,7 @@ class Pool:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
         self._idle: list[Session] = []
         self._busy = 0
         self._closed = False
@@ -142,7 +149,7 @@ class Pool:
             if self._idle:
                 return self._idle.pop()
         try:
-            return Session(self._path)
+            return Session(self._path, write_lock=self._write_lock)
         except BaseException:
             with self._lock:
                 self._busy -= 1
@@ -181,6 +188,7 @@ class Pool:
         """Go on, unless a thread that does not exist here was using a session."""
         self._torn = self._busy > 0
         self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
@@ -222,14 +230,25 @@ def wrapped(path: Path) -> Iterator[None]:
 
 
 _OWN_CODE = re.compile(r"bad JSON path: '\[(\d+)\] (.*)'", re.DOTALL)
+_UNOPENED = "cannot be opened or made; check that its folder exists and that this user may write there"
 _HINTS = {
     "database or disk is full": "the disk is full; free some space and run this again, nothing was half written",
     "readonly database": "the file or its folder is read-only; give this user the right to write there",
-    "unable to open database file": "cannot be opened or made; check that its folder exists and may be written",
+    "unable to open database": _UNOPENED,
+    # What ADBC says when the file cannot be opened at all, whatever the reason.
+    "failed to open": _UNOPENED,
     "file is not a database": "is not a gridwatch store; name another file",
     "malformed": "is damaged; restore it from a backup (docs/containers.md)",
     "disk I/O error": "reading or writing the disk failed; check the disk and its free space",
 }
+
+
+def _busy(path: Path) -> StoreBusyError:
+    return StoreBusyError(
+        f"Store {str(path)!r} was locked by another writer for {BUSY_TIMEOUT_MS / 1000:g} s; nothing was written. Run "
+        "this again, and look for a process that hangs in a write.",
+        path=str(path),
+    )
 
 
 def _translated(text: str, path: Path) -> StoreError:
@@ -238,11 +257,7 @@ def _translated(text: str, path: Path) -> StoreError:
     if own:
         return SqlFailedError(own.group(2), code=int(own.group(1)))
     if "is locked" in text:
-        return StoreBusyError(
-            f"Store {name} was locked by another writer for {BUSY_TIMEOUT_MS // 1000} s; nothing was written. Run this "
-            "again, and look for a process that hangs in a write.",
-            path=str(path),
-        )
+        return _busy(path)
     for sign, hint in _HINTS.items():
         if sign in text:
             return StoreError(f"Store {name}: {hint}.", path=str(path))

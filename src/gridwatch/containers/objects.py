@@ -235,10 +235,13 @@ class ObjectStore:
 
     def list(self, prefix: str = "") -> list[ObjectInfo]:
         """Return the objects below a folder (`""` is everything), or the one object of this path, sorted by path."""
-        rows = self._store.read(ARTIFACTS.name)
-        return [
-            info for info in _infos(rows) if not prefix or info.path == prefix or info.path.startswith(f"{prefix}/")
-        ]
+        columns = "path, size, sha256, stored_ms, object_id, chunks"
+        query = f"SELECT {columns} FROM {ARTIFACTS.name}"
+        if not prefix:
+            return _infos(self._store.sql(f"{query} ORDER BY path"))
+        # '0' is the character after '/': a range by the key, where LIKE would take _ and % in names for wildcards.
+        query += " WHERE path = ? OR (path > ? AND path < ?) ORDER BY path"
+        return _infos(self._store.sql(query, [check_path(prefix), f"{prefix}/", f"{prefix}0"]))
 
     def delete(self, path: str) -> bool:
         """Delete an object; return whether there was one."""

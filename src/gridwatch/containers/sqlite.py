@@ -291,6 +291,8 @@ class SqliteStore:
         target = Path(path).absolute()
         if target.exists():
             raise StoreError(f"Backup {str(target)!r} exists; name a new file.", path=str(target))
+        if not target.parent.is_dir():
+            raise StoreError(f"Backup folder {str(target.parent)!r} does not exist; make it first.", path=str(target))
         # Under another name until it is complete, so that a half copy is never taken for a backup.
         part = target.with_name(f"{target.name}.part")
         part.unlink(missing_ok=True)

@@ -1,0 +1,338 @@
+"""The store file: many processes at once, sudden death, forks, damage, versions, backups, one SQLite library."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import gridwatch
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.containers import _sqlite_session as sessions
+from gridwatch.containers._sqlite_session import Session
+from gridwatch.containers.sqlite import SqliteStore
+from gridwatch.errors import ConfigError, ContainerNotFoundError, StoreBusyError, StoreError
+
+WRITER = Path(__file__).with_name("writer_process.py")
+T = ColumnType
+SHARED = ContainerInfo(
+    "shared",
+    ContainerType.TIME_SERIES,
+    (Column("ts", T.TIMESTAMP, nullable=False), Column("v", T.DOUBLE), Column("n", T.LONG)),
+    ("ts",),
+)
+LAST = ContainerInfo(
+    "last", ContainerType.COLLECTION, (Column("name", T.STRING, nullable=False), Column("batch", T.LONG)), ("name",)
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "store.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore(path) as store:
+        store.put_container(SHARED)
+        store.put_container(LAST)
+        yield store
+
+
+def start_writer(path: Path, number: int, seconds: float, rows: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(WRITER), str(path), str(number), str(seconds), str(rows)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows_of(number: int) -> pa.Table:
+    return pa.table({"ts": pa.array([number], pa.timestamp("ms", "UTC")), "v": [float(number)], "n": [number]})
+
+
+def check_integrity(path: Path) -> None:
+    session = Session(path)
+    assert session.query("PRAGMA integrity_check").column(0).to_pylist() == ["ok"]
+    session.close()
+
+
+def four_writers(store: SqliteStore, seconds: float, rows: int) -> None:
+    writers = [start_writer(store.path, number, seconds, rows) for number in range(4)]
+    batches = []
+    for writer in writers:
+        out, err = writer.communicate(timeout=seconds + 120)
+        assert writer.returncode == 0, err
+        batches.append(out.split()[1:])
+    counted = store.sql("SELECT v, COUNT(*) n FROM shared GROUP BY v ORDER BY v").to_pydict()["n"]
+    assert counted == [len(lines) * rows for lines in batches]
+    assert all(len(lines) > 3 for lines in batches), "a writer starved"
+    check_integrity(store.path)
+
+
+def test_four_processes_write_at_once(store: SqliteStore) -> None:
+    four_writers(store, seconds=5, rows=200)
+
+
+@pytest.mark.slow
+def test_four_processes_write_at_once_for_a_minute(store: SqliteStore) -> None:
+    four_writers(store, seconds=60, rows=1000)
+
+
+def test_processes_that_make_the_same_store_at_once(path: Path) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"from gridwatch.containers import open_store as o; o('sqlite:///{path}')"]
+        )
+        for _ in range(4)
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [0] * 4
+
+
+@pytest.mark.parametrize("delay_ms", [15, 60, 130])
+def test_a_killed_writer_leaves_whole_batches_only(store: SqliteStore, delay_ms: int) -> None:
+    rows = 50_000
+    writer = start_writer(store.path, 0, 60, rows)
+    assert writer.stdout is not None
+    assert writer.stderr is not None
+    for _ in range(2):
+        writer.stdout.readline()
+    # Past the first committed batch, somewhere inside a later one.
+    time.sleep(delay_ms / 1000)
+    writer.send_signal(signal.SIGKILL)
+    committed = [0, *map(int, writer.stdout.read().split())]
+    writer.stderr.close()
+    writer.stdout.close()
+    writer.wait(timeout=30)
+    counted = store.sql("SELECT n, COUNT(*) c FROM shared GROUP BY n ORDER BY n").to_pydict()
+    assert set(counted["c"]) == {rows}
+    assert set(committed) <= set(counted["n"])
+    check_integrity(store.path)
+    assert store.put("shared", rows_of(0)) == 1
+
+
+def test_threads_share_a_store(store: SqliteStore) -> None:
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for batch in range(20):
+                store.put("shared", rows_of(number * 100 + batch))
+                store.read("shared")
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert store.read("shared").num_rows == 160
+
+
+def in_child(store: SqliteStore) -> int:
+    """Fork; in the child use the store; return the child's exit status."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            store.put("shared", rows_of(2))
+            status = 0 if store.read("shared").num_rows >= 2 else 2
+        except StoreError as error:
+            status = 3 if "was forked" in str(error) else 4
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+# Python 3.12 warns of a fork among threads; this is the test that it is safe.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_carries_no_open_connection_over(store: SqliteStore) -> None:
+    store.put("shared", rows_of(1))
+    assert in_child(store) == 0
+    assert store.read("shared").num_rows == 2
+    check_integrity(store.path)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_while_another_thread_uses_the_store_is_told(store: SqliteStore) -> None:
+    with store._pool.session():
+        assert in_child(store) == 3
+    store.put("shared", rows_of(1))
+
+
+def test_a_lock_that_is_held_too_long(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "BUSY_TIMEOUT_MS", 50)
+    other = Session(store.path)
+    with SqliteStore(store.path) as waiting:
+        with other.transaction(), pytest.raises(StoreBusyError, match=r"locked by another writer.*nothing was written"):
+            waiting.put("shared", rows_of(1))
+        assert waiting.put("shared", rows_of(1)) == 1
+    other.close()
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    store = SqliteStore(path)
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match=r"Store '.*store\.db' is closed"):
+        store.containers()
+
+
+def test_a_store_that_is_not_closed_leaves_no_warning(path: Path) -> None:
+    SqliteStore(path).containers()
+    assert SqliteStore(path).containers() == []
+
+
+def test_no_file_stays_open(path: Path) -> None:
+    with SqliteStore(path) as store:
+        store.containers()
+        assert any("store.db" in name for name in open_files())
+    assert not any("store.db" in name for name in open_files())
+
+
+def open_files() -> list[str]:
+    return [str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+
+
+def test_files_that_are_no_store(tmp_path: Path) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("not a database " * 100)
+    with pytest.raises(StoreError, match="is not a gridwatch store; name another file"):
+        SqliteStore(text)
+    foreign = tmp_path / "foreign.db"
+    session = Session(foreign, create=True)
+    session.query("CREATE TABLE x (a)")
+    session.close()
+    with pytest.raises(StoreError, match="is a SQLite file, but not a gridwatch store"):
+        SqliteStore(foreign)
+
+
+def test_a_store_of_a_newer_gridwatch(path: Path) -> None:
+    SqliteStore(path).close()
+    session = Session(path)
+    session.query("PRAGMA user_version = 99")
+    session.close()
+    with pytest.raises(StoreError, match=r"has format version 99; this gridwatch knows up to 1.*Use the newer"):
+        SqliteStore(path)
+
+
+def test_a_damaged_store(store: SqliteStore) -> None:
+    store.put("shared", pa.table({"ts": pa.array(range(20_000), pa.timestamp("ms", "UTC"))}))
+    store.compact()
+    store.close()
+    size = store.path.stat().st_size
+    with store.path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * 8192)
+    with SqliteStore(store.path) as damaged, pytest.raises(StoreError, match="is damaged; restore it from a backup"):
+        damaged.read("shared")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"Cannot make the folder of store '.*'"):
+        SqliteStore(tmp_path / "file" / "store.db")
+    with pytest.raises(StoreError, match="cannot be opened or made; check that its folder exists"):
+        SqliteStore(tmp_path)
+
+
+def test_a_full_disk(store: SqliteStore) -> None:
+    pages = store._pool
+    with pages.session() as session:
+        # SQLite's own limit raises the same error as a full disk.
+        session.query("PRAGMA max_page_count = 20")
+    with pytest.raises(StoreError, match="the disk is full; free some space and run this again"):
+        store.put("shared", pa.table({"ts": pa.array(range(100_000), pa.timestamp("ms", "UTC"))}))
+    assert store.read("shared").num_rows == 0
+
+
+def test_a_file_that_was_deleted_is_not_made_anew(store: SqliteStore) -> None:
+    store.close()
+    with SqliteStore(store.path) as again:
+        again.containers()
+        sessions._before_fork()
+        sessions._after_fork_in_parent()
+        for file in store.path.parent.iterdir():
+            file.unlink()
+        with pytest.raises(StoreError, match="cannot be opened"):
+            again.containers()
+
+
+def test_a_backup_is_a_store(store: SqliteStore, tmp_path: Path) -> None:
+    store.put("shared", rows_of(1))
+    store.backup(tmp_path / "backup.db")
+    with pytest.raises(StoreError, match="exists; name a new file"):
+        store.backup(tmp_path / "backup.db")
+    with pytest.raises(StoreError, match=r"Backup folder .* does not exist"):
+        store.backup(tmp_path / "nosuch" / "backup.db")
+    with SqliteStore(tmp_path / "backup.db") as copy:
+        assert copy.read("shared") == store.read("shared")
+
+
+def test_space_is_given_back(store: SqliteStore) -> None:
+    store.put("shared", pa.table({"ts": pa.array(range(100_000), pa.timestamp("ms", "UTC")), "v": [0.5] * 100_000}))
+    store.compact()
+    before = store.path.stat().st_size
+    store.execute("DELETE FROM shared")
+    store.compact()
+    assert store.path.stat().st_size < before / 10
+
+
+def test_a_container_dropped_by_another_store(store: SqliteStore, path: Path) -> None:
+    with SqliteStore(path) as other:
+        other.drop_container("shared")
+        other.put_container(ContainerInfo("shared", ContainerType.COLLECTION, (Column("s", T.STRING),)))
+    assert store.put("shared", pa.table({"s": ["x"]})) == 1
+    store.drop_container("shared")
+    with pytest.raises(ContainerNotFoundError):
+        store.put("shared", pa.table({"s": ["x"]}))
+
+
+def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_store("sqlite:///sub/a b%20?.db") as store:
+        assert isinstance(store, Store)
+        assert (tmp_path / "sub" / "a b%20?.db").exists()
+    for url in ("sqlite:///", "sqlite://host/x", "sqlite:///:memory:"):
+        with pytest.raises(ConfigError, match="names no file"):
+            open_store(url)
+    with pytest.raises(ConfigError, match=r"sqlite://\*\*\*@host") as caught:
+        open_store("sqlite://me:secret@host/x")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError, match="No store backend for 'oracle'"):
+        open_store("oracle:///x")
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_one_sqlite_library_only() -> None:
+    source = Path(gridwatch.__file__).parent
+    plugins = source.parent.parent / "mlflow_plugins"
+    for file in [*source.rglob("*.py"), *plugins.rglob("*.py")]:
+        found = {name.split(".")[0] for name in _imports(ast.parse(file.read_text(encoding="utf-8")))}
+        assert not found & {"sqlite3", "apsw", "pysqlite3", "aiosqlite", "duckdb"}, f"{file} opens SQLite otherwise"
+
+
+def test_the_store_itself_loads_no_other_sqlite_library(path: Path) -> None:
+    opened = f"from gridwatch.containers import open_store; open_store('sqlite:///{path}').close()"
+    code = f"import sys; {opened}; assert 'sqlite3' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
