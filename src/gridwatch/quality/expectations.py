@@ -65,6 +65,15 @@ def _failing(frame: pd.DataFrame, bad: Any, columns: list[str]) -> dict[str, Any
     }
 
 
+def _no_numbers(frame: pd.DataFrame, columns: list[str]) -> str:
+    """Return why these columns cannot be compared as numbers; empty when they can."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        return f"there is no column {', '.join(map(repr, missing))}"
+    other = [column for column in columns if not pd.api.types.is_numeric_dtype(frame[column])]
+    return f"column {other[0]!r} is no number but {frame[other[0]].dtype}" if other else ""
+
+
 def _refused(reason: str) -> dict[str, Any]:
     return {"success": False, "result": {"details": {"reason": reason}}}
 
@@ -77,10 +86,8 @@ class ExpectColumnValuesToBeFinite(_RowsExpectation):
 
     def _judge(self, frame: pd.DataFrame, wanted: dict[str, Any]) -> dict[str, Any]:
         column = wanted["column"]
-        if column not in frame.columns:
-            return _refused(f"there is no column {column!r}")
-        if not pd.api.types.is_numeric_dtype(frame[column]):
-            return _refused(f"column {column!r} is no number but {frame[column].dtype}")
+        if wrong := _no_numbers(frame, [column]):
+            return _refused(wrong)
         values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
         return _failing(frame, ~np.isfinite(values), [column])
 
@@ -96,9 +103,8 @@ class ExpectOhlcToBeConsistent(_RowsExpectation):
 
     def _judge(self, frame: pd.DataFrame, wanted: dict[str, Any]) -> dict[str, Any]:
         columns = [wanted[key] for key in self.success_keys]
-        missing = [column for column in columns if column not in frame.columns]
-        if missing:
-            return _refused(f"there is no column {', '.join(map(repr, missing))}")
+        if wrong := _no_numbers(frame, columns):
+            return _refused(wrong)
         opened, high, low, close = (frame[column].to_numpy(dtype=np.float64, na_value=np.nan) for column in columns)
         # Written so that a NaN fails: no comparison with it is true.
         good = (low <= opened) & (low <= close) & (opened <= high) & (close <= high)
