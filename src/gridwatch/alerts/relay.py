@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 
 LEASE_MS = 15_000
 AWAY_PAUSE_MAX_S = 30.0
-BUSY_SHARE = 10
-"""A look at the store may take one part in so many of the relay's time, however many containers there are."""
+BUSY_SHARE = 3
+"""The pause is at least so many times as long as a look at the store takes, however many containers there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ DELIVERIES = _collection(
     "id:STRING! anomaly_id:STRING container:STRING channel:STRING recipients:STRING status:STRING attempts:INTEGER "
     "first_ms:LONG last_ms:LONG next_ms:LONG message_id:STRING error:STRING possible_duplicate:BOOL",
     "id",
-    indexes=("status",),
+    indexes=("status", "anomaly_id"),
 )
 """`id` is the idempotency key, anomaly id and channel; `status` is pending, sending, sent or dead.
 
