@@ -19,6 +19,7 @@ MARKER = "_GRIDWATCH_RUN"
 
 _LOG_BYTES_MAX = 16 * 1024 * 1024
 _POLL_S = 0.05
+_KILLED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,18 @@ def stop_groups(groups: Iterable[int], timeout_s: float) -> bool:
     """
     wanted = set(groups)
     _signal(wanted, signal.SIGTERM)
+    if _gone(wanted, timeout_s):
+        return True
+    _signal(wanted, signal.SIGKILL)
+    _gone(wanted, _KILLED_S)
+    return False
+
+
+def _gone(groups: set[int], timeout_s: float) -> bool:
+    # Looked at, not waited for: a wait here would take the exit status from the Popen that it belongs to.
     deadline = time.monotonic() + timeout_s
-    while _members(wanted):
+    while _members(groups):
         if time.monotonic() > deadline:
-            _signal(wanted, signal.SIGKILL)
-            psutil.wait_procs(_members(wanted), timeout=5)
             return False
         time.sleep(_POLL_S)
     return True
