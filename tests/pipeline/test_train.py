@@ -1,0 +1,157 @@
+"""Training: what is learnt, what is refused, who becomes champion."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gridwatch import tracking
+from gridwatch.containers import Store
+from gridwatch.detectors.testing import random_walk
+from gridwatch.errors import ContainerNotFoundError, DetectorError, ValidationFailedError
+from gridwatch.pipeline.train import TrainReport, train, training_series
+from gridwatch.settings import Settings
+from gridwatch.sources.dataset import Dataset
+
+NOW_MS = 1_800_000_000_000
+MakeDataset = Callable[..., Dataset]
+Validated = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def walk(make_dataset: MakeDataset, validated: Validated) -> Dataset:
+    dataset = make_dataset("train_walk")
+    validated(dataset)
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def first(walk: Dataset, store: Store, settings: Settings) -> TrainReport:
+    return train(walk, store, settings, now_ms=NOW_MS, flow_run_id="flow-1")
+
+
+def test_the_first_model_is_champion(first: TrainReport, settings: Settings) -> None:
+    assert first.champion
+    assert first.why.startswith("First model of this dataset: mean absolute error ")
+    assert (first.rows, first.validation_rows, first.champion_mae) == (400, 20, None)
+    assert first.model_uri == "models:/gridwatch-train_walk/1"
+    found = tracking.champion(settings, "gridwatch-train_walk", "train_walk")
+    assert (found.version, found.sha256, found.run_id) == (first.model_version, first.sha256, first.run_id)
+    json.dumps(dataclasses.asdict(first), allow_nan=False)
+
+
+def test_the_run_says_where_it_comes_from(first: TrainReport, settings: Settings) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(settings.tracking_uri)
+    run = client.get_run(first.run_id)
+    assert run.data.tags["gridwatch.flow_run_id"] == "flow-1"
+    assert run.data.tags["gridwatch.validation_id"] == first.validation_id == "train_walk-1"
+    assert run.data.params["feature"] == "log_return"
+    assert run.data.metrics["val_mae"] == first.val_mae
+    assert run.data.metrics["naive_mae"] == pytest.approx(first.naive_mae)
+    assert {item.path for item in client.list_artifacts(first.run_id, "plots")} == {
+        "plots/loss.png",
+        "plots/predictions.png",
+    }
+
+
+def test_the_same_again_is_not_better(first: TrainReport, walk: Dataset, store: Store, settings: Settings) -> None:
+    again = train(walk, store, settings, now_ms=NOW_MS)
+    assert not again.champion
+    assert again.why.startswith(f"Not better than version {first.model_version}: mean absolute error ")
+    assert again.sha256 == first.sha256
+    assert again.champion_mae == again.val_mae == first.val_mae
+    assert tracking.champion(settings, walk.model_name, walk.name).version == first.model_version
+
+
+def test_a_better_model_becomes_champion(
+    make_dataset: MakeDataset, write: Callable[[Dataset, Any, Any], None], store: Store, settings: Settings
+) -> None:
+    dataset = make_dataset("train_better", rows=0, feature="level")
+    write(dataset, random_walk(400)[0], 100.0 + np.sin(np.arange(400) / 5.0))
+    poor = train(dataset, store, settings, now_ms=NOW_MS, force=True)
+    more = dataset.model_copy(update={"model": dataset.model.model_copy(update={"epochs": 40, "learning_rate": 0.01})})
+    good = train(more, store, settings, now_ms=NOW_MS, force=True)
+    assert good.champion
+    assert good.champion_mae == pytest.approx(poor.val_mae, rel=1e-6)
+    assert good.val_mae < poor.val_mae
+    assert good.why.startswith("Better than version 1: ")
+    assert tracking.champion(settings, dataset.model_name, dataset.name).version == good.model_version
+
+
+def test_progress_tells_the_epochs(walk: Dataset, store: Store, settings: Settings) -> None:
+    seen: list[tuple[int, int | None]] = []
+    train(walk, store, settings, now_ms=NOW_MS, progress=lambda done, most: seen.append((done, most)))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_failed_validation_refuses_and_names_what_failed(
+    make_dataset: MakeDataset, validated: Validated, store: Store, settings: Settings
+) -> None:
+    dataset = make_dataset("train_failed")
+    validated(dataset, run_ms=1)
+    validated(dataset, success=False, run_ms=2)
+    wanted = r"validation of dataset 'train_failed' \(train_failed-2\) failed 1 of 9 .*expect_ohlc_consistent.*row 7"
+    with pytest.raises(ValidationFailedError, match=wanted + r".*train with --force"):
+        train(dataset, store, settings, now_ms=NOW_MS)
+    report = train(dataset, store, settings, now_ms=NOW_MS, force=True)
+    assert report.validation_id == "train_failed-2"
+
+
+def test_rows_that_were_never_validated_are_refused(
+    make_dataset: MakeDataset, store: Store, settings: Settings
+) -> None:
+    dataset = make_dataset("train_unseen")
+    with pytest.raises(
+        ValidationFailedError, match=r"'train_unseen' has not been validated; first run `gridwatch vali"
+    ):
+        train(dataset, store, settings, now_ms=NOW_MS)
+
+
+def test_nothing_loaded_says_what_to_run(store: Store, settings: Settings) -> None:
+    dataset = Dataset.model_validate({"name": "none", "symbol": "NONE", "source": {"kind": "sample", "series": "FB"}})
+    with pytest.raises(ContainerNotFoundError, match=r"No container 'INTRADAY_NONE' .*first run `gridwatch load none`"):
+        train(dataset, store, settings, now_ms=NOW_MS)
+
+
+def test_a_range_without_rows_is_told(make_dataset: MakeDataset, store: Store) -> None:
+    dataset = make_dataset("train_early", training={"end": "2020-01-01"})
+    with pytest.raises(DetectorError, match=r"has no rows in the training range .*\(its beginning to 2020-01-01\)"):
+        training_series(dataset, store, NOW_MS)
+
+
+def test_too_few_rows_says_how_many(make_dataset: MakeDataset, store: Store, settings: Settings) -> None:
+    dataset = make_dataset("train_few", rows=30)
+    with pytest.raises(DetectorError, match=r"30 rows are too few .* needs at least \d+"):
+        train(dataset, store, settings, now_ms=NOW_MS, force=True)
+
+
+@pytest.mark.parametrize(("months", "rows"), [(None, 400), (1, 31)])
+def test_only_the_newest_months_are_learnt(
+    make_dataset: MakeDataset, write: Callable[[Dataset, Any, Any], None], store: Store, months: int | None, rows: int
+) -> None:
+    dataset = make_dataset(f"train_months_{months}".lower(), rows=0, interval="1D", train_months=months)
+    write(dataset, *random_walk(400, every_ms=86_400_000))
+    assert len(training_series(dataset, store, NOW_MS)) == rows
+
+
+def test_later_rows_than_now_are_not_learnt(walk: Dataset, store: Store) -> None:
+    times, _ = random_walk(400)
+    assert len(training_series(walk, store, int(times[99]))) == 100
+
+
+def test_rows_without_a_value_are_left_out(make_dataset: MakeDataset, store: Store) -> None:
+    import pandas as pd
+
+    dataset = make_dataset("train_nulls", rows=50)
+    times, _ = random_walk(50)
+    ts = pd.to_datetime(times[10:13], unit="ms", utc=True).as_unit("ms")
+    store.put(dataset.container, pd.DataFrame({"ts": ts, "open": [1.0, 1.0, 1.0]}))
+    series = training_series(dataset, store, NOW_MS)
+    assert (len(series), series.nulls) == (47, 3)

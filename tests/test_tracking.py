@@ -1,0 +1,206 @@
+"""MLflow: what a training leaves behind, and how its champion is found again. The artifacts go to a real store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gridwatch import tracking
+from gridwatch.detectors import LstmDetector, fingerprint
+from gridwatch.detectors.testing import SMALL, random_walk
+from gridwatch.errors import TrackingError
+from gridwatch.settings import MlflowSettings, Settings
+from gridwatch.tracking import Training
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRIDWATCH_HOME", str(home))  # where the artifact repository looks for its store
+        patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; put back afterwards
+        yield Settings(home=home)
+
+
+@pytest.fixture(scope="module")
+def detector() -> LstmDetector:
+    one = LstmDetector("log_return", replace(SMALL, epochs=2))
+    one.learn(*random_walk(200))
+    return one
+
+
+def training(detector: LstmDetector, name: str = "walk") -> Training:
+    assert detector.trained is not None
+    parts = detector.save()
+    return Training(
+        dataset=name,
+        model_name=f"gridwatch-{name}",
+        container="INTRADAY_WALK",
+        network=detector.trained.model,
+        parts=parts,
+        sha256=fingerprint(parts),
+        example=detector.example(*random_walk(200)),
+        params={"window": 8, "units": [6]},
+        epochs=detector.trained.history,
+        metrics={"val_mae": 1.5, "champion_mae": 2.0},
+        tags={"gridwatch.why": "First model."},
+        rows={"digest": "abc", "rows": 200, "from_ms": 1, "to_ms": 2, "columns": {"ts": "datetime", "close": "double"}},
+        files={"plots/loss.png": b"png"},
+        started_ms=1_700_000_000_000,
+        ended_ms=1_700_000_005_000,
+    )
+
+
+@pytest.fixture(scope="module")
+def recorded(settings: Settings, detector: LstmDetector) -> tracking.Recorded:
+    made = tracking.record(settings, training(detector))
+    tracking.crown(settings, "gridwatch-walk", made.model_version)
+    return made
+
+
+def test_a_run_holds_all_that_is_needed_to_compare_it(settings: Settings, recorded: tracking.Recorded) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(settings.tracking_uri)
+    run = client.get_run(recorded.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time - run.info.start_time == 5_000
+    assert run.data.params == {"window": "8", "units": "[6]"}
+    assert run.data.metrics["val_mae"] == 1.5
+    assert [point.step for point in client.get_metric_history(recorded.run_id, "val_loss")] == [1, 2]
+    assert run.data.tags["gridwatch.why"] == "First model."
+    [rows] = run.inputs.dataset_inputs
+    assert (rows.dataset.name, rows.dataset.digest) == ("INTRADAY_WALK", "abc")
+    assert json.loads(rows.dataset.profile) == {"num_rows": 200}
+    assert [item.path for item in client.list_artifacts(recorded.run_id, "plots")] == ["plots/loss.png"]
+
+
+def test_the_logged_model_is_kept_in_the_store_with_signature_and_example(
+    settings: Settings, recorded: tracking.Recorded
+) -> None:
+    from mlflow.models import get_model_info
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(settings.tracking_uri)
+    model = client.get_logged_model(recorded.model_id)
+    assert model.artifact_location.startswith("griddb:/")
+    assert model.status == "READY"
+    assert {metric.key for metric in model.metrics} == {"val_mae", "champion_mae"}
+    names = {item.path for item in client.list_logged_model_artifacts(recorded.model_id)}
+    assert names >= {"MLmodel", "detector.json", "model.onnx", "data", "input_example.json", "requirements.txt"}
+    info = get_model_info("models:/gridwatch-walk@champion")
+    assert info.signature.inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 8, 1)
+    assert info.metadata["gridwatch"]["files"] == ["detector.json", "model.onnx"]
+
+
+def test_the_keras_model_loads_by_its_alias(recorded: tracking.Recorded, detector: LstmDetector) -> None:
+    import mlflow.keras
+
+    assert detector.trained is not None
+    windows = np.random.default_rng(1).standard_normal((5, SMALL.window, 1)).astype(np.float32)
+    loaded = mlflow.keras.load_model("models:/gridwatch-walk@champion")
+    assert np.allclose(loaded(windows), detector.trained.model(windows))
+
+
+def test_the_champion_comes_with_its_two_files(
+    settings: Settings, recorded: tracking.Recorded, detector: LstmDetector
+) -> None:
+    found = tracking.champion(settings, "gridwatch-walk", "walk")
+    assert found.uri == recorded.model_uri == f"models:/gridwatch-walk/{recorded.model_version}"
+    assert found.run_id == recorded.run_id
+    assert found.parts == detector.save()
+    assert found.sha256 == fingerprint(found.parts)
+
+
+def test_the_champion_is_found_without_tensorflow(settings: Settings, recorded: tracking.Recorded) -> None:
+    code = """
+import sys
+from gridwatch import tracking
+from gridwatch.settings import load_settings
+print(tracking.champion(load_settings(), "gridwatch-walk", "walk").version)
+print(sorted({"tensorflow", "keras", "torch"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[:2] == [recorded.model_version, "[]"]
+
+
+def test_a_damaged_cache_is_downloaded_again(settings: Settings, recorded: tracking.Recorded) -> None:
+    parts = tracking.champion(settings, "gridwatch-walk", "walk").parts
+    [cached] = (settings.home / "models").glob("*/detector.json")
+    cached.write_bytes(b"half")
+    assert tracking.champion(settings, "gridwatch-walk", "walk").parts == parts
+    assert cached.read_bytes() == parts["detector.json"]
+
+
+def test_bytes_that_were_changed_in_the_store_are_refused(settings: Settings, detector: LstmDetector) -> None:
+    wrong = replace(training(detector, "tampered"), sha256="0" * 64)
+    made = tracking.record(settings, wrong)
+    tracking.crown(settings, wrong.model_name, made.model_version)
+    with pytest.raises(
+        TrackingError, match=r"have the sha256 [0-9a-f]{64}, but 0{64} was registered; they were changed"
+    ):
+        tracking.champion(settings, wrong.model_name, "tampered")
+
+
+@pytest.mark.parametrize("crowned", [False, True], ids=["never-trained", "alias-deleted"])
+def test_no_champion_says_what_to_run(settings: Settings, detector: LstmDetector, crowned: bool) -> None:
+    name = f"gridwatch-none-{crowned}".lower()
+    if crowned:
+        from mlflow.tracking import MlflowClient
+
+        made = tracking.record(settings, replace(training(detector), model_name=name))
+        tracking.crown(settings, name, made.model_version)
+        MlflowClient(settings.tracking_uri).delete_registered_model_alias(name, tracking.ALIAS)
+    assert tracking.find_champion(settings, name) is None
+    with pytest.raises(TrackingError, match=r"Dataset 'none' has no champion model .*first run `gridwatch train none`"):
+        tracking.champion(settings, name, "none")
+
+
+def test_crowning_a_version_that_is_not_there(settings: Settings, recorded: tracking.Recorded) -> None:
+    with pytest.raises(TrackingError, match=r"MLflow at sqlite:.* answered .*[Vv]ersion.*99"):
+        tracking.crown(settings, "gridwatch-walk", "99")
+
+
+def test_a_training_that_cannot_be_recorded_is_marked_failed(settings: Settings, detector: LstmDetector) -> None:
+    from mlflow.tracking import MlflowClient
+
+    broken = replace(training(detector, "broken"), params={"bad\nname": 1})
+    with pytest.raises(TrackingError, match=r"answered INVALID_PARAMETER_VALUE: .*bad"):
+        tracking.record(settings, broken)
+    client = MlflowClient(settings.tracking_uri)
+    [run] = client.search_runs(["1"], "tags.`gridwatch.dataset` = 'broken'")
+    assert run.info.status == "FAILED"
+
+
+def test_a_deleted_experiment_is_told(settings: Settings, detector: LstmDetector) -> None:
+    from mlflow.tracking import MlflowClient
+
+    other = settings.model_copy(update={"mlflow": MlflowSettings(experiment="gone")})
+    client = MlflowClient(settings.tracking_uri)
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(TrackingError, match=r"experiment 'gone' is deleted; restore it, or set GRIDWATCH_MLFLOW__EXP"):
+        tracking.record(other, training(detector))
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = settings.model_copy(update={"mlflow": MlflowSettings(tracking_uri="http://me:secret@127.0.0.1:9")})
+    with pytest.raises(TrackingError, match=r"MLflow at http://127\.0\.0\.1:9 ") as caught:
+        tracking.champion(away, "gridwatch-walk", "walk")
+    assert "me:secret@" not in str(caught.value).split(" answered ")[0]
+
+
+def test_a_model_is_downloaded_once(
+    settings: Settings, recorded: tracking.Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tracking.champion(settings, "gridwatch-walk", "walk")
+    monkeypatch.delattr(tracking, "_download")
+    assert tracking.champion(settings, "gridwatch-walk", "walk") == first
