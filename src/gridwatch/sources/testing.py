@@ -14,6 +14,7 @@ from typing_extensions import override
 
 __all__ = ["AlphaVantageServer", "Answer"]
 
+_HOLD_S = 120.0
 _HEADER = "timestamp,open,high,low,close,volume\r\n"
 
 
@@ -43,6 +44,8 @@ class AlphaVantageServer:
         self.symbol = symbol
         self.answers: deque[Answer] = deque()
         self.asked: list[dict[str, str]] = []
+        self.holding = threading.Event()
+        self._held: dict[str, threading.Event] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,6 +58,10 @@ class AlphaVantageServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def hold(self, month: str) -> threading.Event:
+        """Let the next request for a month wait until the event is set; `holding` is set once it is waiting."""
+        return self._held.setdefault(month, threading.Event())
 
     @property
     def url(self) -> str:
@@ -75,14 +82,20 @@ class AlphaVantageServer:
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         query = dict(parse_qsl(urlsplit(handler.path).query))
         self.asked.append(query)
+        if (held := self._held.pop(query.get("month", "daily"), None)) is not None:
+            self.holding.set()
+            held.wait(_HOLD_S)
         answer = self.answers.popleft() if self.answers else self._data(query)
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         handler.send_response_only(answer.status)
         for name, value in {"Content-Length": str(len(body) + answer.cut), **answer.headers}.items():
             handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
         handler.close_connection = True
+        try:
+            handler.end_headers()
+            handler.wfile.write(body)
+        except OSError:
+            return  # who asked is gone
 
     def _data(self, query: dict[str, str]) -> Answer:
         if query.get("apikey") != self.api_key:
