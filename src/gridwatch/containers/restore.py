@@ -1,0 +1,50 @@
+"""Put a backup of the embedded store in its place."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from gridwatch.containers.sqlite import SqliteStore
+from gridwatch.errors import StoreError
+
+__all__ = ["restore_store"]
+
+
+def restore_store(backup: Path, target: Path) -> Path | None:
+    """Replace the store at `target` by a backup that `SqliteStore.backup` wrote; nobody may have the store open.
+
+    Args:
+        backup: The backup; it stays as it is.
+        target: The store's file, which need not exist.
+
+    Returns:
+        Where the store that was there is kept, or None when there was none.
+
+    Raises:
+        StoreError: The backup is missing or no gridwatch store, or the folder cannot be written.
+    """
+    if not backup.is_file():
+        raise StoreError(f"No backup {str(backup)!r}; `gridwatch backup FILE` writes one.", path=str(backup))
+    part = target.with_name(f"{target.name}.part")
+    kept = target.with_name(f"{target.name}.before-restore")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(backup, part)
+        # Opening checks that it is a store, and brings one of an older gridwatch up to date; the backup is not touched.
+        with SqliteStore(part) as store:
+            store.compact()
+        if not target.exists():
+            part.replace(target)
+            return None
+        with SqliteStore(target) as old:
+            # Rows of the write-ahead log go into the file, so that the file alone is the old store.
+            old.compact()
+        target.replace(kept)
+        part.replace(target)
+    except OSError as error:
+        raise StoreError(f"Cannot restore {str(target)!r}: {error}.", path=str(target)) from error
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            part.with_name(part.name + suffix).unlink(missing_ok=True)
+    return kept
