@@ -131,6 +131,10 @@ ANSWERS: dict[str, list[list[Any]]] = {
     "SELECT [i], T.I FROM T WHERE I == 1 -- a comment\n": [[1, 1]],
     "SELECT MAX(i, 2), MIN(3, 1.5) FROM t WHERE i = 1;": [[2, 1.5]],
     "SELECT (SELECT MAX(i) FROM t) AS m": [[5]],
+    "SELECT i, LAG(i, 1, 0) OVER (ORDER BY ts) p FROM t WHERE i > 0 ORDER BY p": [[1, 0], [2, 1], [3, 2], [5, 3]],
+    "SELECT n FROM (SELECT ROW_NUMBER() OVER (PARTITION BY s ORDER BY ts) n FROM t) q WHERE n > 1": [[2]],
+    "SELECT ts, SUM(i) OVER (ORDER BY ts) s FROM t ORDER BY ts LIMIT 2": [[START_MS, 1], [START_MS + 600_000, 3]],
+    "SELECT CAST(' 12 ' AS INTEGER), CAST(1 AS REAL) / 8": [[12, 0.125]],
 }
 
 
@@ -201,6 +205,14 @@ REFUSED = {
     "SELECT i FROM t WHERE MAX(i) = 1": "an aggregate function in WHERE",
     'SELECT * FROM "#nosuch"': r"\[240007\].*the system table #nosuch; there are #tables",
     "DELETE FROM t": "DELETE as a query",
+    "SELECT LAG(i) OVER (ORDER BY ts), LEAD(i) OVER (ORDER BY ts) FROM t": "a window function at this place",
+    "SELECT i FROM t WHERE ROW_NUMBER() OVER (ORDER BY ts) < 3": "a window function at this place",
+    "SELECT SUM(i) OVER (ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t": "SPEC in WINDOW",
+    "SELECT RANK() OVER (ORDER BY ts) FROM t": "RANK OVER",
+    "SELECT LAG(i) OVER () FROM t": "LAG OVER without ORDER BY",
+    "SELECT SUM(i) OVER (ORDER BY s) FROM t": "by anything but a column that is never null",
+    "SELECT COUNT(*), ROW_NUMBER() OVER (ORDER BY ts) FROM t": "beside an aggregate function",
+    "SELECT CAST(i AS BOOLEAN) FROM t": "the type BOOLEAN|cannot be read",
     "SELECT 1e999": "a number that is not finite",
 }
 

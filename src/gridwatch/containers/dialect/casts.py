@@ -179,10 +179,11 @@ def _from_text(expr: Expr, target: ColumnType, context: Context) -> Expr:
     if target is T.BOOL and text.lower() in {"true", "false"}:
         value = text.lower() == "true"
         return Expr("(1)" if value else "(0)", T.BOOL, value=value, nullable=False)
-    if target in INTEGRAL and re.fullmatch(r"[+-]?\d+", text):
-        return _in_range(number_literal(int(text)), target)
-    if target in FLOATING and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
-        number = number_literal(float(text))
+    digits = text.strip(" ")
+    if target in INTEGRAL and re.fullmatch(r"[+-]?\d+", digits):
+        return _in_range(number_literal(int(digits)), target)
+    if target in FLOATING and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", digits):
+        number = number_literal(float(digits))
         return _between_numbers(number, target) if target is T.FLOAT else number
     if target in FLOATING and text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
         raise refused(f"CAST of {text!r} AS {target}", code=None, hint="the store takes neither NaN nor infinity")

@@ -27,6 +27,7 @@ from gridwatch.containers.dialect.kinds import (
 )
 from gridwatch.containers.dialect.parse import only, refused
 from gridwatch.containers.dialect.scope import Context, Scope
+from gridwatch.containers.dialect.windows import windowed
 
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.select import Query
@@ -62,6 +63,7 @@ class Expressions:
         self.context = context
         self.scope = scope
         self._subquery = subquery
+        self.windows_max = 0
         self._compilers: dict[type[exp.Expression], Callable[..., Expr]] = {
             exp.Column: self._column,
             exp.Literal: self._literal,
@@ -89,6 +91,7 @@ class Expressions:
             exp.Anonymous: self._call,
             exp.Subquery: self._scalar,
             exp.Exists: self._exists,
+            exp.Window: self._window,
             **dict.fromkeys(_COMPARISONS, self._comparison),
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
             **dict.fromkeys(_BITWISE, self._bitwise),
@@ -340,6 +343,19 @@ class Expressions:
     def _call(self, node: exp.Anonymous) -> Expr:
         only(node, "this", "expressions")
         return call(self, str(node.this).upper(), node.expressions)
+
+    def _window(self, node: exp.Window) -> Expr:
+        only(node, "this", "partition_by", "order", "over")
+        if self.windows_max < 1:
+            raise refused("a window function at this place", hint="GridDB takes one in the list of a SELECT")
+        # Also keeps one out of the arguments of another.
+        self.windows_max -= 1
+        partition = [self.compile(part) for part in node.args.get("partition_by") or []]
+        keys = []
+        for one in node.args["order"].expressions if node.args.get("order") else []:
+            only(one, "this", "desc", "nulls_first")
+            keys.append((self.compile(one.this), bool(one.args.get("desc"))))
+        return windowed(self, node.this, partition, keys)
 
     def _query(self, node: exp.Expression, width: int) -> Query:
         if self._subquery is None:

@@ -11,9 +11,16 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from gridwatch.errors import SqlRefusedError
 
-__all__ = ["only", "parse_statement", "refused", "tokens_of", "verb_of"]
+__all__ = ["TYPE_NAMES", "only", "parse_statement", "refused", "tokens_of", "verb_of"]
 
 SYNTAX = 240001
+
+TYPE_NAMES = frozenset(
+    {
+        *("BOOL", "STRING", "TEXT", "VARCHAR", "CHAR", "BYTE", "TINYINT", "SHORT", "SMALLINT", "INTEGER", "INT"),
+        *("LONG", "BIGINT", "FLOAT", "REAL", "DOUBLE", "NUMERIC", "TIMESTAMP", "BLOB"),
+    }
+)
 
 _CHARACTERS_MAX = 200_000
 _OPERATORS = frozenset([*"(),.;+-*/%=<>&|~?", "==", "!=", "<>", "<=", ">=", "||", "<<", ">>"])
@@ -30,6 +37,14 @@ class GridDB(Dialect):
         STRING_ESCAPES = ["'"]  # noqa: RUF012
         HEX_STRINGS = [("x'", "'"), ("X'", "'")]  # noqa: RUF012
         COMMENTS = ["--", ("/*", "*/")]  # noqa: RUF012
+        # Other databases' names of types are plain names here, and so no types. REAL is DOUBLE for GridDB.
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
+            word: kind
+            for word, kind in tokens.Tokenizer.KEYWORDS.items()
+            if kind not in parser.Parser.TYPE_TOKENS
+            or word in TYPE_NAMES
+            or word in {"NULL", "UNION", "DOUBLE PRECISION"}
+        } | {"REAL": TokenType.DOUBLE}
 
     class Parser(parser.Parser):
         """Only CAST and CASE have a syntax of their own."""

@@ -15,6 +15,7 @@ from gridwatch.containers.dialect.expressions import Expressions
 from gridwatch.containers.dialect.kinds import Expr, as_kind, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
+from gridwatch.containers.dialect.windows import ordering
 from gridwatch.containers.schema import ColumnType, ContainerInfo
 from gridwatch.errors import SqlRefusedError
 
@@ -111,7 +112,9 @@ class Selects:
         scope = Scope(outer)
         compiler = Expressions(self._context, scope, self.compile)
         source = self._from(node, scope, compiler, outer)
+        compiler.windows_max = 1
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
+        windowed, compiler.windows_max = compiler.windows_max == 0, 0
         where = self._where(node.args.get("where"), compiler)
         keys = self._group(node.args.get("group"), items, scope)
         grouped = keys is not None or any(item.expr.aggregate for item in items)
@@ -121,7 +124,9 @@ class Selects:
         distinct = node.args.get("distinct")
         if distinct is not None:
             only(distinct)
-        order = self._order(node.args.get("order"), items, compiler, keys, projected=bool(grouped or distinct))
+        order = self._order(
+            node.args.get("order"), items, compiler, keys, projected=bool(grouped or distinct or windowed)
+        )
         head = "SELECT DISTINCT" if distinct is not None else "SELECT"
         body = ", ".join(f"{item.expr.sql} AS c{number}" for number, item in enumerate(items))
         group = f" GROUP BY {', '.join(keys)}" if keys else ""
@@ -403,9 +408,7 @@ def _ordered(node: exp.Ordered, sql: str, expr: Expr, plain: bool) -> str:
             code=None,
             hint="give it an alias in SELECT and order by that",
         )
-    words = f"{sql} DESC" if descending else sql
-    # GridDB sorts null as the greatest value, SQLite as the least. A key that is never null can use its index.
-    return f"{words} NULLS {'FIRST' if descending else 'LAST'}" if expr.nullable else words
+    return ordering(sql, expr, descending=descending)
 
 
 def _limit(node: exp.Expression) -> str:

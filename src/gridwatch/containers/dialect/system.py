@@ -38,7 +38,7 @@ _TABLES: dict[str, tuple[str, tuple[tuple[str, str, ColumnType], ...]]] = {
             ("DATABASE_NAME", "'public'", T.STRING),
             ("TABLE_NAME", _NAME, T.STRING),
             ("COLUMN_NAME", "j.value", T.STRING),
-            ("KEY_SEQ", "j.key + 1", T.INTEGER),
+            ("KEY_SEQ", "j.key + 1", T.SHORT),
         ),
     ),
 }
