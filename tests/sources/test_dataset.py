@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from gridwatch.errors import DatasetError
 from gridwatch.quality.suites import read_suite
 from gridwatch.sources import Dataset, load_dataset, load_datasets
-from gridwatch.sources.dataset import CsvFolderSource, DateRange
+from gridwatch.sources.dataset import (
+    AlphaVantageSource,
+    CsvFolderSource,
+    DateRange,
+    LstmModel,
+    SampleSource,
+    Schedule,
+    Threshold,
+)
 
 ROOT = Path(__file__).parents[2]
 BASE: dict[str, Any] = {
@@ -178,3 +187,18 @@ def test_two_datasets_may_share_a_container_with_the_same_columns_only(write: Wr
 
 def test_a_dataset_is_made_without_a_file_too() -> None:
     assert Dataset.model_validate(BASE).rows_min == 60
+
+
+@pytest.mark.parametrize(
+    "model", [Dataset, AlphaVantageSource, CsvFolderSource, SampleSource, LstmModel, Threshold, Schedule, DateRange]
+)
+def test_every_field_is_documented(model: type[BaseModel]) -> None:
+    text = (ROOT / "docs" / "datasets.md").read_text()
+    known = {"kind", "rule"}
+    assert [name for name in model.model_fields if name not in known and f"`{name}`" not in text] == []
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    text = (ROOT / "docs" / "datasets.md").read_text()
+    example = text.split("```json\n")[1].split("```")[0]
+    assert Dataset.model_validate_json(example).container == "INTRADAY_pump_7"
