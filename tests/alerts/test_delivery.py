@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gridwatch.alerts.address_book import AddressBook
-from gridwatch.alerts.delivery import LAST_PAUSE_MS, Delivery, claim_ms, delivery_key, pause_ms, revive
+from gridwatch.alerts.delivery import LAST_PAUSE_MS, Delivery, claim_ms, pause_ms
+from gridwatch.alerts.receipts import delivery_key, revive
 from gridwatch.alerts.sendgrid import Mailer
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES

@@ -157,7 +157,7 @@ def test_a_mail_that_may_pass_is_pending_with_its_reason_and_sent_later(
     serving(settings)
     mail_server.script = [reply(503, {}, "down")]
     put_anomaly()
-    report = drain(store, settings, clock=clock, timeout_s=5)
+    report = drain(store, settings, clock=clock, timeout_s=9)
     assert (report.sent, report.pending) == (0, 1)
     assert "answered 503: down" in report.warnings[0]
     clock.now_ms += 10_000
@@ -254,7 +254,7 @@ def test_an_unwritten_failure_is_put_off_and_others_go_on(
         return real(self, container, key)
 
     monkeypatch.setattr(Delivery, "deliver", deliver)
-    report = drain(store, settings, clock=clock, timeout_s=1)
+    report = drain(store, settings, clock=clock, timeout_s=9)
     assert (report.sent, report.pending) == (1, 1)
     assert store.get(DELIVERIES.name, [f"{good}:email"]).num_rows == 1
 

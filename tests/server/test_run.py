@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -168,6 +169,17 @@ def test_a_handler_killed_between_acceptance_and_receipt(
     assert "possible_duplicate" not in first["custom_args"]
     assert second["custom_args"]["possible_duplicate"] == "true"
     assert first["custom_args"]["gridwatch_key"] == second["custom_args"]["gridwatch_key"] == f"{key}:email"
+
+
+def test_two_handler_processes_make_one_mail(spawn: Any, slow: SlowSendGrid, key: str) -> None:
+    slow.gate.set()
+    trigger = {"container": "ANOMALY_AAPL", "event": "put", "row": {"id": key}}
+    urls = [spawn(1_760_000_000_000)[1] for _ in range(2)] * 8
+    with ThreadPoolExecutor(len(urls)) as pool:
+        answers = list(pool.map(lambda url: requests.post(f"{url}/trigger", json=trigger, timeout=60), urls))
+    assert [answer.json()["status"] for answer in answers].count("sent") == 1
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    assert len(slow.mails) == 1
 
 
 def _ignore_hangup(url: str, body: dict[str, Any]) -> None:

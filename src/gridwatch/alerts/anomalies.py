@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, is_anomaly_container, severity_rank
-from gridwatch.alerts.delivery import delivery_key
+from gridwatch.alerts.receipts import delivery_key
 from gridwatch.containers.catalog import DELIVERIES, anomaly_container
 
 if TYPE_CHECKING:

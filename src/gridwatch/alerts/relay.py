@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gridwatch.alerts.address import handler_url as find_handler
-from gridwatch.alerts.delivery import delivery_key, pause_ms
+from gridwatch.alerts.delivery import pause_ms
 from gridwatch.alerts.handler import Handler, HandlerAwayError
 from gridwatch.alerts.lease import Lease
 from gridwatch.alerts.outbox import Due, Outbox
+from gridwatch.alerts.receipts import delivery_key
 from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.errors import StoreError
 

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, abort, current_app, jsonify, render_templ
 
 from gridwatch.alerts.anomalies import list_anomalies
 from gridwatch.alerts.anomaly import Anomaly, find_anomaly, is_anomaly_container
-from gridwatch.alerts.delivery import delivery_key
 from gridwatch.alerts.email import compose, subject_of
 from gridwatch.alerts.inbox import Mail
+from gridwatch.alerts.receipts import delivery_key
 from gridwatch.server.inbox import MAIL_POLICY
 from gridwatch.server.state import state
 
