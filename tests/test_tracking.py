@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +21,8 @@ from gridwatch.detectors import LstmDetector, fingerprint
 from gridwatch.detectors.testing import SMALL, random_walk
 from gridwatch.errors import TrackingError
 from gridwatch.settings import MlflowSettings, Settings
-from gridwatch.tracking import Training
+from gridwatch.tracking import Training, champions
+from gridwatch.tracking.registry import Registered, peek
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +137,9 @@ print(sorted({"tensorflow", "keras", "torch"} & set(sys.modules)))
 
 
 def test_a_damaged_cache_is_downloaded_again(settings: Settings, recorded: tracking.Recorded) -> None:
-    parts = tracking.champion(settings, "gridwatch-walk", "walk").parts
-    [cached] = (settings.home / "models").glob("*/detector.json")
+    found = tracking.champion(settings, "gridwatch-walk", "walk")
+    parts = found.parts
+    cached = settings.home / "models" / found.sha256 / "detector.json"
     cached.write_bytes(b"half")
     assert tracking.champion(settings, "gridwatch-walk", "walk").parts == parts
     assert cached.read_bytes() == parts["detector.json"]
@@ -198,9 +205,79 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
     assert "me:secret@" not in str(caught.value).split(" answered ")[0]
 
 
-def test_a_model_is_downloaded_once(
+def test_a_model_that_is_kept_is_not_downloaded_and_needs_no_mlflow(
     settings: Settings, recorded: tracking.Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.rmtree(settings.home / "models")
     first = tracking.champion(settings, "gridwatch-walk", "walk")
-    monkeypatch.delattr(tracking, "_download")
+    monkeypatch.delattr(champions, "_download")
+    monkeypatch.delattr(champions, "mlflow_client")
     assert tracking.champion(settings, "gridwatch-walk", "walk") == first
+
+
+def test_another_champion_is_seen_at_once(settings: Settings, detector: LstmDetector) -> None:
+    name = "gridwatch-two"
+    versions = [tracking.record(settings, replace(training(detector), model_name=name)) for _ in range(2)]
+    for made in versions:
+        tracking.crown(settings, name, made.model_version)
+        assert tracking.champion(settings, name, "two").run_id == made.run_id
+    rows = tracking.model_versions(settings, name)
+    assert [(row["version"], row["champion"]) for row in rows] == [("2", True), ("1", False)]
+    assert rows[0]["metrics"]["val_mae"] == 1.5
+    assert tracking.model_versions(settings, "gridwatch-unknown") == []
+
+
+@pytest.fixture
+def registry() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A server that answers as MLflow's does when it is asked for an alias: its address, and the answer to give."""
+    answer: dict[str, Any] = {"status": 200, "body": {}}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer["path"] = self.path
+            body = json.dumps(answer["body"]).encode()
+            self.send_response(answer["status"])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Stay silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", answer
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_server_is_asked_for_the_alias(registry: tuple[str, dict[str, Any]]) -> None:
+    address, answer = registry
+    tags = [{"key": "gridwatch.sha256", "value": "ab"}, {"key": "gridwatch.files", "value": '["model.onnx"]'}]
+    answer["body"] = {"model_version": {"version": "4", "run_id": "r", "tags": tags}}
+    assert peek(address, "gridwatch-walk") == Registered("4", "r", "ab", ("model.onnx",))
+    assert answer["path"] == "/api/2.0/mlflow/registered-models/alias?name=gridwatch-walk&alias=champion"
+
+
+@pytest.mark.parametrize(("status", "body"), [(401, {}), (404, {}), (200, []), (200, {"model_version": {}})])
+def test_what_a_server_does_not_say_is_left_to_mlflow(
+    registry: tuple[str, dict[str, Any]], status: int, body: object
+) -> None:
+    address, answer = registry
+    answer |= {"status": status, "body": body}
+    assert peek(address, "gridwatch-walk") is None
+
+
+def test_a_database_that_looks_different_is_left_to_mlflow(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    assert peek(f"sqlite:///{path}", "gridwatch-walk") is None
+    assert not path.exists()
+    path.touch()
+    assert peek(f"sqlite:///{path}", "gridwatch-walk") is None
+    assert peek("postgresql://host/mlflow", "gridwatch-walk") is None
+
+
+def test_tags_that_are_not_gridwatchs_name_no_files() -> None:
+    assert Registered.of(1, None, {"gridwatch.files": "{"}) == Registered("1", "", "", ())

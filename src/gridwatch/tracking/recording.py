@@ -1,27 +1,21 @@
-"""MLflow: runs, models and the champion of each dataset. The only home of MLflow besides `mlflow_plugins`.
-
-A logged model holds the Keras flavour and two more files, `model.onnx` and `detector.json`; scoring downloads those
-two only. MLflow takes seconds to import, so this module imports it when it is called.
-"""
+"""A training in MLflow: a run, a logged model and a version of the registered model."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
-import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from gridwatch.errors import TrackingError
+from gridwatch.tracking.champions import keep
+from gridwatch.tracking.client import ALIAS, mlflow_client
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,13 +23,11 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["ALIAS", "ChampionModel", "Recorded", "Training", "champion", "crown", "model_versions", "record"]
+__all__ = ["Recorded", "Training", "crown", "record"]
 
 log = structlog.get_logger(__name__)
 
-ALIAS = "champion"
 _METRICS_A_BATCH = 1000  # MLflow's limit for one request
-_VERSIONS_MAX = 200
 _FLAVOUR_PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow")
 
 
@@ -88,32 +80,13 @@ class Recorded:
     model_uri: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChampionModel:
-    """The model that scores a dataset.
-
-    Attributes:
-        uri: `models:/<name>/<version>`.
-        version: Version of the registered model.
-        run_id: MLflow run that trained it.
-        sha256: Hex digest over `parts`.
-        parts: The saved detector, by file name.
-    """
-
-    uri: str
-    version: str
-    run_id: str
-    sha256: str
-    parts: dict[str, bytes] = field(repr=False)
-
-
 def record(settings: Settings, training: Training) -> Recorded:
     """Write a training to MLflow as a run, a logged model and a version of the registered model.
 
     Raises:
         TrackingError: MLflow refused or failed; a run that had begun is marked FAILED.
     """
-    with _mlflow(settings) as client:
+    with mlflow_client(settings) as client:
         experiment_id = _experiment(client, settings)
         name = f"{training.dataset}-{training.sha256[:8]}"
         run_id = client.create_run(
@@ -125,6 +98,7 @@ def record(settings: Settings, training: Training) -> Recorded:
             status = "FINISHED"
         finally:
             client.set_terminated(run_id, status, end_time=training.ended_ms)
+    keep(settings, training.sha256, training.parts)
     log.info("training_recorded", dataset=training.dataset, run_id=run_id, model_version=recorded.model_version)
     return recorded
 
@@ -135,122 +109,8 @@ def crown(settings: Settings, model_name: str, model_version: str) -> None:
     Raises:
         TrackingError: There is no such version, or MLflow failed.
     """
-    with _mlflow(settings) as client:
+    with mlflow_client(settings) as client:
         client.set_registered_model_alias(model_name, ALIAS, model_version)
-
-
-def champion(settings: Settings, model_name: str, dataset: str) -> ChampionModel:
-    """Return the champion of a dataset, its two files downloaded.
-
-    Raises:
-        TrackingError: No model has been trained, none is champion, its bytes are not those that were registered, or
-            MLflow failed.
-    """
-    found = find_champion(settings, model_name)
-    if found is None:
-        raise TrackingError(
-            f"Dataset {dataset!r} has no champion model ({model_name!r} has no alias {ALIAS!r}); first run "
-            f"`gridwatch train {dataset}`.",
-            dataset=dataset,
-        )
-    return found
-
-
-def find_champion(settings: Settings, model_name: str) -> ChampionModel | None:
-    """Return the champion of a registered model, or None where there is none.
-
-    Raises:
-        TrackingError: Its bytes are missing or not those that were registered, or MLflow failed.
-    """
-    from mlflow.exceptions import MlflowException
-
-    with _mlflow(settings) as client:
-        try:
-            registered = client.get_model_version_by_alias(model_name, ALIAS)
-        except MlflowException as error:
-            # MLflow answers a missing alias as a wrong parameter.
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise
-        expected = registered.tags.get("gridwatch.sha256", "")
-        names = json.loads(registered.tags.get("gridwatch.files", "[]"))
-        uri = f"models:/{model_name}/{registered.version}"
-        parts = _cached(settings, expected, names)
-        if parts is None:
-            parts = _download(client, registered, names)
-            if not names or _digest(parts) != expected:
-                raise TrackingError(
-                    f"The files {names} of {uri} have the sha256 {_digest(parts)}, but {expected or 'none'} was "
-                    "registered; they were changed or are not gridwatch's. Train again.",
-                    uri=uri,
-                )
-            _cache(settings, expected, parts)
-    return ChampionModel(uri, str(registered.version), registered.run_id or "", expected, parts)
-
-
-def model_versions(settings: Settings, model_name: str) -> list[dict[str, Any]]:
-    """Return the versions of a registered model, newest first; none where it was never trained.
-
-    Returns:
-        A dict a version: `model`, `version`, `champion`, `made_ms`, `run_id`, `sha256`, and `metrics` of its run.
-
-    Raises:
-        TrackingError: MLflow failed.
-    """
-    from mlflow.exceptions import MlflowException
-
-    with _mlflow(settings) as client:
-        try:
-            aliases = client.get_registered_model(model_name).aliases
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return []
-            raise
-        found = client.search_model_versions(f"name = '{model_name}'", max_results=_VERSIONS_MAX)
-        rows = [
-            {
-                "model": model_name,
-                "version": str(one.version),
-                "champion": str(aliases.get(ALIAS)) == str(one.version),
-                "made_ms": one.creation_timestamp,
-                "run_id": one.run_id,
-                "sha256": one.tags.get("gridwatch.sha256"),
-                "metrics": dict(client.get_run(one.run_id).data.metrics) if one.run_id else {},
-            }
-            for one in found
-        ]
-    return sorted(rows, key=lambda row: int(row["version"]), reverse=True)
-
-
-def _digest(parts: Mapping[str, bytes]) -> str:
-    return hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest()
-
-
-def _cached(settings: Settings, sha256: str, names: Sequence[str]) -> dict[str, bytes] | None:
-    """Return the files of a model that was downloaded before, or None if one is missing or damaged."""
-    folder = settings.home / "models" / sha256
-    try:
-        parts = {name: (folder / Path(name).name).read_bytes() for name in names}
-    except OSError:
-        return None
-    return parts if parts and _digest(parts) == sha256 else None
-
-
-def _cache(settings: Settings, sha256: str, parts: Mapping[str, bytes]) -> None:
-    folder = settings.home / "models" / sha256
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in parts.items():
-        # A file that is cut short by a crash fails its digest and is downloaded again.
-        (folder / Path(name).name).write_bytes(content)
-
-
-def _download(client: Any, registered: Any, names: Sequence[str]) -> dict[str, bytes]:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    model = client.get_logged_model(registered.model_id or registered.source.rpartition("/")[2])
-    repository = get_artifact_repository(model.artifact_location, tracking_uri=client.tracking_uri)
-    with tempfile.TemporaryDirectory(prefix="gridwatch-") as folder:
-        return {name: Path(repository.download_artifacts(name, folder)).read_bytes() for name in names}
 
 
 def _experiment(client: Any, settings: Settings) -> str:
@@ -359,8 +219,6 @@ def _write_model(path: Path, training: Training, model_id: str, run_id: str) -> 
 
 
 def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError
-
     try:
         return version(package)
     except PackageNotFoundError:
@@ -385,37 +243,3 @@ def _register(client: Any, run_id: str, model_id: str, training: Training) -> st
     link = [{"name": training.model_name, "version": int(made.version)}]
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(link)})
     return str(made.version)
-
-
-@contextmanager
-def _mlflow(settings: Settings) -> Iterator[Any]:
-    """Yield an MLflow client of the settings' tracking store; its errors leave as TrackingError."""
-    quiet = {
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient, set_tracking_uri
-
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    if settings.tracking_uri.startswith("sqlite:"):
-        settings.home.mkdir(parents=True, exist_ok=True)
-    # The client's own URIs are not enough: MLflow's registry looks a model up through the process's.
-    set_tracking_uri(settings.tracking_uri)
-    try:
-        yield MlflowClient(settings.tracking_uri, settings.tracking_uri)
-    except MlflowException as error:
-        raise TrackingError(
-            f"MLflow at {_shown(settings.tracking_uri)} answered {error.error_code}: {error.message}"
-        ) from error
-
-
-def _shown(uri: str) -> str:
-    """Return a tracking URI without the user and password that it may carry."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

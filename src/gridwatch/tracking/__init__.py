@@ -1,0 +1,21 @@
+"""MLflow: runs, models and the champion of each dataset. The only home of MLflow besides `mlflow_plugins`.
+
+A logged model holds the Keras flavour and two more files, `model.onnx` and `detector.json`; scoring downloads those
+two only. MLflow takes seconds to import, so it is imported when it is called.
+"""
+
+from gridwatch.tracking.champions import ChampionModel, champion, find_champion, model_versions
+from gridwatch.tracking.client import ALIAS
+from gridwatch.tracking.recording import Recorded, Training, crown, record
+
+__all__ = [
+    "ALIAS",
+    "ChampionModel",
+    "Recorded",
+    "Training",
+    "champion",
+    "crown",
+    "find_champion",
+    "model_versions",
+    "record",
+]
