@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from prefect.runtime import flow_run
 
-from gridwatch.errors import ConfigError, DetectorError, ValidationFailedError
+from gridwatch.errors import (
+    JavaError,
+    MissingServiceError,
+    SourceError,
+    StoreBusyError,
+    StreamError,
+    TrackingError,
+)
 from gridwatch.settings import Settings, load_settings
 from gridwatch.sources import Dataset, load_datasets
 from gridwatch.supervisor.platform import with_addresses
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["artifact_key", "chosen", "dataset", "now_ms", "root_run_id", "settings", "worth_retrying"]
 
+_PASSING = (JavaError, MissingServiceError, OSError, SourceError, StoreBusyError, StreamError, TrackingError)
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
 
 
@@ -63,6 +71,5 @@ def artifact_key(*words: str) -> str:
 
 
 def worth_retrying(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
-    """Whether a failed task may succeed when tried again: not when the configuration or the data is at fault."""
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, (ConfigError, ValidationFailedError, DetectorError))
+    """Whether a failed task may succeed when tried again: when a service was away or busy, not when data are wrong."""
+    return isinstance(state.result(raise_on_failure=False), _PASSING)

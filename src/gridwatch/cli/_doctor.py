@@ -64,7 +64,7 @@ def changed(model: BaseModel, prefix: str = "GRIDWATCH_") -> Iterator[tuple[str,
         if isinstance(value, BaseModel):
             yield from changed(value, f"{prefix}{name.upper()}__")
         elif value != field.get_default(call_default_factory=True) and name != "home":
-            yield f"{prefix}{name.upper()}", "****" if isinstance(value, SecretStr) else str(value)
+            yield f"{prefix}{name.upper()}", "****" if isinstance(value, SecretStr) else _shown(str(value))
 
 
 def _settings(settings: Settings) -> Check:
@@ -168,9 +168,9 @@ def _mail(settings: Settings) -> Check:
 
 
 def _shown(url: str) -> str:
-    """Return an address without the user and password that it may carry."""
+    """Return an address without the user and password that it may carry; other text as it is."""
     scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else url
 
 
 def _datasets(settings: Settings) -> list[Check]:

@@ -31,5 +31,7 @@ def configure(level: str | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # kafka-python and werkzeug chat at INFO; what they warn of is shown.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    if name != "DEBUG":
+        # It tells every failed try of a connection; what comes of them is an error of gridwatch's own.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -38,7 +38,7 @@ def lay_out(folder: Path, *, force: bool = False) -> list[Path]:
     """Write the project's files and return those that were not there, or differed.
 
     Raises:
-        ConfigError: Files of the same names differ and `force` is off (nothing is written then), or one cannot be written.
+        ConfigError: Files of the same names differ and `force` is off (then nothing is written); or a write failed.
     """
     wanted = [(path.read_bytes(), folder / relative) for path, relative in project_files()]
     wanted.append((example_env().encode(), folder / ".env.example"))
