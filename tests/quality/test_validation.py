@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,21 @@ def test_good_bars_pass_and_have_a_page(bars: pd.DataFrame, check: CheckFrame, t
     assert (outcome.success, outcome.failures, outcome.rows) == (True, [], 780)
     assert outcome.report is not None
     page = Path(outcome.report).read_text()
-    assert "expect_rows_without_gaps" in page
+    assert "100.00% of 780 expected rows, longest gap 0" in page
+
+
+def test_the_page_of_a_failure_names_it_in_words(
+    bars: pd.DataFrame, check: CheckFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = check(_set(bars.drop(bars.index[50:100]), 3, "close", 999.0), docs_dir=tmp_path)
+    assert outcome.report is not None
+    page = " ".join(re.sub(r"<[^>]+>", " ", Path(outcome.report).read_text()).split())
+    assert "1 of 730 rows fail, first 2013-10-09 13:33:00" in page
+    assert "In every bar low must be the lowest of open, high, low, close, and high the highest." in page
+    assert "50 of 780 rows are missing, and only 5.00% may be; 50 rows are missing in a row" in page
+    assert "at least the share 0.95 of them" in page
+    # Great Expectations logs what it cannot render, and goes on.
+    assert "Exception" not in caplog.text
 
 
 @pytest.mark.parametrize("name", ["aapl_daily", "buoy_temperature"])

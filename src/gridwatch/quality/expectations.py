@@ -15,6 +15,8 @@ from great_expectations.execution_engine import PandasExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.render import LegacyRendererType, RenderedStringTemplateContent
+from great_expectations.render.renderer.renderer import renderer
 
 from gridwatch.quality.gaps import find_gaps
 from gridwatch.quality.outcome import ROWS_SHOWN
@@ -42,6 +44,18 @@ class _RowsExpectation(BatchExpectation):  # type: ignore[misc]
     """An expectation about whole rows: `_judge` gets the frame."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (_TABLE,)
+    sentence: ClassVar[str] = ""
+    """What is wanted, for the Data Docs; `$name` stands for an argument."""
+
+    @classmethod
+    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)  # type: ignore[untyped-decorator]
+    def _prescriptive_renderer(cls, configuration: Any = None, result: Any = None, **_: Any) -> list[Any]:
+        kwargs = (result.expectation_config if configuration is None else configuration).kwargs
+        wanted = {name: field.default for name, field in cls.__fields__.items() if name in cls.success_keys} | kwargs
+        template = {"template": cls.sentence, "params": {name: str(value) for name, value in wanted.items()}}
+        return [
+            RenderedStringTemplateContent(content_block_type="string_template", string_template=template, styling=None)
+        ]
 
     def _validate(self, metrics: dict[str, Any], **_: Any) -> dict[str, Any]:
         return self._judge(metrics[_TABLE], self._get_success_kwargs())
@@ -54,9 +68,11 @@ def _failing(frame: pd.DataFrame, bad: Any, columns: list[str]) -> dict[str, Any
     """Return the result of an expectation whose failing rows are `bad`, bool (n,)."""
     rows = frame.loc[np.asarray(bad), [name for name in ["ts", *columns] if name in frame.columns]]
     count = len(rows)
+    first = ", ".join(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in rows["ts"].head(3)) if "ts" in rows else ""
     return {
         "success": count == 0,
         "result": {
+            "observed_value": f"{count} of {len(frame)} rows fail" + (f", first {first}" if count and first else ""),
             "element_count": len(frame),
             "unexpected_count": count,
             "unexpected_percent": 100 * count / len(frame) if len(frame) else 0.0,
@@ -82,6 +98,7 @@ class ExpectColumnValuesToBeFinite(_RowsExpectation):
     """Every value of a number column is finite: no NaN, no infinity. Nulls are `not_be_null`'s concern."""
 
     column: str
+    sentence: ClassVar[str] = "values must be finite: no NaN, no infinity."
     success_keys: ClassVar[tuple[str, ...]] = ("column",)
 
     def _judge(self, frame: pd.DataFrame, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +116,10 @@ class ExpectOhlcToBeConsistent(_RowsExpectation):
     high_column: str = "high"
     low_column: str = "low"
     close_column: str = "close"
+    sentence: ClassVar[str] = (
+        "In every bar $low_column must be the lowest of $open_column, $high_column, $low_column, $close_column, and "
+        "$high_column the highest."
+    )
     success_keys: ClassVar[tuple[str, ...]] = ("open_column", "high_column", "low_column", "close_column")
 
     def _judge(self, frame: pd.DataFrame, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +144,10 @@ class ExpectRowsWithoutGaps(_RowsExpectation):
         empty_sessions_max: Most trading sessions without any row.
     """
 
+    sentence: ClassVar[str] = (
+        "Rows must come every $interval_ms ms in the sessions of calendar '$calendar' (empty: round the clock): at "
+        "least the share $mostly of them, at most $longest_max missing in a row, at most $empty_sessions_max sessions empty."
+    )
     interval_ms: int | SuiteParameterDict
     calendar: str | SuiteParameterDict = ""
     timezone: str | SuiteParameterDict = "UTC"
@@ -158,9 +183,11 @@ class ExpectRowsWithoutGaps(_RowsExpectation):
             days = ", ".join(found.empty_sessions[:ROWS_SHOWN])
             reasons.append(f"{len(found.empty_sessions)} trading sessions have no row at all: {days}")
         result = {
-            "observed_value": f"{share:.4%} of {found.expected} expected rows; longest gap {longest}",
+            "observed_value": "; ".join(reasons)
+            or f"{share:.2%} of {found.expected} expected rows, longest gap {longest}",
             "element_count": found.expected,
             "unexpected_count": found.missing,
+            "unexpected_percent": 100 * (1 - share),
             "details": {"reason": "; ".join(reasons)},
             "partial_unexpected_index_list": [
                 {"ts": pd.Timestamp(gap.from_ms, unit="ms", tz="UTC"), "missing_rows": gap.missing}
