@@ -213,6 +213,8 @@ REFUSED = {
     "SELECT SUM(i) OVER (ORDER BY s) FROM t": "by anything but a column that is never null",
     "SELECT COUNT(*), ROW_NUMBER() OVER (ORDER BY ts) FROM t": "beside an aggregate function",
     "SELECT CAST(i AS BOOLEAN) FROM t": "the type BOOLEAN|cannot be read",
+    "SELECT": "SELECT without columns",
+    "SELECT 1e": "the number 1e|cannot be read",
     "SELECT 1e999": "a number that is not finite",
 }
 

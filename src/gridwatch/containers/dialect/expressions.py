@@ -129,7 +129,10 @@ class Expressions:
         text = str(node.this)
         if node.is_string:
             return self.context.text(text)
-        return number_literal(int(text) if text.isdigit() else float(text))
+        try:
+            return number_literal(int(text) if text.isdigit() else float(text))
+        except ValueError as error:
+            raise refused(f"the number {text}") from error
 
     def _hex(self, node: exp.HexString) -> Expr:
         try:
@@ -148,9 +151,12 @@ class Expressions:
         only(node, "this")
         if isinstance(node.this, exp.Literal) and not node.this.is_string:
             text = str(node.this.this)
-            value = -int(text) if text.isdigit() else -float(text)
+            # -9223372036854775808 is a LONG, though without its sign it is not.
+            if text.isdigit():
+                return number_literal(-int(text))
+            number = self._literal(node.this)
             # As GridDB's: the literal -0.0 is 0.0.
-            return number_literal(value or abs(value))
+            return number_literal(-number.value or 0.0)
         inner = self.compile(node.this)
         if inner.kind is None:
             return Expr("NULL", None, value=None)

@@ -112,6 +112,8 @@ class Selects:
         scope = Scope(outer)
         compiler = Expressions(self._context, scope, self.compile)
         source = self._from(node, scope, compiler, outer)
+        if not node.expressions:
+            raise refused("SELECT without columns")
         compiler.windows_max = 1
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
         windowed, compiler.windows_max = compiler.windows_max == 0, 0
