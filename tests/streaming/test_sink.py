@@ -165,6 +165,56 @@ def test_times_as_text_with_pattern_and_zone(settings: Settings, bootstrap: str,
     assert "came twice in America/New_York" in letter.reason
 
 
+def test_a_container_that_changes_under_the_sink_is_looked_at_again(
+    settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars
+) -> None:
+    _send(settings, bootstrap, topic, bars(5))
+    sink = Sink(settings, bootstrap, store, [topic])
+    sink.run_until(lambda: sink.rows == 5)
+    # Dropped: made again from the schema of the next records.
+    store.drop_container(topic)
+    _send(settings, bootstrap, topic, bars(7))
+    sink.run_until(lambda: sink.rows == 12)
+    assert store.read(topic).num_rows == 7
+    # Replaced by a narrower one: the records do not fit any more, and say so.
+    store.drop_container(topic)
+    store.put_container(series_info(topic, (Column("close", ColumnType.DOUBLE),)))
+    _send(settings, bootstrap, topic, bars(1))
+    sink.run_until(lambda: sink.dead_letters == 1)
+    [letter] = read_dead_letters(settings, bootstrap, topic)
+    assert letter.reason == "unknown field 'open'; the container has ts, close"
+
+
+def test_two_members_share_the_partitions_and_one_goes(
+    settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars
+) -> None:
+    frame = bars(4_000)
+    store.put_container(series_info(topic))
+    sinks = [Sink(settings, bootstrap, store, [topic], rows_max=50) for _ in range(2)]
+    stops = [threading.Event() for _ in sinks]
+    threads = [threading.Thread(target=sink.run, args=(stop,)) for sink, stop in zip(sinks, stops, strict=True)]
+    with Producer(settings, bootstrap) as producer:
+        producer.ensure_topics([topic], partitions=4)
+        for thread in threads:
+            thread.start()
+        try:
+            # The same rows again and again, until both members have got some; upserts change nothing.
+            deadline = time.monotonic() + 60
+            while not all(sink.rows for sink in sinks) and time.monotonic() < deadline:
+                producer.send(topic, frame.iloc[:200], series_info(topic), ingested_ms=INGESTED_MS)
+            producer.send(topic, frame.iloc[200:2_000], series_info(topic), ingested_ms=INGESTED_MS)
+            stops[0].set()
+            producer.send(topic, frame.iloc[2_000:], series_info(topic), ingested_ms=INGESTED_MS)
+            drain(settings, bootstrap, store, [topic], timeout_s=60)
+        finally:
+            for stop, thread in zip(stops, threads, strict=True):
+                stop.set()
+                thread.join(30)
+    assert store.read(topic).equals(_table(frame, topic))
+    assert all(sink.rows for sink in sinks)
+    assert list(read_dead_letters(settings, bootstrap, topic)) == []
+
+
 def test_a_drain_beside_a_running_sink_leaves_the_work_to_it(
     settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars
 ) -> None:

@@ -28,8 +28,9 @@ _DAY_MS = 24 * 3600 * 1000
 DLQ_RETENTION_MS = 30 * _DAY_MS
 """Dead letters stay longer than rows: somebody has to look at them first."""
 
-_CHUNK_ROWS = 5_000
-_BATCH_BYTES = 128 << 10
+_CHUNK_ROWS = 10_000
+# Measured: a quarter less time a record than with 128 KiB; Kafka's limit of 1 MiB is for the compressed batch.
+_BATCH_BYTES = 512 << 10
 _LINGER_MS = 20
 
 

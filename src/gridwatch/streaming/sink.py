@@ -171,6 +171,8 @@ class Sink:
                 self._handle(batch, letters)
             except (StoreError, StreamError, MissingServiceError) as error:
                 failures += 1
+                # Perhaps a container was dropped or made anew; look again.
+                self._decoders.clear()
                 self._rewind(consumer, batch)
                 self._pause("sink_batch_failed", error, failures, stop)
                 continue
@@ -216,7 +218,10 @@ class Sink:
         rows = sum(table.num_rows for table in tables.values())
         try:
             self._store.put_many(tables)
-        except (ValueRefusedError, SchemaError, ContainerExistsError):
+        except (ValueRefusedError, SchemaError):
+            changed = [topic for topic in tables if self._store.container(topic) != self._decoders[topic].info]
+            if changed:
+                raise StoreError(f"Container {changed[0]!r} has changed while its rows were on their way.") from None
             for topic, table in tables.items():
                 refused = self._put_halves(topic, table, sources[topic])
                 rejected += refused
@@ -232,7 +237,7 @@ class Sink:
         """Write what the store takes, and return the records that it refuses; by halving, so a few cost little."""
         try:
             self._store.put(topic, table)
-        except (ValueRefusedError, SchemaError, ContainerExistsError) as error:
+        except (ValueRefusedError, SchemaError) as error:
             if table.num_rows == 1:
                 return [(records[0], str(error))]
             middle = table.num_rows // 2
