@@ -1,0 +1,44 @@
+"""The application as a whole, and its page of the documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gridwatch.alerts
+import gridwatch.server
+
+PAGE = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+
+def test_every_address_is_documented(app: Any) -> None:
+    documented = {re.sub(r"<[^>]*>", "<>", path) for path in re.findall(r"[` ](/[a-z0-9_./<>-]*)", PAGE)}
+    # Frames and single rows hang below a page that is documented.
+    inner = {"/", "/static/<>", "/inbox/<>/html", "/inbox/<>.json", "/anomalies/<>/<>/html"}
+    served = {re.sub(r"<[^>]*>", "<>", rule.rule) for rule in app.url_map.iter_rules()}
+    assert served - inner <= documented
+    assert documented - {"/v3/mail/send"} <= served
+
+
+def test_every_answer_of_a_trigger_is_documented() -> None:
+    from gridwatch.server.trigger import _STATUS
+
+    for status, code in _STATUS.items():
+        assert str(code) in PAGE
+        assert status == "not_found" or f"`{status}`" in PAGE
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    for room in (gridwatch.alerts, gridwatch.server):
+        assert room.__all__ == sorted(room.__all__, key=lambda name: (name[0].islower(), name))
+        assert all(hasattr(room, name) for name in room.__all__)
+
+
+def test_every_answer_is_hardened(app: Any) -> None:
+    for path in ("/inbox", "/healthz", "/nothing"):
+        headers = app.test_client().get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
