@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.figure import Figure
 from gridwatch.detectors.training import LstmConfig, Trained, train_lstm
@@ -16,13 +17,13 @@ ROWS = 20_000
 EPOCHS = 12
 
 
-def _series() -> np.ndarray:
+def _series() -> npt.NDArray[np.float32]:
     """Return float32 (n,): two seasons, drifting noise; in standard deviations, as detectors hand it over."""
     random = np.random.default_rng(11)
     steps = np.arange(ROWS)
     noise = np.convolve(random.normal(0, 1, ROWS), np.exp(-np.arange(20) / 5), "same")
     series = np.sin(steps / 9) + 0.6 * np.sin(steps / 61 + 1) + 0.25 * noise
-    return ((series - series.mean()) / series.std()).astype(np.float32)
+    return np.asarray((series - series.mean()) / series.std(), dtype=np.float32)
 
 
 def _seconds_to(trained: Trained, loss: float) -> float | None:
