@@ -131,6 +131,18 @@ ANSWERS: dict[str, list[list[Any]]] = {
     "SELECT [i], T.I FROM T WHERE I == 1 -- a comment\n": [[1, 1]],
     "SELECT MAX(i, 2), MIN(3, 1.5) FROM t WHERE i = 1;": [[2, 1.5]],
     "SELECT (SELECT MAX(i) FROM t) AS m": [[5]],
+    "SELECT ts, COUNT(*), SUM(i) n FROM t WHERE ts >= TIMESTAMP('2024-01-01T00:00:00Z') AND ts < "
+    "TIMESTAMP('2024-01-01T04:00:00Z') GROUP BY RANGE (ts) EVERY (1, HOUR)": [
+        [START_MS, 3, 6],
+        [START_MS + HOUR_MS, 2, 5],
+        [START_MS + 2 * HOUR_MS, None, None],
+        [START_MS + 3 * HOUR_MS, 1, -5],
+    ],
+    "SELECT ts, MAX(i) m FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(1704067500000) AND TO_TIMESTAMP_MS(1704074400000) "
+    "GROUP BY RANGE(ts) EVERY(60, MINUTE) ORDER BY ts DESC LIMIT 2": [
+        [START_MS + 2 * HOUR_MS, None],
+        [START_MS + HOUR_MS, 5],
+    ],
     "SELECT i, LAG(i, 1, 0) OVER (ORDER BY ts) p FROM t WHERE i > 0 ORDER BY p": [[1, 0], [2, 1], [3, 2], [5, 3]],
     "SELECT n FROM (SELECT ROW_NUMBER() OVER (PARTITION BY s ORDER BY ts) n FROM t) q WHERE n > 1": [[2]],
     "SELECT ts, SUM(i) OVER (ORDER BY ts) s FROM t ORDER BY ts LIMIT 2": [[START_MS, 1], [START_MS + 600_000, 3]],
@@ -214,6 +226,18 @@ REFUSED = {
     "SELECT COUNT(*), ROW_NUMBER() OVER (ORDER BY ts) FROM t": "beside an aggregate function",
     "SELECT CAST(i AS BOOLEAN) FROM t": "the type BOOLEAN|cannot be read",
     "SELECT": "SELECT without columns",
+    "SELECT s, (SELECT MAX(i) FROM t y WHERE y.ts = x.ts) m FROM t x GROUP BY s": "'m' beside an aggregate function",
+    "SELECT s FROM t x GROUP BY s HAVING EXISTS (SELECT 1 FROM t y WHERE y.ts = x.ts)": "in HAVING that is not grouped",
+    "SELECT ts, COUNT(*) FROM t WHERE ts > TO_TIMESTAMP_MS(5) GROUP BY RANGE (ts) EVERY (1, HOUR)": "one upper bound",
+    "SELECT ts, COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) OR i = 1 "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR)": "without one lower and one upper bound",
+    "SELECT ts t, COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR)": "'ts AS t' beside GROUP BY RANGE",
+    "SELECT COUNT(*) FROM t GROUP BY RANGE (i) EVERY (1, HOUR)": "a column that is no TIMESTAMP",
+    "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (1, MONTH)": "EVERY of 'MONTH'",
+    "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (0, HOUR)": "EVERY of '0'; use a whole number",
+    "SELECT COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9999999999) "
+    "GROUP BY RANGE (ts) EVERY (1, MILLISECOND)": "9999999995 steps",
     "SELECT 1e": "the number 1e|cannot be read",
     "SELECT 1e999": "a number that is not finite",
 }

@@ -206,7 +206,8 @@ class Expressions:
         if node.args.get("query"):
             query = self._query(node.args["query"].this, 1)
             common("IN", [left.kind, query.columns[0][1]])
-            return make(f"({left.sql} IN ({query.sql}))", T.BOOL, [left])
+            outer = Expr(query.sql, None, free=query.captured)
+            return make(f"({left.sql} IN ({query.sql}))", T.BOOL, [left, outer])
         items = [self.compile(item) for item in node.expressions]
         for item in items:
             common("IN", [left.kind, item.kind])
@@ -381,13 +382,14 @@ class Expressions:
             fail = failing(305009, "More than one tuples selected in a subquery", "count(*)")
             two = f"(SELECT * FROM ({query.sql}) LIMIT 2)"
             sql = f"(SELECT CASE WHEN count(*) > 1 THEN {fail} ELSE max(c0) END FROM {two})"
-        return Expr(sql, kind)
+        return Expr(sql, kind, free=query.captured)
 
     def _exists(self, node: exp.Exists) -> Expr:
         only(node, "this")
         if self._subquery is None:
             raise refused("a subquery at this place")
-        return Expr(f"EXISTS ({self._subquery(node.this, self.scope).sql})", T.BOOL)
+        query = self._subquery(node.this, self.scope)
+        return Expr(f"EXISTS ({query.sql})", T.BOOL, free=query.captured)
 
 
 def _hull(parts: Sequence[Expr]) -> dict[str, int]:

@@ -113,8 +113,13 @@ def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression
     if len(marks) != len(parameters):
         raise refused(f"{len(marks)} '?' with {len(parameters)} parameters", code=None)
     text = statement[: found[-1].end + 1]
-    for number, mark in reversed(list(enumerate(marks))):
-        text = f"{text[: mark.start]}:p{number}{text[mark.end + 1 :]}"
+    edits = [(mark.start, mark.end, f":p{number}") for number, mark in enumerate(marks)]
+    # sqlglot does not know RANGE (ts) EVERY (1, HOUR): it is read as RANGE(ts, 1, HOUR).
+    for before, token, after in zip(found, found[1:], found[2:], strict=False):
+        if (before.text, token.text.upper(), after.text) == (")", "EVERY", "("):
+            edits.append((before.start, after.end, ", "))
+    for start, end, new in sorted(edits, reverse=True):
+        text = f"{text[:start]}{new}{text[end + 1 :]}"
     if found[0].text.upper() == "REPLACE":
         text = f"INSERT OR {text[found[0].start :]}"
     try:

@@ -128,6 +128,8 @@ class Scope:
 
     def __init__(self, outer: Scope | None = None) -> None:
         self.sources: list[Source] = []
+        self.captured: set[str] = set()
+        """Columns of outer SELECTs that this one uses."""
         self._outer = outer
 
     def add(self, source: Source) -> None:
@@ -161,6 +163,8 @@ class Scope:
         if found:
             return found[0]
         if self._outer is not None:
-            return self._outer.column(node)
+            column = self._outer.column(node)
+            self.captured |= column.free
+            return column
         known = ", ".join(name for source in self.sources for name, _ in source.columns[:30])
         raise refused(f"column {identifier.this!r}, which does not exist", code=NO_COLUMN, hint=f"there are {known}")

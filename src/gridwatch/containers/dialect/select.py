@@ -14,6 +14,7 @@ from gridwatch.containers.dialect import system
 from gridwatch.containers.dialect.expressions import Expressions
 from gridwatch.containers.dialect.kinds import Expr, as_kind, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
+from gridwatch.containers.dialect.ranges import range_key, range_query
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
 from gridwatch.containers.dialect.windows import ordering
 from gridwatch.containers.schema import ColumnType, ContainerInfo
@@ -34,12 +35,14 @@ class Query:
         columns: Name (empty for an expression without alias) and type of each; None is a NULL of no type.
         parameters: For the `?1`, `?2`, ... of `sql`.
         single: Whether it always gives exactly one row.
+        captured: Columns (their SQL) of outer SELECTs that it uses.
     """
 
     sql: str
     columns: tuple[tuple[str, ColumnType | None], ...]
     parameters: tuple[Any, ...] = ()
     single: bool = False
+    captured: frozenset[str] = frozenset()
 
 
 def compile_query(statement: str, parameters: Sequence[Any], lookup: Callable[[str], ContainerInfo | None]) -> Query:
@@ -114,6 +117,12 @@ class Selects:
         source = self._from(node, scope, compiler, outer)
         if not node.expressions:
             raise refused("SELECT without columns")
+        key = range_key(node.args.get("group"))
+        if key is not None:
+            body = f"{source}{self._where(node.args.get('where'), compiler)}"
+            ranged, selected = range_query(node, key, scope, compiler, body)
+            columns = tuple((name, expr.kind) for name, expr in selected)
+            return Query(ranged + _limit(node), columns, captured=frozenset(scope.captured))
         compiler.windows_max = 1
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
         windowed, compiler.windows_max = compiler.windows_max == 0, 0
@@ -136,7 +145,7 @@ class Selects:
         columns = tuple((item.name, item.expr.kind) for item in items)
         bare = not node.args.get("from_") and not node.args.get("where")
         single = (bare or (grouped and keys is None)) and not node.args.get("limit")
-        return Query(sql, columns, single=single)
+        return Query(sql, columns, single=single, captured=frozenset(scope.captured))
 
     def _from(self, node: exp.Select, scope: Scope, compiler: Expressions, outer: Scope | None) -> str:
         first = node.args.get("from_")
@@ -175,7 +184,7 @@ class Selects:
             only(node, "this", "alias")
             if alias is None:
                 raise refused("a subquery in FROM without a name", hint="write (SELECT ...) q")
-            source = self._derived(node.this, str(alias.this.this), outer)
+            source = self._derived(node.this, str(alias.this.this), scope, outer)
         else:
             raise refused(f"{node.sql()[:60]!r} in FROM")
         scope.add(source)
@@ -188,8 +197,9 @@ class Selects:
         info = self._context.container(identifier)
         return table_source(self._context, info, alias or info.name)
 
-    def _derived(self, node: exp.Expression, alias: str, outer: Scope | None) -> Source:
+    def _derived(self, node: exp.Expression, alias: str, scope: Scope, outer: Scope | None) -> Source:
         query = self.compile(node, outer)
+        scope.captured |= query.captured
         name = self._context.source_name()
         columns = []
         for number, (column, kind) in enumerate(query.columns):
@@ -320,7 +330,7 @@ class Selects:
         if order is not None:
             items = [_Item(name, Expr(f"c{number}", kind), None) for number, (name, kind) in enumerate(columns)]
             sql += " ORDER BY " + ", ".join(_ordered(one, *_set_key(one.this, items)) for one in order.expressions)
-        return Query(sql + _limit(node), columns)
+        return Query(sql + _limit(node), columns, captured=left.captured | right.captured)
 
     def _side(self, node: exp.Expression, outer: Scope | None) -> Query:
         if isinstance(node, exp.Select) and any(node.args.get(name) for name in ("order", "limit", "offset")):
