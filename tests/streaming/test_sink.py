@@ -17,6 +17,7 @@ from gridwatch.containers.catalog import series_info
 from gridwatch.errors import StoreBusyError, StreamError, ValueRefusedError
 from gridwatch.settings import Settings
 from gridwatch.streaming import Producer, Sink, TimeFormat, drain, read_dead_letters, replay_dead_letters
+from gridwatch.streaming.clients import admin
 
 Bars = Callable[..., pd.DataFrame]
 INGESTED_MS = time.time_ns() // 1_000_000
@@ -152,6 +153,17 @@ def test_without_container_and_schema_nothing_is_guessed(
     assert store.container(topic) is None
     [first, _] = read_dead_letters(settings, bootstrap, topic)
     assert f"there is no container '{topic}', and the record has no schema" in first.reason
+
+
+def test_a_topic_that_others_made_gets_its_dead_letter_topic(
+    settings: Settings, bootstrap: str, store: Store, topic: str
+) -> None:
+    with admin(settings, bootstrap) as client:
+        client.create_topics([topic], wait_for_metadata=True)
+    with Producer(settings, bootstrap) as producer:
+        producer.repeat(topic, b"nonsense", key=None, headers=[])
+    assert drain(settings, bootstrap, store, [topic], timeout_s=60).dead_letters == 1
+    assert [letter.value for letter in read_dead_letters(settings, bootstrap, topic)] == [b"nonsense"]
 
 
 def test_times_as_text_with_pattern_and_zone(settings: Settings, bootstrap: str, store: Store, topic: str) -> None:

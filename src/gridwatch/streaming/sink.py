@@ -90,6 +90,7 @@ class Sink:
         self._times = times
         self._rows_max = rows_max
         self._decoders: dict[str, Decoder] = {}
+        self._letter_topics: set[str] = set()
         self.rows = 0
         self.dead_letters = 0
         self.committed: dict[tuple[str, int], int] = {}
@@ -226,12 +227,20 @@ class Sink:
                 refused = self._put_halves(topic, table, sources[topic])
                 rejected += refused
                 rows -= len(refused)
-        for record, reason in rejected:
-            _dead_letter(letters, record, reason)
-        letters.flush()
+        self._send_letters(letters, rejected)
         self.rows += rows
         self.dead_letters += len(rejected)
         log.debug("sink_batch", rows=rows, dead_letters=len(rejected), topics=sorted(by_topic))
+
+    def _send_letters(self, letters: Producer, rejected: list[tuple[Any, str]]) -> None:
+        # A topic that others made has no dead-letter topic yet.
+        new = {record.topic for record, _ in rejected} - self._letter_topics
+        if new:
+            letters.ensure_topics(sorted(new))
+            self._letter_topics |= new
+        for record, reason in rejected:
+            _dead_letter(letters, record, reason)
+        letters.flush()
 
     def _put_halves(self, topic: str, table: pa.Table, records: list[Any]) -> list[tuple[Any, str]]:
         """Write what the store takes, and return the records that it refuses; by halving, so a few cost little."""
