@@ -65,7 +65,8 @@ def test_the_addresses_of_a_running_platform_are_used(edge: Any, tmp_path: Path)
      (ValidationFailedError("bad rows"), False), (OSError("disk"), True), (ZeroDivisionError("a defect"), False)],
 )  # fmt: skip
 def test_only_what_may_pass_is_tried_again(edge: Any, error: Exception, again: bool) -> None:
-    from prefect.states import Failed, State
+    from prefect.client.schemas.objects import State
+    from prefect.states import Failed
 
     state: State[None] = Failed(data=error)
     assert edge.worth_retrying(None, None, state) is again

@@ -38,7 +38,9 @@ class Timeline:
     say: Callable[[str], None]
     began_s: float = field(default_factory=time.monotonic)
     told: set[str] = field(default_factory=set)
-    flow_run_id: str | None = None
+    completed: bool = False
+    doing: Callable[[str], None] = lambda _text: None
+    """Shows what is waited for, where that can be shown and taken back."""
 
     def line(self, text: str, took_s: float | None = None) -> None:
         """Say one thing."""
@@ -55,18 +57,21 @@ class Timeline:
             elif shown.state is State.BACKOFF and f"{name} {shown.restarts}" not in self.told:
                 self.told.add(f"{name} {shown.restarts}")
                 self.line(f"{label}: {shown.error}; starting it again")
+        self.doing("starting " + ", ".join(name for name in SERVICES if name not in self.told))
 
     def stages(self, prefect_api: str) -> None:
         """Say which stages of the flow have ended since the last call."""
         for run in flow_runs(prefect_api):
             name = run["name"]
             if name == "run-all":
-                self.flow_run_id = run["id"]
+                # The process itself takes seconds more to unload what it has imported.
+                self.completed = run["state_type"] == "COMPLETED"
             elif name in STAGES and name not in self.told and run["end_time"]:
                 self.told.add(name)
                 took_s = (_moment(run["end_time"]) - _moment(run["start_time"])).total_seconds()
                 well = run["state_type"] == "COMPLETED"
                 self.line(f"{name}: {STAGES[name] if well else run['state_name']}", took_s)
+        self.doing(next((f"{name}: {text}" for name, text in STAGES.items() if name not in self.told), "ending"))
 
 
 def _moment(text: str) -> datetime:

@@ -58,12 +58,13 @@ def demo(
     with hold(home), stop_on_signals() as stop:
         sweep(home)
         timeline = Timeline(typer.echo)
-        timeline.line("gridwatch demo: state in " + str(home))
+        timeline.line(f"gridwatch demo: everything from nothing, state in {home}")
         platform = _prepare(found, home)
         supervisor = Supervisor(platform.services, home, platform.addresses, hold_back=_LATER)
         with _supervised(supervisor), _flow(platform) as flow:
-            if not _watch(supervisor, platform, flow, timeline, stop):
-                raise KeyboardInterrupt
+            with _status(timeline):
+                if not _watch(supervisor, platform, flow, timeline, stop):
+                    raise KeyboardInterrupt
             _tell(platform, timeline)
             if not leave and sys.stdout.isatty():
                 supervisor.release(*_LATER)
@@ -74,6 +75,22 @@ def demo(
         timeline.line(f"all stopped; the data stay in {platform.settings.store}")
         if leave or not sys.stdout.isatty():
             _next(home)
+
+
+@contextmanager
+def _status(timeline: Timeline) -> Iterator[None]:
+    """On a terminal, show below the lines what is being waited for."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    console = Console()
+    with console.status("starting") as shown:
+        timeline.say = lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
+        timeline.doing = shown.update
+        yield
+    timeline.say, timeline.doing = typer.echo, lambda _text: None
 
 
 def _prepare(found: Settings, home: Path) -> Platform:
@@ -163,7 +180,8 @@ def _watch(
 
     api, began_s, running = platform.addresses["prefect"], time.monotonic(), False
     while not stop.wait(0.2):
-        timeline.services(supervisor)
+        if not running:
+            timeline.services(supervisor)
         states = {name: supervisor.service(name) for name in _NEEDED}
         for name, shown in states.items():
             if shown.state is State.FAILED or time.monotonic() - began_s > _UP_TIMEOUT_S + _FLOW_TIMEOUT_S * running:
@@ -173,18 +191,27 @@ def _watch(
         if not running and all(shown.state is State.RUNNING for shown in states.values()):
             running = True
             timeline.line("the platform is up; the flow begins")
+            threading.Thread(target=_import_ahead, daemon=True).start()
             if flow.stdin:
                 flow.stdin.write(b"go\n")
                 flow.stdin.flush()
-        ended = flow.poll() is not None
+        ended = flow.poll()
         if running:
             timeline.stages(api)
-        if ended:
-            if flow.returncode:
-                log = platform.settings.home / "logs" / "flow.log"
-                raise GridwatchError(f"The flow failed (status {flow.returncode}); its log is {log}. {_tail(log)}")
+        if timeline.completed or ended == 0:
             return True
+        if ended:
+            log = platform.settings.home / "logs" / "flow.log"
+            raise GridwatchError(f"The flow failed (status {ended}); its log is {log}. {_tail(log)}")
     return False
+
+
+def _import_ahead() -> None:
+    """Import what the end needs while the flow works in its own process."""
+    from matplotlib import figure  # noqa: F401
+
+    from gridwatch.alerts import plot  # noqa: F401
+    from gridwatch.containers import sqlite  # noqa: F401
 
 
 def _tail(log: Path) -> str:

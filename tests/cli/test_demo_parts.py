@@ -1,0 +1,104 @@
+"""What the demo says at its end, and how it follows the flow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gridwatch.cli._demo_result import Result, mlflow_page
+from gridwatch.cli._demo_stages import Timeline
+from gridwatch.errors import GridwatchError
+
+SPLIT = {"ts_ms": 1109566800000, "score": 99.6, "severity": "high", "mail": "sent", "mail_error": None}
+OTHER = {**SPLIT, "ts_ms": 1109566800000 + 86_400_000}
+
+
+def _result(*rows: dict[str, Any]) -> Result:
+    return Result(list(rows), 252, Path("plot.png"), ZoneInfo("America/New_York"))
+
+
+def test_the_verdict_counts_the_others() -> None:
+    assert _result(SPLIT).verdict().endswith("No other rows of 252 scored were flagged.")
+    assert _result(OTHER, SPLIT).verdict().endswith("1 other row of 252 scored was flagged.")
+    assert _result(OTHER, OTHER, SPLIT).verdict().endswith("2 other rows of 252 scored were flagged.")
+
+
+def test_without_the_split_the_demo_has_failed() -> None:
+    with pytest.raises(GridwatchError, match="split of 2005-02-28 was not found among 252 scored rows"):
+        _result(OTHER).verdict()
+
+
+def test_without_the_mail_the_demo_has_failed() -> None:
+    with pytest.raises(GridwatchError, match="mail about 2005-02-28 is dead, not sent: Forbidden"):
+        _result({**SPLIT, "mail": "dead", "mail_error": "Forbidden"}).verdict()
+
+
+RUNS = [
+    {"name": "run-all", "state_type": "COMPLETED", "state_name": "Completed", "start_time": None, "end_time": None},
+    {
+        "name": "validate", "state_type": "COMPLETED", "state_name": "Completed",
+        "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:02.500000Z",
+    },
+    {
+        "name": "train", "state_type": "FAILED", "state_name": "Failed",
+        "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:01Z",
+    },
+]  # fmt: skip
+
+
+@pytest.fixture
+def servers() -> Iterator[str]:
+    """Answers as Prefect's flow run filter and MLflow's run do."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.answer(RUNS)
+
+        def do_GET(self) -> None:
+            self.answer({"run": {"info": {"experiment_id": "7"}}} if "run_id=r1" in self.path else {})
+
+        def answer(self, value: object) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(value).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_each_stage_is_told_once_with_its_seconds(servers: str) -> None:
+    lines: list[str] = []
+    timeline = Timeline(lines.append)
+    timeline.stages(f"{servers}/api")
+    timeline.stages(f"{servers}/api")
+    assert timeline.completed
+    assert [line[10:].strip() for line in lines] == [
+        "2.5 s  validate: Great Expectations holds them against the suite",
+        "1.0 s  train: Failed",
+    ]
+
+
+def test_a_prefect_that_is_not_there_yet_tells_nothing() -> None:
+    lines: list[str] = []
+    timeline = Timeline(lines.append)
+    timeline.stages("http://127.0.0.1:9/api")
+    assert (lines, timeline.completed) == ([], False)
+
+
+def test_the_page_of_a_run(servers: str) -> None:
+    assert mlflow_page(servers, "r1") == f"{servers}/#/experiments/7/runs/r1"
+    assert mlflow_page(servers, "r2") == servers
+    assert mlflow_page("http://127.0.0.1:9", "r1") == "http://127.0.0.1:9"
