@@ -113,7 +113,7 @@ class AlertSettings(_Group):
     )
     handler_url: str | None = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
     token: SecretStr | None = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
-    poll_s: float = Field(0.5, gt=0, description="Pause between two looks of the relay, in seconds.")
+    poll_s: float = Field(0.25, gt=0, description="Pause between two looks of the relay, in seconds.")
     attempts: int = Field(
         30, ge=1, le=1000, description="Most deliveries of one mail, with growing pauses between (30 take about a day)."
     )
