@@ -315,3 +315,10 @@ def test_an_interval_that_it_has_not_is_told(make_dataset: MakeDataset, clock: C
 def test_adjusted_daily_bars_are_refused(make_dataset: MakeDataset, clock: Clock) -> None:
     with pytest.raises(SourceError, match=r"adjusted 1D bars; only bars as traded"):
         _source(make_dataset, "http://127.0.0.1:1", clock, interval="1D", adjusted=True)
+
+
+def test_intraday_times_are_new_york_s_for_every_exchange(
+    make_dataset: MakeDataset, server: AlphaVantageServer, clock: Clock
+) -> None:
+    (batch,) = _source(make_dataset, server, clock, timezone="Europe/London", calendar="XLON").daily(now_ms=NOW_MS)
+    assert batch.frame["ts"].astype(str).tolist() == ["2013-10-11 13:30:00+00:00", "2013-10-11 13:31:00+00:00"]

@@ -85,3 +85,9 @@ def test_a_broken_link_is_named(make_dataset: MakeDataset, tmp_path: Path) -> No
     (tmp_path / "a.csv").symlink_to(tmp_path / "nothing")
     with pytest.raises(SourceError, match=r"No file in .*; the folder holds 'a\.csv'"):
         list(_source(make_dataset, tmp_path).history(now_ms=0, months=1))
+
+
+def test_daily_files_that_are_asked_for_by_name_must_be_there(make_dataset: MakeDataset, folder: Path) -> None:
+    source = _source(make_dataset, folder, pattern="IBM*.csv", daily_pattern="today_*.csv")
+    with pytest.raises(SourceError, match=r"matches the daily pattern 'today_\*\.csv' of dataset 'ibm'"):
+        list(source.daily(now_ms=0))

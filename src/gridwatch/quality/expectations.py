@@ -146,7 +146,8 @@ class ExpectRowsWithoutGaps(_RowsExpectation):
 
     sentence: ClassVar[str] = (
         "Rows must come every $interval_ms ms in the sessions of calendar '$calendar' (empty: round the clock): at "
-        "least the share $mostly of them, at most $longest_max missing in a row, at most $empty_sessions_max sessions empty."
+        "least the share $mostly of them, at most $longest_max missing in a row, and at most $empty_sessions_max "
+        "sessions without any."
     )
     interval_ms: int | SuiteParameterDict
     calendar: str | SuiteParameterDict = ""

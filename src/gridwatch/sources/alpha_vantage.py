@@ -27,6 +27,7 @@ __all__ = ["INTERVALS", "AlphaVantage"]
 INTERVALS = {1: "1min", 5: "5min", 15: "15min", 30: "30min", 60: "60min"}
 """Minutes between two bars to Alpha Vantage's name for it."""
 
+_ZONE = "America/New_York"
 _DAY_MS = 86_400_000
 _COMPACT_ROWS = 100
 _SETTLED_DAYS = 2
@@ -127,7 +128,9 @@ class AlphaVantage(Source):
             reraise=True,
         )
         body = retrying(self._paced, query)
-        frame, rejected = parse_csv(body, self._dataset, name=f"Alpha Vantage's {self._source.symbol} {key}")
+        # Intraday times are New York's for every exchange; a daily bar carries its own session's date.
+        zone = self._dataset.timezone if self._daily_bars else _ZONE
+        frame, rejected = parse_csv(body, self._dataset, name=f"Alpha Vantage's {self._source.symbol} {key}", zone=zone)
         return SourceBatch(key, frame, rejected, complete=complete)
 
     def _paced(self, query: dict[str, str]) -> bytes:

@@ -36,7 +36,13 @@ class CsvFolder(Source):
 
     @override
     def daily(self, *, now_ms: int) -> Iterator[SourceBatch]:
-        yield from self._batches(self._daily_files() or self._files(), ())
+        files = self._daily_files()
+        if not files and self._source.daily_pattern is not None:
+            raise SourceError(
+                f"No file in {str(self._source.path)!r} matches the daily pattern {self._source.daily_pattern!r} of "
+                f"dataset {self._dataset.name!r}."
+            )
+        yield from self._batches(files or self._files(), ())
 
     def _batches(self, files: list[Path], done: Collection[str]) -> Iterator[SourceBatch]:
         for path in files:

@@ -22,7 +22,7 @@ from gridwatch.sources.base import RejectedRow
 from gridwatch.sources.dataset_model import Dataset
 from gridwatch.sources.times import parse_times
 
-__all__ = ["TEXT_MAX", "parse_csv", "to_frame"]
+__all__ = ["TEXT_MAX", "parse_csv"]
 
 TEXT_MAX = 1000
 """Most characters of a rejected line that are kept."""
@@ -43,13 +43,16 @@ class _Lines:
     broken: list[RejectedRow]
 
 
-def parse_csv(data: bytes, dataset: Dataset, *, name: str) -> tuple[pd.DataFrame, list[RejectedRow]]:
+def parse_csv(
+    data: bytes, dataset: Dataset, *, name: str, zone: str | None = None
+) -> tuple[pd.DataFrame, list[RejectedRow]]:
     """Return the rows of a CSV, oldest first, and the lines that are no rows; every data line is in one of the two.
 
     Args:
         data: The CSV, UTF-8, with a header line.
         dataset: Names the time column, its zone, and the value columns with their types.
         name: What the data is called in messages, such as a file name.
+        zone: Zone of the local times; by default the dataset's.
 
     Returns:
         `ts` (datetime64[ms, UTC], strictly increasing) and the dataset's columns; rejected lines in their order.
@@ -63,21 +66,16 @@ def parse_csv(data: bytes, dataset: Dataset, *, name: str) -> tuple[pd.DataFrame
         raise SourceError(f"{name} is empty; expected CSV with the header {_wanted(dataset)}.", name=name)
     places = _header(lines[top], dataset, name)
     split = _split(lines, top, places)
-    return to_frame(split.fields, split.numbers, dataset, lines, split.broken)
+    return _to_frame(split, dataset, lines, zone or dataset.timezone)
 
 
-def to_frame(
-    fields: dict[str, pa.Array],
-    numbers: npt.NDArray[np.int64],
-    dataset: Dataset,
-    lines: list[str],
-    broken: list[RejectedRow],
-) -> tuple[pd.DataFrame, list[RejectedRow]]:
+def _to_frame(split: _Lines, dataset: Dataset, lines: list[str], zone: str) -> tuple[pd.DataFrame, list[RejectedRow]]:
     """Return typed rows, oldest first, and the lines that are none; of rows at one time the last one stays."""
-    times, reasons = parse_times(fields[dataset.time_column], dataset.timezone)
+    numbers = split.numbers
+    times, reasons = parse_times(split.fields[dataset.time_column], zone)
     columns: dict[str, Any] = {}
     for column in dataset.columns:
-        columns[column.name], wrong = _typed(fields[column.name], column.type, dataset.timezone)
+        columns[column.name], wrong = _typed(split.fields[column.name], column.type, zone)
         for place in np.flatnonzero((wrong != None) & (reasons == None)):  # noqa: E711 - elementwise on objects
             reasons[place] = f"{column.name}: {wrong[place]}"
     _refuse_repeats(times, reasons, numbers)
@@ -89,7 +87,7 @@ def to_frame(
         RejectedRow(int(numbers[place]), lines[numbers[place] - 1][:TEXT_MAX], str(reasons[place]))
         for place in np.flatnonzero(~good)
     ]
-    return frame, sorted([*broken, *rejected], key=lambda row: row.line)
+    return frame, sorted([*split.broken, *rejected], key=lambda row: row.line)
 
 
 def _text(data: bytes, name: str) -> str:

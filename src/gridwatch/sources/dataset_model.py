@@ -92,7 +92,7 @@ class LstmModel(_Model):
     dropout: float = Field(0.0, ge=0, lt=1)
     epochs: int = Field(60, ge=1, le=10_000)
     patience: int = Field(6, ge=1)
-    batch_size: int = Field(128, ge=1)
+    batch_size: int | None = Field(None, ge=1, description="Windows a step; unset: a tenth of them, 64 to 512.")
     learning_rate: float = Field(0.002, gt=0)
     validation_fraction: float = Field(0.05, gt=0, lt=1, description="Newest part kept from training.")
     seed: int = Field(7, ge=0)
