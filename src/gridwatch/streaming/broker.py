@@ -7,11 +7,8 @@ processes find it. Who answers on the port with the folder's cluster id is the b
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,8 +22,10 @@ from gridwatch.java.jars import jars
 from gridwatch.java.jre import find_java
 from gridwatch.streaming.broker_files import (
     BrokerState,
+    cluster_id,
     file_lock,
     free_ports,
+    last_lines,
     log4j2_xml,
     port_is_free,
     read_state,
@@ -220,7 +219,7 @@ class Broker:
         state = read_state(self._state_file)
         if state is None or not (port_is_free(state.port) and port_is_free(state.controller_port)):
             port, controller_port = free_ports(2)
-            state = BrokerState(self._cluster_id(), port, controller_port)
+            state = BrokerState(cluster_id(self.folder / "data"), port, controller_port)
         state = write_state(self._state_file, state, pid=0, started_s=0.0, keep=keep)
         data = self.folder / "data"
         properties = self.folder / "server.properties"
@@ -229,16 +228,6 @@ class Broker:
         if not (data / "meta.properties").exists():
             self._format(state, properties)
         return state
-
-    def _cluster_id(self) -> str:
-        """Return the cluster id of the data folder, or a new one."""
-        try:
-            meta = (self.folder / "data" / "meta.properties").read_text(encoding="utf-8")
-        except OSError:
-            meta = ""
-        found = re.search(r"^cluster\.id=(\S+)$", meta, re.MULTILINE)
-        # Kafka's own shape: 16 random bytes in url-safe base64 without padding, not starting with a dash.
-        return found.group(1) if found else urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
 
     def _format(self, state: BrokerState, properties: Path) -> None:
         argv = [
@@ -289,14 +278,8 @@ class Broker:
                 raise JavaError(f"The Kafka broker does not answer after {timeout_s:g} s. {self._last_lines()}")
             time.sleep(0.1)
 
-    def _last_lines(self, count: int = 12) -> str:
-        lines = []
-        for path in (self.log_file, self._output):
-            try:
-                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-            except OSError:
-                continue
-        return f"The end of {str(self.log_file)!r}:\n" + "\n".join(lines[-2 * count :])
+    def _last_lines(self) -> str:
+        return f"The end of {str(self.log_file)!r}:\n" + last_lines(self.log_file, self._output)
 
 
 def _kill(process: psutil.Process, *, timeout_s: float) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import socket
 import time
+import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +16,18 @@ from pathlib import Path
 
 from gridwatch.errors import StreamError
 
-__all__ = ["BrokerState", "file_lock", "log4j2_xml", "port_is_free", "read_state", "server_properties", "write_state"]
+__all__ = [
+    "BrokerState",
+    "cluster_id",
+    "file_lock",
+    "free_ports",
+    "last_lines",
+    "log4j2_xml",
+    "port_is_free",
+    "read_state",
+    "server_properties",
+    "write_state",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,28 @@ def free_ports(count: int) -> list[int]:
     finally:
         for probe in probes:
             probe.close()
+
+
+def cluster_id(data: Path) -> str:
+    """Return the cluster id of a data folder, or a new one."""
+    try:
+        meta = (data / "meta.properties").read_text(encoding="utf-8")
+    except OSError:
+        meta = ""
+    found = re.search(r"^cluster\.id=(\S+)$", meta, re.MULTILINE)
+    # Kafka's own shape: 16 random bytes in url-safe base64 without padding, not starting with a dash.
+    return found.group(1) if found else urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
+
+
+def last_lines(*files: Path, lines_max: int = 12) -> str:
+    """Return the last lines of each of the files that exist."""
+    lines: list[str] = []
+    for path in files:
+        try:
+            lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines_max:]
+        except OSError:
+            continue
+    return "\n".join(lines)
 
 
 @contextmanager

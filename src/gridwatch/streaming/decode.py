@@ -6,8 +6,6 @@ fails is each row looked at by itself.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -18,15 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo
-from gridwatch.errors import StreamError
 from gridwatch.streaming.envelope import CONNECT_TYPES, TIMESTAMP_NAME
 from gridwatch.streaming.times import TIMESTAMP_MS_MAX, TimeFormat
+from gridwatch.streaming.values import FLOAT_MAX, MISSING, RecordError, json_kind, value_of
 
-__all__ = ["Decoded", "Decoder", "RecordError", "parse_record"]
+__all__ = ["Decoded", "Decoder", "parse_record"]
 
 _T = ColumnType
-_BITS = {_T.BYTE: 8, _T.SHORT: 16, _T.INTEGER: 32, _T.LONG: 64}
-_FLOAT_MAX = 3.4028234663852886e38
 _FAST_TYPES: dict[ColumnType, set[type]] = {
     _T.BOOL: {bool},
     _T.STRING: {str},
@@ -38,11 +34,6 @@ _FAST_TYPES: dict[ColumnType, set[type]] = {
     _T.DOUBLE: {float, int},
     _T.TIMESTAMP: {int},
 }
-_MISSING = object()
-
-
-class RecordError(StreamError):
-    """A record cannot become a row; the message is the reason that goes to the dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +89,9 @@ def parse_record(value: bytes | None) -> tuple[dict[str, Any] | None, dict[str, 
         if parsed is None:
             raise RecordError("tombstone (null payload): rows are not deleted through Kafka")
     if not isinstance(parsed, dict):
-        raise RecordError(f"the row is {_kind(parsed)}, not an object")
+        raise RecordError(f"the row is {json_kind(parsed)}, not an object")
     if schema is not None and not isinstance(schema, dict):
-        raise RecordError(f"the schema is {_kind(schema)}, not an object")
+        raise RecordError(f"the schema is {json_kind(schema)}, not an object")
     return schema, parsed
 
 
@@ -237,7 +228,7 @@ class Decoder:
             if name in given:
                 raise RecordError(f"field {name!r} comes twice, in different case")
             given[name] = value
-        return tuple(_value(column, given.get(column.name, _MISSING), self._times) for column in self.info.columns)
+        return tuple(value_of(column, given.get(column.name, MISSING), self._times) for column in self.info.columns)
 
 
 def _fast_array(column: Column, values: tuple[Any, ...]) -> pa.Array | None:
@@ -270,93 +261,6 @@ def _in_range(column: Column, values: tuple[Any, ...]) -> bool:
     present = [value for value in values if value is not None]
     if column.type is _T.TIMESTAMP:
         return bool(min(present) >= 0 and max(present) <= TIMESTAMP_MS_MAX)
-    limit = _FLOAT_MAX if column.type is _T.FLOAT else math.inf
+    limit = FLOAT_MAX if column.type is _T.FLOAT else math.inf
     # NaN cannot come out of JSON here; infinity can, from a number such as 1e999.
     return bool(max(present) <= limit and min(present) >= -limit and math.inf not in (max(present), -min(present)))
-
-
-def _value(column: Column, value: Any, times: TimeFormat) -> Any:
-    """Return one value as the column's Arrow type takes it.
-
-    Raises:
-        RecordError: It is missing, of another type or out of range; names column and value.
-    """
-    if value is None or value is _MISSING:
-        if column.nullable:
-            return None
-        raise RecordError(f"{column.name!r} is {'missing' if value is _MISSING else 'null'}")
-    kind = column.type
-    if kind is _T.TIMESTAMP:
-        return _time(column, value, times)
-    if kind in _BITS:
-        return _integer(column, value)
-    if kind in (_T.FLOAT, _T.DOUBLE):
-        return _float(column, value)
-    if kind is _T.BOOL and isinstance(value, bool):
-        return value
-    if kind is _T.STRING and isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise RecordError(f"{column.name!r} holds half of a surrogate pair, which is no text") from None
-        return value
-    if kind is _T.BLOB and isinstance(value, str):
-        try:
-            return base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            raise RecordError(f"{column.name!r} is {_shown(value)}, not base64") from None
-    raise _wrong_type(column, value)
-
-
-def _time(column: Column, value: Any, times: TimeFormat) -> int:
-    if isinstance(value, str):
-        try:
-            value = times.parse(value)
-        except ValueError as error:
-            raise RecordError(f"{column.name!r}: {error}") from None
-    elif isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(column, value)
-    if not 0 <= value <= TIMESTAMP_MS_MAX:
-        raise RecordError(f"{column.name!r} is {_shown(value)}, outside 0..{TIMESTAMP_MS_MAX} ms (1970 to 9999)")
-    return value
-
-
-def _integer(column: Column, value: Any) -> int:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(column, value)
-    limit = 1 << (_BITS[column.type] - 1)
-    if not -limit <= value < limit:
-        raise RecordError(f"{column.name!r} is {_shown(value)}, out of range for {column.type}")
-    return value
-
-
-def _float(column: Column, value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise _wrong_type(column, value)
-    limit = _FLOAT_MAX if column.type is _T.FLOAT else math.inf
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if abs(number) > limit or math.isinf(number):
-        raise RecordError(f"{column.name!r} is {_shown(value)}, out of range for {column.type}")
-    return number
-
-
-def _wrong_type(column: Column, value: Any) -> RecordError:
-    return RecordError(f"{column.name!r} is {_kind(value)} ({_shown(value)}), not {column.type}")
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return names.get(type(value), "null")
-
-
-def _shown(value: Any) -> str:
-    # Python refuses to write out integers of more than 4300 digits; JSON may hold such, cut into parts by its parser.
-    text = json.dumps(value) if not isinstance(value, int) or value.bit_length() < 10_000 else "a huge number"
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -26,20 +26,20 @@ from gridwatch.errors import (
     ValueRefusedError,
 )
 from gridwatch.streaming.clients import connect
-from gridwatch.streaming.decode import Decoder, RecordError, parse_record
+from gridwatch.streaming.decode import Decoder, parse_record
 from gridwatch.streaming.envelope import container_of
 from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
 from gridwatch.streaming.times import TimeFormat
+from gridwatch.streaming.values import RecordError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from gridwatch.settings import Settings
+
 __all__ = ["Sink", "SinkReport"]
 
 log = structlog.get_logger(__name__)
-
-if TYPE_CHECKING:
-    from gridwatch.settings import Settings
 
 ROWS_MAX = 10_000
 _POLL_MS = 300
