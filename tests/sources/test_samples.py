@@ -67,7 +67,9 @@ def test_the_buoy_is_a_sensor_with_one_time_twice(make_dataset: MakeDataset) -> 
     assert batch.frame["ts"].is_monotonic_increasing
     assert batch.frame["ts"].is_unique
     (day,) = open_source(dataset, Settings()).daily(now_ms=_ms(2016, 6, 1, 12))
-    assert len(day.frame) == 25
+    assert (len(day.frame), day.complete) == (25, False)
+    (day,) = open_source(dataset, Settings()).daily(now_ms=NOW_MS)
+    assert (len(day.frame), day.complete) == (1, True)
 
 
 @pytest.mark.parametrize("series", SERIES[:5])

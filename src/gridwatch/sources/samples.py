@@ -58,7 +58,8 @@ class Sample(Source):
             return
         days = past["ts"].dt.tz_convert(self._dataset.timezone).dt.date
         newest = past[days == days.iloc[-1]].reset_index(drop=True)
-        yield SourceBatch(f"{self._key}:{days.iloc[-1]}", newest, complete=len(past) < len(frame))
+        today = pd.Timestamp(now_ms, unit="ms", tz=self._dataset.timezone).date()
+        yield SourceBatch(f"{self._key}:{days.iloc[-1]}", newest, complete=days.iloc[-1] < today)
 
     def _rows(self) -> tuple[pd.DataFrame, list[RejectedRow]]:
         raw = _temperatures() if self._series == "sea_surface_temperature" else _bars(self._series, self._dataset)
