@@ -76,7 +76,7 @@ def four_writers(store: SqliteStore, seconds: float, rows: int) -> None:
         batches.append(out.split()[1:])
     counted = store.sql("SELECT v, COUNT(*) n FROM shared GROUP BY v ORDER BY v").to_pydict()["n"]
     assert counted == [len(lines) * rows for lines in batches]
-    assert all(len(lines) > 3 for lines in batches), "a writer starved"
+    assert all(batches), "a writer starved"
     check_integrity(store.path)
 
 

@@ -11,12 +11,22 @@ from sqlglot import exp
 
 from gridwatch.containers._sqlite_format import quoted, table_of
 from gridwatch.containers.dialect import system
+from gridwatch.containers.dialect.clauses import (
+    Item,
+    column_name,
+    group_key,
+    limit_of,
+    nullable,
+    ordered,
+    position_of,
+    recast,
+    set_key,
+)
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import Expr, as_kind, common
+from gridwatch.containers.dialect.kinds import Expr, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import range_key, range_query
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
-from gridwatch.containers.dialect.windows import ordering
 from gridwatch.containers.schema import ColumnType, ContainerInfo
 from gridwatch.errors import SqlRefusedError
 
@@ -89,13 +99,6 @@ def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
     return Source(name, f"{table_of(info)} AS {alias}", tuple(columns))
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    name: str
-    expr: Expr
-    alias: exp.Identifier | None
-
-
 class Selects:
     """Compiles the SELECTs of one statement."""
 
@@ -122,7 +125,7 @@ class Selects:
             body = f"{source}{self._where(node.args.get('where'), compiler)}"
             ranged, selected = range_query(node, key, scope, compiler, body)
             columns = tuple((name, expr.kind) for name, expr in selected)
-            return Query(ranged + _limit(node), columns, captured=frozenset(scope.captured))
+            return Query(ranged + limit_of(node), columns, captured=frozenset(scope.captured))
         compiler.windows_max = 1
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
         windowed, compiler.windows_max = compiler.windows_max == 0, 0
@@ -141,7 +144,7 @@ class Selects:
         head = "SELECT DISTINCT" if distinct is not None else "SELECT"
         body = ", ".join(f"{item.expr.sql} AS c{number}" for number, item in enumerate(items))
         group = f" GROUP BY {', '.join(keys)}" if keys else ""
-        sql = f"{head} {body}{source}{where}{group}{having}{order}{_limit(node)}"
+        sql = f"{head} {body}{source}{where}{group}{having}{order}{limit_of(node)}"
         columns = tuple((item.name, item.expr.kind) for item in items)
         bare = not node.args.get("from_") and not node.args.get("where")
         single = (bare or (grouped and keys is None)) and not node.args.get("limit")
@@ -169,7 +172,7 @@ class Selects:
         if side and condition is None:
             raise refused("LEFT JOIN without ON")
         if side:
-            scope.sources[-1] = _nullable(scope.sources[-1])
+            scope.sources[-1] = nullable(scope.sources[-1])
         on = f" ON {compiler.condition(condition, 'ON').sql}" if condition is not None else ""
         return f" {'LEFT' if side else 'INNER'} JOIN {source}{on}"
 
@@ -208,24 +211,24 @@ class Selects:
         return Source(alias, f"({query.sql}) AS {name}", tuple(columns))
 
     @staticmethod
-    def _items(node: exp.Expression, scope: Scope, compiler: Expressions) -> list[_Item]:
+    def _items(node: exp.Expression, scope: Scope, compiler: Expressions) -> list[Item]:
         table = node.args.get("table") if isinstance(node, exp.Column) else None
         if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
             only(node, "this", "table")
             chosen = [source for source in scope.sources if table is None or same_name(table, source.name)]
             if not chosen:
                 raise refused(f"{node.sql()} without such a table in FROM")
-            return [_Item(name, expr, None) for source in chosen for name, expr in source.columns]
+            return [Item(name, expr, None) for source in chosen for name, expr in source.columns]
         if isinstance(node, exp.Alias):
             only(node, "this", "alias")
-            return [_Item(str(node.args["alias"].this), compiler.compile(node.this), node.args["alias"])]
+            return [Item(str(node.args["alias"].this), compiler.compile(node.this), node.args["alias"])]
         expr = compiler.compile(node)
         bare = node
         while isinstance(bare, exp.Paren):
             bare = bare.this
         if isinstance(bare, exp.Column):
-            return [_Item(_column_name(bare, scope), expr, None)]
-        return [_Item("", expr, None)]
+            return [Item(column_name(bare, scope), expr, None)]
+        return [Item("", expr, None)]
 
     @staticmethod
     def _where(node: exp.Where | None, compiler: Expressions) -> str:
@@ -237,11 +240,11 @@ class Selects:
         return f" WHERE {found.sql}"
 
     @staticmethod
-    def _group(node: exp.Group | None, items: Sequence[_Item], scope: Scope) -> list[str] | None:
+    def _group(node: exp.Group | None, items: Sequence[Item], scope: Scope) -> list[str] | None:
         if node is None:
             return None
         only(node, "expressions")
-        return [_key(key, items, scope) for key in node.expressions]
+        return [group_key(key, items, scope) for key in node.expressions]
 
     @staticmethod
     def _having(node: exp.Having | None, compiler: Expressions, keys: list[str] | None) -> str:
@@ -255,7 +258,7 @@ class Selects:
         return f" HAVING {found.sql}"
 
     @staticmethod
-    def _only_keys(items: Sequence[_Item], keys: Sequence[str]) -> None:
+    def _only_keys(items: Sequence[Item], keys: Sequence[str]) -> None:
         for item in items:
             if item.expr.sql not in keys and item.expr.free - set(keys):
                 raise refused(
@@ -267,7 +270,7 @@ class Selects:
     def _order(
         self,
         node: exp.Order | None,
-        items: Sequence[_Item],
+        items: Sequence[Item],
         compiler: Expressions,
         keys: list[str] | None,
         *,
@@ -277,13 +280,13 @@ class Selects:
             return ""
         only(node, "expressions")
         return " ORDER BY " + ", ".join(
-            _ordered(one, *self._order_key(one.this, items, compiler, keys, projected)) for one in node.expressions
+            ordered(one, *self._order_key(one.this, items, compiler, keys, projected)) for one in node.expressions
         )
 
     @staticmethod
     def _order_key(
         node: exp.Expression,
-        items: Sequence[_Item],
+        items: Sequence[Item],
         compiler: Expressions,
         keys: list[str] | None,
         projected: bool,
@@ -292,7 +295,7 @@ class Selects:
         while isinstance(node, exp.Paren):
             node = node.this
         if isinstance(node, exp.Literal) and not node.is_string:
-            number = _position(node, len(items))
+            number = position_of(node, len(items))
             return str(number), items[number - 1].expr, True
         if isinstance(node, exp.Column) and not node.args.get("table"):
             for number, item in enumerate(items, start=1):
@@ -325,123 +328,15 @@ class Selects:
         except SqlRefusedError as error:
             raise refused(f"columns of {word} of types that do not mix", code=240011) from error
         columns = tuple((name, kind) for (name, _), kind in zip(left.columns, kinds, strict=True))
-        sql = f"{_recast(left, kinds)} {word} {_recast(right, kinds)}"
+        sides = [recast(side.sql, [kind for _, kind in side.columns], kinds) for side in (left, right)]
+        sql = f" {word} ".join(sides)
         order = node.args.get("order")
         if order is not None:
-            items = [_Item(name, Expr(f"c{number}", kind), None) for number, (name, kind) in enumerate(columns)]
-            sql += " ORDER BY " + ", ".join(_ordered(one, *_set_key(one.this, items)) for one in order.expressions)
-        return Query(sql + _limit(node), columns, captured=left.captured | right.captured)
+            items = [Item(name, Expr(f"c{number}", kind), None) for number, (name, kind) in enumerate(columns)]
+            sql += " ORDER BY " + ", ".join(ordered(one, *set_key(one.this, items)) for one in order.expressions)
+        return Query(sql + limit_of(node), columns, captured=left.captured | right.captured)
 
     def _side(self, node: exp.Expression, outer: Scope | None) -> Query:
         if isinstance(node, exp.Select) and any(node.args.get(name) for name in ("order", "limit", "offset")):
             raise refused("ORDER BY or LIMIT inside a set operation")
         return self.compile(node, outer)
-
-
-def _set_key(node: exp.Expression, items: Sequence[_Item]) -> tuple[str, Expr, bool]:
-    if isinstance(node, exp.Literal) and not node.is_string:
-        number = _position(node, len(items))
-        return str(number), items[number - 1].expr, True
-    if isinstance(node, exp.Column) and not node.args.get("table"):
-        for number, item in enumerate(items, start=1):
-            if same_name(node.this, item.name):
-                return str(number), item.expr, True
-    raise refused("a key of ORDER BY that is no column of the set operation")
-
-
-def _recast(query: Query, kinds: Sequence[ColumnType | None]) -> str:
-    parts = []
-    for number, ((_, kind), target) in enumerate(zip(query.columns, kinds, strict=True)):
-        parts.append(f"{as_kind(Expr(f'c{number}', kind), target).sql} AS c{number}")
-    return f"SELECT {', '.join(parts)} FROM ({query.sql})"
-
-
-def _nullable(source: Source) -> Source:
-    return replace(source, columns=tuple((name, replace(expr, nullable=True)) for name, expr in source.columns))
-
-
-def _column_name(node: exp.Column, scope: Scope) -> str:
-    table = node.args.get("table")
-    for source in scope.sources:
-        if table is None or same_name(table, source.name):
-            for name, _ in source.columns:
-                if same_name(node.this, name):
-                    return name
-    return str(node.this.this)
-
-
-def _key(node: exp.Expression, items: Sequence[_Item], scope: Scope) -> str:
-    if isinstance(node, exp.Literal) and not node.is_string:
-        expr = items[_position(node, len(items)) - 1].expr
-    elif isinstance(node, exp.Column):
-        expr = _named_key(node, items, scope)
-    else:
-        raise refused("a key of GROUP BY that is no column", hint="give the expression an alias and group by that")
-    if expr.aggregate:
-        raise refused("an aggregate function in GROUP BY")
-    # A plain number would be taken for a position.
-    return f"+{expr.sql}" if expr.constant else expr.sql
-
-
-def _named_key(node: exp.Column, items: Sequence[_Item], scope: Scope) -> Expr:
-    aliased = [
-        item.expr
-        for item in items
-        if not node.args.get("table") and item.alias is not None and same_name(node.this, item.name)
-    ]
-    try:
-        column = scope.column(node)
-    except SqlRefusedError:
-        if not aliased:
-            raise
-        column = None
-    if aliased and column is not None and aliased[0].sql != column.sql:
-        raise refused(
-            f"GROUP BY {node.this.this}, which is both a column and an alias", code=None, hint="use another alias"
-        )
-    return aliased[0] if aliased else column  # type: ignore[return-value]  # raised above when there is neither
-
-
-def _position(node: exp.Literal, count: int) -> int:
-    text = str(node.this)
-    if not text.isdigit() or not 1 <= int(text) <= count:
-        raise refused(f"the column position {text}", hint=f"there are {count}")
-    return int(text)
-
-
-def _ordered(node: exp.Ordered, sql: str, expr: Expr, plain: bool) -> str:
-    only(node, "this", "desc", "nulls_first")
-    if not isinstance(node, exp.Ordered):
-        raise refused("a key of ORDER BY")
-    descending = bool(node.args.get("desc"))
-    if descending and not plain:
-        raise refused(
-            "ORDER BY of an expression with DESC, which GridDB sorts ascending",
-            code=None,
-            hint="give it an alias in SELECT and order by that",
-        )
-    return ordering(sql, expr, descending=descending)
-
-
-def _limit(node: exp.Expression) -> str:
-    limit, offset = node.args.get("limit"), node.args.get("offset")
-    if limit is None:
-        if offset is not None:
-            raise refused("OFFSET without LIMIT")
-        return ""
-    if not isinstance(limit, exp.Limit):
-        raise refused("FETCH")
-    only(limit, "expression")
-    sql = f" LIMIT {_count(limit.expression)}"
-    if offset is not None:
-        only(offset, "expression")
-        sql += f" OFFSET {_count(offset.expression)}"
-    return sql
-
-
-def _count(node: exp.Expression) -> int:
-    while isinstance(node, exp.Paren):
-        node = node.this
-    if not isinstance(node, exp.Literal) or node.is_string or not str(node.this).isdigit():
-        raise refused("a LIMIT or OFFSET that is not a whole number")
-    return int(node.this)
