@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gridwatch.containers.dialect.arithmetic import arithmetic, divided
 from gridwatch.containers.dialect.casts import cast, text_of
 from gridwatch.containers.dialect.functions import call
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
-    LIMITS,
-    NUMERIC,
     Expr,
     T,
     as_kind,
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from gridwatch.containers.dialect.select import Query
 
 __all__ = ["Expressions"]
-
-DIVIDE_BY_ZERO = 75001
 
 _Signs = dict[type[exp.Expression], str]
 
@@ -247,62 +244,13 @@ class Expressions:
         parts = [text_of(part) for part in self._pair(node)]
         return make(f"({parts[0].sql} || {parts[1].sql})", T.STRING, parts)
 
-    def _numbers(self, node: exp.Expression, sign: str) -> tuple[Expr, Expr]:
-        left, right = self._pair(node)
-        for part in (left, right):
-            if part.kind is not None and part.kind not in NUMERIC:
-                raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
-        return left, right
-
     def _arithmetic(self, node: exp.Expression) -> Expr:
         only(node, "this", "expression")
-        sign = _ARITHMETIC[type(node)]
-        left, right = self._numbers(node, sign)
-        sql = f"({left.sql} {sign} {right.sql})"
-        if {left.kind, right.kind} & FLOATING:
-            return make(sql, T.DOUBLE, [left, right])
-        if left.kind is None or right.kind is None:
-            return make("NULL", T.LONG, [left, right])
-        (low, high), (least, most) = left.bounds, right.bounds
-        if sign == "+":
-            return overflow_checked(sql, [left, right], low + least, high + most)
-        if sign == "-":
-            return overflow_checked(sql, [left, right], low - most, high - least)
-        corners = [a * b for a in (low, high) for b in (least, most)]
-        return overflow_checked(sql, [left, right], min(corners), max(corners))
+        return arithmetic(_ARITHMETIC[type(node)], *self._pair(node))
 
     def _division(self, node: exp.Div | exp.Mod) -> Expr:
         only(node, "this", "expression", "typed", "safe")
-        sign = "/" if isinstance(node, exp.Div) else "%"
-        left, right = self._numbers(node, sign)
-        if left.kind is None or right.kind is None:
-            kind = T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG
-            return make("NULL", kind, [left, right])
-        divisor = right.sql
-        if right.value == 0 or not (right.constant or self._never_zero(right)):
-            # SQLite answers NULL; a null dividend is NULL for both.
-            fail = failing(DIVIDE_BY_ZERO, "Divide by 0", right.sql)
-            divisor = f"(CASE WHEN {right.sql} = 0 AND {left.sql} IS NOT NULL THEN {fail} ELSE {right.sql} END)"
-        if {left.kind, right.kind} & FLOATING:
-            # SQLite's % works on integers; mod() is C's fmod.
-            sql = f"({left.sql} / {divisor})" if sign == "/" else f"mod({left.sql}, {divisor})"
-            return make(sql, T.DOUBLE, [left, right])
-        sql = f"({left.sql} {sign} {divisor})"
-        (low, high), (least, most) = left.bounds, right.bounds
-        reach = max(abs(low), abs(high))
-        if sign == "%":
-            reach = min(reach, max(abs(least), abs(most)))
-        # Only the least LONG divided by -1 leaves the range.
-        over = sign == "/" and low == LIMITS[T.LONG][0] and least <= -1 <= most
-        low, high = (0 if low >= 0 and least >= 0 else -reach), reach
-        if over:
-            return overflow_checked(sql, [left, right], low, high)
-        return make(sql, T.LONG, [left, right], low=max(low, LIMITS[T.LONG][0]), high=min(high, LIMITS[T.LONG][1]))
-
-    @staticmethod
-    def _never_zero(expr: Expr) -> bool:
-        low, high = expr.bounds
-        return expr.kind in INTEGRAL and not low <= 0 <= high
+        return divided("/" if isinstance(node, exp.Div) else "%", *self._pair(node))
 
     def _bitwise(self, node: exp.Expression) -> Expr:
         only(node, "this", "expression")

@@ -1,0 +1,85 @@
+"""Sums, products and quotients, with GridDB's types, overflow and division by zero."""
+
+from __future__ import annotations
+
+from gridwatch.containers.dialect.kinds import (
+    FLOATING,
+    INTEGRAL,
+    LIMITS,
+    NUMERIC,
+    Expr,
+    T,
+    failing,
+    make,
+    mismatch,
+    name_of,
+    overflow_checked,
+)
+
+__all__ = ["arithmetic", "divided"]
+
+DIVIDE_BY_ZERO = 75001
+
+
+def _numbers(sign: str, left: Expr, right: Expr) -> None:
+    for part in (left, right):
+        if part.kind is not None and part.kind not in NUMERIC:
+            raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
+
+
+def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
+    """Return a sum, difference or product: LONG of integers, failing on overflow, else DOUBLE.
+
+    Raises:
+        SqlRefusedError: One is no number (305010).
+    """
+    _numbers(sign, left, right)
+    sql = f"({left.sql} {sign} {right.sql})"
+    if {left.kind, right.kind} & FLOATING:
+        return make(sql, T.DOUBLE, [left, right])
+    if left.kind is None or right.kind is None:
+        return make("NULL", T.LONG, [left, right])
+    (low, high), (least, most) = left.bounds, right.bounds
+    if sign == "+":
+        return overflow_checked(sql, [left, right], low + least, high + most)
+    if sign == "-":
+        return overflow_checked(sql, [left, right], low - most, high - least)
+    corners = [a * b for a in (low, high) for b in (least, most)]
+    return overflow_checked(sql, [left, right], min(corners), max(corners))
+
+
+def divided(sign: str, left: Expr, right: Expr) -> Expr:
+    """Return a quotient (`/`) or a rest (`%`), failing on a zero divisor.
+
+    Raises:
+        SqlRefusedError: One is no number (305010).
+    """
+    _numbers(sign, left, right)
+    if left.kind is None or right.kind is None:
+        kind = T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG
+        return make("NULL", kind, [left, right])
+    divisor = right.sql
+    if right.value == 0 or not (right.constant or _never_zero(right)):
+        # SQLite answers NULL; a null dividend is NULL for both.
+        fail = failing(DIVIDE_BY_ZERO, "Divide by 0", right.sql)
+        divisor = f"(CASE WHEN {right.sql} = 0 AND {left.sql} IS NOT NULL THEN {fail} ELSE {right.sql} END)"
+    if {left.kind, right.kind} & FLOATING:
+        # SQLite's % works on integers; mod() is C's fmod.
+        sql = f"({left.sql} / {divisor})" if sign == "/" else f"mod({left.sql}, {divisor})"
+        return make(sql, T.DOUBLE, [left, right])
+    sql = f"({left.sql} {sign} {divisor})"
+    (low, high), (least, most) = left.bounds, right.bounds
+    reach = max(abs(low), abs(high))
+    if sign == "%":
+        reach = min(reach, max(abs(least), abs(most)))
+    # Only the least LONG divided by -1 leaves the range.
+    over = sign == "/" and low == LIMITS[T.LONG][0] and least <= -1 <= most
+    low, high = (0 if low >= 0 and least >= 0 else -reach), reach
+    if over:
+        return overflow_checked(sql, [left, right], low, high)
+    return make(sql, T.LONG, [left, right], low=max(low, LIMITS[T.LONG][0]), high=min(high, LIMITS[T.LONG][1]))
+
+
+def _never_zero(expr: Expr) -> bool:
+    low, high = expr.bounds
+    return expr.kind in INTEGRAL and not low <= 0 <= high
