@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from gridwatch.detectors.onnx import LayerWeights, build_lstm
 
-__all__ = ["LstmConfig", "Trained", "train_lstm"]
+__all__ = ["LstmConfig", "Trained", "batch_for", "train_lstm"]
+
+_WORTHWHILE = 0.005
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with its number from 1, the most epochs, and `loss`, `val_loss`, `seconds`."""
@@ -22,14 +24,14 @@ OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True, slots=True)
 class LstmConfig:
-    """Size and training of the LSTM; docs/datasets.md explains each."""
+    """Size and training of the LSTM; docs/datasets.md explains each. No `batch_size` means `batch_for`."""
 
     window: int = 30
     units: tuple[int, ...] = (32,)
     dropout: float = 0.0
     epochs: int = 60
     patience: int = 6
-    batch_size: int = 128
+    batch_size: int | None = None
     learning_rate: float = 0.002
     validation_fraction: float = 0.05
     seed: int = 7
@@ -71,27 +73,33 @@ def train_lstm(
     keras.utils.set_random_seed(config.seed)
     model = _network(keras, config)
     history: list[dict[str, float]] = []
-    watch = _watch(keras, config.epochs, history, on_epoch)
-    stop = keras.callbacks.EarlyStopping(
-        monitor="val_loss", patience=config.patience, restore_best_weights=True, start_from_epoch=0
-    )
+    watch = _watch(keras, config, history, on_epoch)
     model.fit(
         training[0][:, :, None],
         training[1],
         validation_data=(validation[0][:, :, None], validation[1]),
         # One batch for all validation rows up to a bound: they are few.
         validation_batch_size=1024,
-        batch_size=config.batch_size,
+        batch_size=config.batch_size or batch_for(len(training[1])),
         epochs=config.epochs,
         shuffle=True,
         verbose=0,
-        callbacks=[watch, stop],
+        callbacks=[watch],
     )
-    # EarlyStopping restores the best weights only when it stops; the last epochs may have been worse.
-    if stop.best_weights is not None:
-        model.set_weights(stop.best_weights)
-    best = min(range(len(history)), key=lambda epoch: history[epoch]["val_loss"]) + 1
-    return Trained(model, to_onnx(model, config.window), history, best)
+    model.set_weights(watch.best_weights)
+    return Trained(model, to_onnx(model, config.window), history, watch.best_epoch)
+
+
+def batch_for(rows: int) -> int:
+    """Return how many windows to train on at once: a tenth of them, as a power of two from 64 to 512.
+
+    A step costs nearly the same for few windows as for many, so that large batches train several times faster; few
+    rows want small ones, or an epoch would have too few steps.
+
+    >>> [batch_for(rows) for rows in (100, 1_200, 20_000)]
+    [64, 128, 512]
+    """
+    return int(np.clip(2 ** round(np.log2(max(rows, 10) / 10)), 64, 512))
 
 
 def to_onnx(model: Any, window: int) -> bytes:
@@ -128,18 +136,32 @@ def _network(keras: Any, config: LstmConfig) -> Any:
     return model
 
 
-def _watch(keras: Any, epochs: int, history: list[dict[str, float]], on_epoch: OnEpoch | None) -> Any:
+def _watch(keras: Any, config: LstmConfig, history: list[dict[str, float]], on_epoch: OnEpoch | None) -> Any:
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]
-        started = 0.0
+        """Keeps the best weights, and stops when `patience` epochs in a row have brought less than half a percent."""
+
+        best_weights: Any = None
+        best_epoch = 0
+        best = reference = float("inf")
+        waited = 0
+        started_s = 0.0
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.started = time.monotonic()
+            self.started_s = time.monotonic()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            seconds = time.monotonic() - self.started
+            seconds = time.monotonic() - self.started_s
             row = {"loss": float(logs["loss"]), "val_loss": float(logs["val_loss"]), "seconds": seconds}
             history.append(row)
+            if row["val_loss"] < self.best or self.best_weights is None:
+                self.best, self.best_epoch = row["val_loss"], epoch + 1
+                self.best_weights = self.model.get_weights()
+            self.waited += 1
+            if row["val_loss"] < self.reference * (1.0 - _WORTHWHILE):
+                self.reference, self.waited = row["val_loss"], 0
+            if self.waited >= config.patience:
+                self.model.stop_training = True
             if on_epoch:
-                on_epoch(epoch + 1, epochs, row)
+                on_epoch(epoch + 1, config.epochs, row)
 
     return Watch()
