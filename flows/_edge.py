@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from typing import TYPE_CHECKING, Literal
 
-from prefect.runtime import flow_run
+# Read when Prefect is imported, for flows that are run by hand: no telemetry, gridwatch's log lines in the run's log,
+# and time for the ephemeral server, which on a busy machine needs more than Prefect's 20 s.
+for _name, _value in {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "gridwatch",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}.items():
+    os.environ.setdefault(_name, _value)
 
-from gridwatch.errors import (
+import structlog  # noqa: E402  # after the environment
+from prefect.runtime import flow_run  # noqa: E402
+
+from gridwatch.errors import (  # noqa: E402
     JavaError,
     MissingServiceError,
     SourceError,
@@ -15,10 +28,10 @@ from gridwatch.errors import (
     StreamError,
     TrackingError,
 )
-from gridwatch.settings import Settings, load_settings
-from gridwatch.sources import Dataset, load_datasets
-from gridwatch.supervisor.platform import with_addresses
-from gridwatch.supervisor.state import read_state
+from gridwatch.settings import Settings, load_settings  # noqa: E402
+from gridwatch.sources import Dataset, load_datasets  # noqa: E402
+from gridwatch.supervisor.platform import with_addresses  # noqa: E402
+from gridwatch.supervisor.state import read_state  # noqa: E402
 
 if TYPE_CHECKING:
     from prefect import Task
@@ -28,6 +41,18 @@ __all__ = ["artifact_key", "chosen", "dataset", "now_ms", "root_run_id", "settin
 
 _PASSING = (JavaError, MissingServiceError, OSError, SourceError, StoreBusyError, StreamError, TrackingError)
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
+
+# Through the standard library, so that gridwatch's events show in the run's log in Prefect's UI as well.
+logging.getLogger("gridwatch").setLevel(logging.INFO)
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
 
 
 def now_ms() -> int:

@@ -23,7 +23,6 @@ from gridwatch.pipeline.detect import detect
     retries=3,
     retry_delay_seconds=RETRY_DELAYS_S,
     retry_condition_fn=worth_retrying,
-    timeout_seconds=1800,
 )
 def detect_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> dict[str, Any]:
     """Return what scoring one dataset gave; its anomalies are a table artifact."""
@@ -49,7 +48,8 @@ def drain_task() -> dict[str, Any]:
     return asdict(report)
 
 
-@flow(name="detect", flow_run_name="detect")
+# The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
+@flow(name="detect", flow_run_name="detect", timeout_seconds=1800)
 def detect_flow(
     datasets: list[str] | None = None, cron: str | None = None, force: bool = False
 ) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,6 @@ from gridwatch.pipeline.ingest import ingest_daily
     retries=3,
     retry_delay_seconds=RETRY_DELAYS_S,
     retry_condition_fn=worth_retrying,
-    timeout_seconds=3600,
 )
 def ingest_task(name: str, at_ms: int) -> dict[str, Any]:
     """Return what ingesting one dataset did."""
@@ -29,7 +28,8 @@ def ingest_task(name: str, at_ms: int) -> dict[str, Any]:
         return asdict(ingest_daily(dataset(name), store, found, now_ms=at_ms))
 
 
-@flow(name="ingest-daily", flow_run_name="ingest-daily")
+# The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
+@flow(name="ingest-daily", flow_run_name="ingest-daily", timeout_seconds=3600)
 def ingest_daily_flow(datasets: list[str] | None = None, cron: str | None = None) -> dict[str, dict[str, Any]]:
     """Ingest these datasets, or all; with `cron`, only those that are scheduled so."""
     at_ms = now_ms()

@@ -20,7 +20,6 @@ from gridwatch.pipeline.load import load_batch
     retries=3,
     retry_delay_seconds=RETRY_DELAYS_S,
     retry_condition_fn=worth_retrying,
-    timeout_seconds=7200,
 )
 def load_task(name: str, months: int | None, at_ms: int) -> dict[str, Any]:
     """Return what loading one dataset did."""
@@ -29,7 +28,8 @@ def load_task(name: str, months: int | None, at_ms: int) -> dict[str, Any]:
         return asdict(load_batch(dataset(name), store, found, now_ms=at_ms, months=months))
 
 
-@flow(name="load-batch", flow_run_name="load-batch")
+# The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
+@flow(name="load-batch", flow_run_name="load-batch", timeout_seconds=7200)
 def load_batch_flow(datasets: list[str] | None = None, months: int | None = None) -> dict[str, dict[str, Any]]:
     """Load `months` of history (default: as each dataset says) of these datasets, or all."""
     at_ms = now_ms()

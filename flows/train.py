@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
 from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
 
 from gridwatch.containers import open_store
 from gridwatch.pipeline.train import train
+from gridwatch.pipeline.train_report import train_markdown
 
 
 # Safe to retry: a repeated training is one more MLflow run, and `champion` moves only to a better model.
@@ -22,10 +24,12 @@ from gridwatch.pipeline.train import train
     timeout_seconds=4 * 3600,
 )
 def train_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> dict[str, Any]:
-    """Return what training on one dataset gave; its MLflow run is linked as an artifact."""
+    """Return what training on one dataset gave; its figures, with a link to MLflow, are an artifact."""
     found = settings()
     with open_store(found.store, settings=found) as store:
         report = train(dataset(name), store, found, now_ms=at_ms, flow_run_id=flow_run_id, force=force)
+    text = train_markdown(report, found.tracking_uri)
+    create_markdown_artifact(text, key=artifact_key("model", name), description=f"Model of {name}")
     return asdict(report)
 
 
@@ -35,8 +39,10 @@ def train_flow(
 ) -> dict[str, dict[str, Any]]:
     """Train on these datasets, or all; with `cron`, only those that are scheduled so."""
     at_ms = now_ms()
-    # One after the other: TensorFlow uses all cores for one.
-    return {name: train_task(name, at_ms, root_run_id(), force) for name in chosen(datasets, "train", cron)}
+    run_id = root_run_id()
+    # One after the other: TensorFlow uses all cores for one. A failure is raised once all have had their turn.
+    ends = {name: train_task(name, at_ms, run_id, force, return_state=True) for name in chosen(datasets, "train", cron)}
+    return {name: end.result() for name, end in ends.items()}
 
 
 if __name__ == "__main__":

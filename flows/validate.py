@@ -32,8 +32,11 @@ def validate_task(name: str, at_ms: int, flow_run_id: str | None) -> bool:
 def validate_flow(datasets: list[str] | None = None) -> dict[str, bool]:
     """Validate these datasets, or all. Data that fails is reported, not raised: training and scoring decide on it."""
     at_ms = now_ms()
-    # One after the other: Great Expectations keeps its context in the process.
-    return {name: validate_task(name, at_ms, root_run_id()) for name in chosen(datasets, "ingest", None)}
+    run_id = root_run_id()
+    # One after the other: Great Expectations keeps its context in the process. An error (not: a finding) is raised
+    # once all have had their turn.
+    ends = {name: validate_task(name, at_ms, run_id, return_state=True) for name in chosen(datasets, "ingest", None)}
+    return {name: end.result() for name, end in ends.items()}
 
 
 if __name__ == "__main__":

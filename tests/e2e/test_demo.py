@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ import pytest
 from gridwatch.containers import Store, open_store
 from gridwatch.containers.objects import ObjectStore
 from gridwatch.detectors import fingerprint
-from gridwatch.supervisor.process import marked
+from gridwatch.supervisor import State, read_state
+from gridwatch.supervisor.process import marked, started_s
 from gridwatch.supervisor.state import run_dir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -50,11 +52,30 @@ def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _killed_in_the_middle(home: Path) -> list[int]:
+    """Start a demo, kill it with SIGKILL once its broker runs, and return the services that it left behind."""
+    environ = {**os.environ, "GRIDWATCH_HOME": str(home)}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    argv = [sys.executable, "-m", "gridwatch.cli", "demo", "--exit"]
+    with subprocess.Popen(argv, env=environ, cwd=home.parent, **quiet) as popen:  # type: ignore[call-overload]
+        deadline = time.monotonic() + 120
+        while not (state := read_state(home / "demo")) or state.services[0].state is not State.RUNNING:
+            assert time.monotonic() < deadline
+            assert popen.poll() is None
+            time.sleep(0.2)
+        popen.kill()
+    return [service.pid for service in state.services if service.alive and service.pid]
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo") / "home"
+    home.parent.mkdir(exist_ok=True)
+    left = _killed_in_the_middle(home)
+    assert left
     done = _run(home, "demo", "--exit")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert [started_s(pid) for pid in left] == [None] * len(left)
     listed = _run(home, "anomalies", "--json")
     assert listed.returncode == 0, listed.stderr
     assert "these are the demo's" in listed.stderr

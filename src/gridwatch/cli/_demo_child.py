@@ -10,8 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-from gridwatch.cli._logging import configure
-
 __all__ = ["main"]
 
 # Each takes seconds, which would otherwise be added to those of the servers.
@@ -20,7 +18,6 @@ _SLOW = ("prefect", "great_expectations", "mlflow", "keras", "matplotlib.figure"
 
 def main(flow_file: str, dataset: str) -> int:
     """Import, wait for the word, run; return the exit status."""
-    configure("INFO")
     began = time.monotonic()
     for name in _SLOW:
         importlib.import_module(name)

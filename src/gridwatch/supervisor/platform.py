@@ -67,6 +67,7 @@ def child_env(settings: Settings) -> dict[str, str]:
         "GRIDWATCH_DATASETS_DIR": str(settings.datasets_dir.absolute()),
         "GRIDWATCH_EXPECTATIONS_DIR": str(settings.expectations_dir.absolute()),
         "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "GRIDWATCH_KAFKA__SECURITY_PROTOCOL": settings.kafka.security_protocol,
         "GRIDWATCH_MLFLOW__TRACKING_URI": settings.mlflow.tracking_uri,
         "GRIDWATCH_PREFECT__API_URL": settings.prefect.api_url,
         "GRIDWATCH_ALERTS__HANDLER_URL": settings.alerts.handler_url,
@@ -81,6 +82,7 @@ def child_env(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # Profiles, database and results of this platform, never of another Prefect on the machine.
         "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "gridwatch",
         # Without it a log line of gridwatch outside a run is a warning.
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         # One thread for each numerical library: several processes share the machine.
@@ -126,6 +128,9 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
     broker = _broker(settings, progress)
     if broker is not None:
         addresses["kafka"] = broker.bootstrap_servers
+        # Ours listens on loopback without a login; one that is set for another cluster is not for it.
+        plain = settings.kafka.model_copy(update={"security_protocol": "PLAINTEXT"})
+        settings = settings.model_copy(update={"kafka": plain})
     told = with_addresses(settings, addresses)
     env = child_env(told)
 

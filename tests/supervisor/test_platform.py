@@ -1,0 +1,87 @@
+"""What is run for which settings, and what the children are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from gridwatch.errors import ConfigError
+from gridwatch.settings import AlertSettings, GridDBSettings, KafkaSettings, MlflowSettings, PrefectSettings, Settings
+from gridwatch.supervisor import plan, with_addresses
+from gridwatch.supervisor.platform import answers
+
+EXTERNAL = {
+    "kafka": KafkaSettings(bootstrap_servers="k:9092", security_protocol="SSL"),
+    "mlflow": MlflowSettings(tracking_uri="http://m:5000"),
+    "prefect": PrefectSettings(api_url="http://p:4200/api"),
+    "alerts": AlertSettings(handler_url="http://h:8090/trigger"),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "prefect.yaml").write_text("", encoding="utf-8")
+    return tmp_path
+
+
+def _settings(home: Path, **changes: object) -> Settings:
+    return Settings(home=home, **changes).model_copy(update=changes)  # type: ignore[arg-type]
+
+
+def test_what_is_configured_elsewhere_is_not_started(project: Path) -> None:
+    platform = plan(_settings(project / "home", **EXTERNAL), project=project)
+    assert [service.name for service in platform.services] == ["worker", "deploy", "sink", "relay"]
+    assert platform.addresses == {}
+    assert platform.env["GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS"] == "k:9092"
+    assert platform.env["GRIDWATCH_KAFKA__SECURITY_PROTOCOL"] == "SSL"
+    assert platform.env["PREFECT_API_URL"] == "http://p:4200/api"
+
+
+def test_everything_else_is_our_own_on_loopback(project: Path) -> None:
+    login = KafkaSettings(security_protocol="SASL_SSL", sasl_username="me")
+    platform = plan(_settings(project / "home", kafka=login), project=project)
+    names = ["kafka", "mlflow", "prefect", "worker", "deploy", "sink", "server", "relay"]
+    assert [service.name for service in platform.services] == names
+    assert set(platform.addresses) == {"kafka", "mlflow", "prefect", "handler"}
+    assert all("127.0.0.1:" in address for address in platform.addresses.values())
+    assert platform.settings.kafka.bootstrap_servers == platform.addresses["kafka"]
+    assert platform.env["GRIDWATCH_KAFKA__SECURITY_PROTOCOL"] == "PLAINTEXT"
+    assert platform.env["GRIDWATCH_ALERTS__HANDLER_URL"].endswith("/trigger")
+    assert plan(_settings(project / "home", kafka=login), project=project).addresses == platform.addresses
+
+
+def test_no_secret_is_on_a_command_line_or_in_the_added_environment(project: Path) -> None:
+    secret = GridDBSettings(password=SecretStr("hunter2"))
+    platform = plan(_settings(project / "home", griddb=secret, **EXTERNAL), project=project)
+    commands = [service.command() for service in platform.services]
+    assert "hunter2" not in str([(command.argv, command.env) for command in commands])
+
+
+def test_telemetry_is_off(project: Path) -> None:
+    env = plan(_settings(project / "home", **EXTERNAL), project=project).env
+    assert env["DO_NOT_TRACK"] == "1"
+    assert env["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert env["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+
+
+def test_deployments_want_a_project(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"No prefect\.yaml in .*gridwatch init DIR"):
+        plan(_settings(tmp_path / "home", **EXTERNAL), project=tmp_path)
+    names = [s.name for s in plan(_settings(tmp_path / "home", **EXTERNAL), project=tmp_path, deploy=False).services]
+    assert "deploy" not in names
+
+
+def test_addresses_fill_in_only_what_is_open(tmp_path: Path) -> None:
+    addresses = {"kafka": "a:1", "mlflow": "http://b:2", "prefect": "http://c:3/api", "handler": "http://d:4/trigger"}
+    filled = with_addresses(_settings(tmp_path), addresses)
+    assert (filled.kafka.bootstrap_servers, filled.tracking_uri) == ("a:1", "http://b:2")
+    kept = with_addresses(_settings(tmp_path, **EXTERNAL), addresses)
+    assert (kept.kafka.bootstrap_servers, kept.tracking_uri) == ("k:9092", "http://m:5000")
+    assert (kept.prefect.api_url, kept.alerts.handler_url) == ("http://p:4200/api", "http://h:8090/trigger")
+
+
+def test_nobody_answers_on_a_closed_port_or_a_wrong_address() -> None:
+    assert not answers("http://127.0.0.1:9/health")
+    assert not answers("nonsense")
