@@ -1,0 +1,41 @@
+"""The benchmarks' runner: figures, table, JSON; one comparison for real. Speeds are not tested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import benchmarks.store
+from benchmarks.__main__ import NAMES, main
+from benchmarks.figure import Figure
+
+
+def test_a_figure_has_rate_and_ratio() -> None:
+    figure = Figure("work", 100, "rows", 0.5, "plain", 2.0)
+    assert (figure.rate, figure.ratio) == (200.0, 4.0)
+    assert Figure("work", 1, "rows", 0.5).ratio is None
+
+
+def test_an_unknown_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["stoer"])
+    assert f"no benchmark stoer; there are {', '.join(NAMES)}" in capsys.readouterr().err
+
+
+def test_the_store_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(benchmarks.store, "ROWS", 500)
+    assert main(["store", "--json", str(tmp_path / "figures.json")]) == 0
+    report = json.loads((tmp_path / "figures.json").read_text())
+    assert [figure["name"] for figure in report["figures"]] == ["store write", "store read"]
+    assert report["figures"][1]["note"] == "equal values: True"
+    assert all(figure["ratio"] > 0 for figure in report["figures"])
+    assert "pandas.read_sql" in capsys.readouterr().out
+
+
+def test_every_benchmark_has_its_module() -> None:
+    folder = Path(benchmarks.store.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} == {*NAMES, "__init__", "__main__", "figure"}
