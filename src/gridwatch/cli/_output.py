@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Progress", "moment", "print_json", "print_table", "progress", "seconds"]
+__all__ = ["Progress", "cell", "moment", "print_json", "print_table", "progress", "seconds"]
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -48,6 +48,25 @@ def moment(ms: int | None) -> str:
         return ""
     when = datetime.fromtimestamp(ms / 1000, UTC)
     return f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def cell(key: str, value: Any) -> str:
+    """Return the value of a report for people; `key` tells times (`..._ms`) from counts.
+
+    >>> cell("from_ms", 0), cell("rows", 1234), cell("loss", 0.123456789), cell("why", ["a", "b"]), cell("x", None)
+    ('1970-01-01 00:00:00', '1,234', '0.12346', 'a; b', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return moment(value) if key.endswith("_ms") else f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(str(one) for one in value)
+    return str(value)
 
 
 def seconds(value: float) -> str:

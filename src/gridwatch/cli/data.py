@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
-from gridwatch.cli._output import print_json, print_table, progress
+from gridwatch.cli._output import cell, print_json, print_table, progress
 
 __all__ = ["Json", "Names", "register", "show_reports"]
+
+_COLUMNS_MAX = 9
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Dataset names; none: all.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -71,7 +73,19 @@ def show_reports(reports: list[Any], as_json: bool) -> None:
     rows = [asdict(report) for report in reports]
     if as_json:
         print_json(rows)
-    elif rows:
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
-    else:
+        return
+    for row, report in zip(rows, reports, strict=True):
+        if hasattr(report, "reasons") and "failures" in row:
+            row["failures"] = report.reasons
+    shown = [{_label(key): cell(key, value) for key, value in row.items() if key != "markdown"} for row in rows]
+    if not shown:
         typer.echo("No datasets.")
+    elif len(shown[0]) <= _COLUMNS_MAX:
+        print_table(list(shown[0]), [list(row.values()) for row in shown])
+    else:
+        # Too wide for a table: one line a figure, one column a dataset.
+        print_table(["", *(row.pop("dataset") for row in shown)], [(key, *(r[key] for r in shown)) for key in shown[0]])
+
+
+def _label(key: str) -> str:
+    return f"{key.removesuffix('_ms')} (UTC)" if key.endswith("_ms") else key.replace("_", " ")

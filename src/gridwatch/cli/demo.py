@@ -179,17 +179,21 @@ def _watch(
     from gridwatch.supervisor import State
 
     api, began_s, running = platform.addresses["prefect"], time.monotonic(), False
+    log = platform.settings.home / "logs" / "flow.log"
     while not stop.wait(0.2):
         if not running:
             timeline.services(supervisor)
         states = {name: supervisor.service(name) for name in _NEEDED}
+        late = time.monotonic() - began_s > (_FLOW_TIMEOUT_S if running else _UP_TIMEOUT_S)
         for name, shown in states.items():
-            if shown.state is State.FAILED or time.monotonic() - began_s > _UP_TIMEOUT_S + _FLOW_TIMEOUT_S * running:
-                raise MissingServiceError(
-                    f"{name} is {shown.state}: {shown.error or 'too slow'}; its log is {shown.log}."
-                )
+            gone = shown.state in {State.FAILED, State.BLOCKED, State.STOPPED}
+            if gone or (late and not running and shown.state is not State.RUNNING):
+                why = shown.error or ("it is gone" if gone else f"not up within {_UP_TIMEOUT_S:g} s")
+                raise MissingServiceError(f"{name} is {shown.state}: {why}; its log is {shown.log}.")
+        if late and running:
+            raise GridwatchError(f"The flow did not end within {_FLOW_TIMEOUT_S:g} s; its log is {log}.")
         if not running and all(shown.state is State.RUNNING for shown in states.values()):
-            running = True
+            running, began_s = True, time.monotonic()
             timeline.line("the platform is up; the flow begins")
             threading.Thread(target=_import_ahead, daemon=True).start()
             if flow.stdin:
@@ -201,7 +205,6 @@ def _watch(
         if timeline.completed or ended == 0:
             return True
         if ended:
-            log = platform.settings.home / "logs" / "flow.log"
             raise GridwatchError(f"The flow failed (status {ended}); its log is {log}. {_tail(log)}")
     return False
 

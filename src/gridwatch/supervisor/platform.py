@@ -98,7 +98,7 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
 
     Args:
         settings: As configured.
-        project: Folder with `flows/` and `prefect.yaml`; the working folder of the children.
+        project: Folder with `flows/` and `prefect.yaml`.
         deploy: Register the deployments of `prefect.yaml` once Prefect runs.
         progress: Told of Kafka's jars when they must be downloaded first.
 
@@ -135,7 +135,9 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
     env = child_env(told)
 
     def command(*argv: str, **more: str) -> Callable[[], Command]:
-        return lambda: Command((sys.executable, *argv), {**env, **more}, project)
+        # Prefect finds flows from the project; the others read the `.env` of the folder that one works in.
+        folder = project if argv[1] == "prefect" else None
+        return lambda: Command((sys.executable, *argv), {**env, **more}, folder)
 
     services = [_kafka(broker, env)] if broker is not None and not broker.healthy() else []
     if "mlflow" in port:
