@@ -93,7 +93,7 @@ class LstmModel(_Model):
     epochs: int = Field(60, ge=1, le=10_000)
     patience: int = Field(6, ge=1)
     batch_size: int | None = Field(None, ge=1, description="Windows a step; unset: a tenth of them, 64 to 512.")
-    learning_rate: float = Field(0.002, gt=0)
+    learning_rate: float | None = Field(None, gt=0, description="Adam's first; unset: 0.0025 for 64 windows a step.")
     validation_fraction: float = Field(0.05, gt=0, lt=1, description="Newest part kept from training.")
     seed: int = Field(7, ge=0)
 
