@@ -61,7 +61,13 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GRIDWATCH_SERVER__PORT", "70000", r"GRIDWATCH_SERVER__PORT: .*less than or equal to 65535"),
         ("GRIDWATCH_SENDGRID__ATTEMPTS", "many", r"GRIDWATCH_SENDGRID__ATTEMPTS: .*valid integer"),
         ("GRIDWATCH_LOG_LEVEL", "LOUD", r"GRIDWATCH_LOG_LEVEL: .*'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
-        ("GRIDWATCH_KAFKA__NO_SUCH", "1", r"GRIDWATCH_KAFKA__NO_SUCH: Extra inputs are not permitted"),
+        ("GRIDWATCH_KAFKA__NO_SUCH", "1", r"GRIDWATCH_KAFKA__NO_SUCH is no setting"),
+        (
+            "GRIDWATCH_ALERTS__RECIPIENTS",
+            "hunter2@b.c",
+            r"^GRIDWATCH_ALERTS__RECIPIENTS is no JSON list; write it as \[",
+        ),
+        ("GRIDWATCH_SERVER__ALLOWED_HOSTS", '"hunter2"', r"^GRIDWATCH_SERVER__ALLOWED_HOSTS is no JSON list"),
         (
             "GRIDWATCH_STORE_URL",
             "griddb://admin:hunter2@db:10001/c/d",
@@ -78,9 +84,41 @@ def test_a_wrong_value_names_the_key_and_hides_the_value(
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_misspelt_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRIDWATCH_STOER_URL", "sqlite:///x")
-    with pytest.raises(ConfigError, match=r"GRIDWATCH_STOER_URL is no setting; did you mean GRIDWATCH_STORE_URL\?"):
+def test_two_wrong_values_are_told_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDWATCH_SERVER__PORT", "70000")
+    monkeypatch.setenv("GRIDWATCH_LOG_LEVEL", "LOUD")
+    with pytest.raises(
+        ConfigError, match=r"^Wrong setting: GRIDWATCH_LOG_LEVEL: .*; GRIDWATCH_SERVER__PORT: "
+    ) as caught:
+        load_settings()
+    assert str(caught.value).count("GRIDWATCH_") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("GRIDWATCH_STOER_URL", "GRIDWATCH_STORE_URL"), ("GRIDWATCH_KAFAK__GROUP_ID", "GRIDWATCH_KAFKA__GROUP_ID")],
+)
+@pytest.mark.parametrize("in_file", [False, True], ids=["environment", ".env"])
+def test_a_misspelt_key_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, meant: str, in_file: bool
+) -> None:
+    if in_file:
+        (tmp_path / ".env").write_text(f"OTHER=1\n{name}=x\n")
+    else:
+        monkeypatch.setenv(name, "x")
+    with pytest.raises(ConfigError, match=rf"^{name} is no setting; did you mean {meant}\? See docs/settings\.md\.$"):
+        load_settings()
+
+
+def test_a_key_like_none_of_ours_gets_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDWATCH_4711081547110815", "x")
+    with pytest.raises(ConfigError, match=r"^GRIDWATCH_4711081547110815 is no setting\. See docs/settings\.md\.$"):
+        load_settings()
+
+
+def test_a_dotenv_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GRIDWATCH_HOME=\xe9\n")
+    with pytest.raises(ConfigError, match=r"^The file \.env is not UTF-8 from byte 15 on; save it as UTF-8\.$"):
         load_settings()
 
 

@@ -7,18 +7,21 @@ Every key is an environment variable with the prefix `GRIDWATCH_`, nested groups
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from gridwatch.errors import ConfigError
 
 __all__ = ["Settings", "load_settings"]
+
+_PREFIX = "GRIDWATCH_"
 
 
 def _without_password(url: str) -> str:
@@ -140,7 +143,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="GRIDWATCH_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         env_file=".env",
         env_file_encoding="utf-8",
@@ -186,33 +189,57 @@ class Settings(BaseSettings):
 _RUNNER_NAMES = {"GRIDWATCH_ENV", "GRIDWATCH_TEST_GRIDDB_URL"}
 
 
-def _names(model: type[BaseModel], prefix: str = "GRIDWATCH_") -> Iterator[str]:
+def _known(model: type[BaseModel], prefix: str = _PREFIX) -> Iterator[tuple[str, bool]]:
+    """Yield the name of every setting, and whether it is a list."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, _Group):
-            yield from _names(field.annotation, f"{prefix}{name.upper()}__")
+            yield from _known(field.annotation, f"{prefix}{name.upper()}__")
         else:
-            yield f"{prefix}{name.upper()}"
+            yield f"{prefix}{name.upper()}", get_origin(field.annotation) is list
+
+
+def _given() -> dict[str, str]:
+    """Return what the environment and `.env` set for gridwatch, by name."""
+    try:
+        lines = DotEnvSettingsSource(Settings).env_vars
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The file .env is not UTF-8 from byte {error.start} on; save it as UTF-8.") from None
+    named = {name.upper(): value or "" for name, value in lines.items()} | dict(os.environ)
+    return {name: value for name, value in named.items() if name.startswith(_PREFIX)}
+
+
+def _check_names() -> None:
+    """Refuse what pydantic lets pass, or tells without naming the variable: misspelt names and lists that are none."""
+    known = dict(_known(Settings))
+    for name, value in sorted(_given().items()):
+        if name in _RUNNER_NAMES:
+            continue
+        if name not in known:
+            # Without the prefix, which alone would make any name look like any other.
+            ours = {key.removeprefix(_PREFIX): key for key in known}
+            near = difflib.get_close_matches(name.removeprefix(_PREFIX), ours, n=1)
+            hint = f"; did you mean {ours[near[0]]}?" if near else "."
+            raise ConfigError(f"{name} is no setting{hint} See docs/settings.md.")
+        if known[name]:
+            try:
+                is_list = isinstance(json.loads(value), list)
+            except ValueError:
+                is_list = False
+            if not is_list:
+                raise ConfigError(f'{name} is no JSON list; write it as ["one", "two"]. See docs/settings.md.')
 
 
 def load_settings() -> Settings:
     """Return the settings of the environment and `.env`.
 
     Raises:
-        ConfigError: A value is wrong; the message names the variable and never prints its value.
+        ConfigError: A name or value is wrong; the message names the variable and never prints its value.
     """
-    known = set(_names(Settings))
-    for name in sorted(os.environ):
-        # Names with a further `__` belong to a group, which forbids unknown keys itself.
-        if name.startswith("GRIDWATCH_") and name not in known | _RUNNER_NAMES and "__" not in name:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"{name} is no setting{hint} See docs/settings.md.")
+    _check_names()
     try:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"GRIDWATCH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors()
-            for item in error.errors()
+            f"{_PREFIX}{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
         )
         raise ConfigError(f"Wrong setting: {wrong}. See docs/settings.md.") from None
