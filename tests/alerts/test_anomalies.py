@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from gridwatch.alerts.anomalies import list_anomalies
+from gridwatch.alerts.anomaly import SEVERITIES, severity_rank
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.detectors import Severity, severity_of
 
 
 def test_newest_first_over_all_series_with_their_mail(store: Store, put_anomaly: Any) -> None:
-    first, second = put_anomaly(0), put_anomaly(1, symbol="IBM", severity="minor")
+    first, second = put_anomaly(0), put_anomaly(1, symbol="IBM", severity="medium")
     rows = list_anomalies(store)
     assert [(row["id"], row["series"], row["mail"]) for row in rows] == [
         (second, "IBM", "pending"),
@@ -40,19 +42,26 @@ def test_newest_first_over_all_series_with_their_mail(store: Store, put_anomaly:
 
 
 def test_filters(store: Store, put_anomaly: Any) -> None:
-    keys = [put_anomaly(day, severity=word) for day, word in enumerate(["critical", "major", "minor", "warning", None])]
+    keys = [put_anomaly(day, severity=word) for day, word in enumerate(["critical", "high", "medium", "low", None])]
 
     def ids(**filters: Any) -> list[str]:
         return [row["id"] for row in list_anomalies(store, **filters)]
 
     assert ids() == keys[::-1]
     assert ids(limit=2) == keys[:2:-1]
-    assert ids(severity="major") == [keys[1], keys[0]]
-    assert ids(severity="warning") == keys[3::-1]
+    assert ids(severity="high") == [keys[1], keys[0]]
+    assert ids(severity="low") == keys[3::-1]
     assert ids(symbol="NONE") == []
     newest_ms = list_anomalies(store)[0]["ts_ms"]
     assert ids(since_ms=newest_ms) == keys[4:]
     assert ids(since_ms=newest_ms + 1) == []
+
+
+def test_severities_are_those_of_the_detectors() -> None:
+    words = [severity_of(p_value) for p_value in (1e-7, 5e-6, 5e-5, 5e-4)]
+    assert tuple(words) == SEVERITIES
+    assert sorted(SEVERITIES) == sorted(get_args(Severity))
+    assert [severity_rank(word) for word in (*words, None, "awful")] == [0, 1, 2, 3, 4, 4]
 
 
 def test_an_empty_store_has_none(store: Store) -> None:
@@ -62,5 +71,5 @@ def test_an_empty_store_has_none(store: Store) -> None:
 def test_wrong_filters_are_told(store: Store) -> None:
     with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
         list_anomalies(store, limit=0)
-    with pytest.raises(ValueError, match="no severity 'awful'; there are critical, major, minor, warning"):
+    with pytest.raises(ValueError, match="no severity 'awful'; there are critical, high, medium, low"):
         list_anomalies(store, severity="awful")

@@ -50,6 +50,18 @@ def test_without_its_dataset_a_row_is_told_in_utc(anomaly: Anomaly) -> None:
     assert subject_of(anomaly, None) == expected
 
 
+@pytest.mark.parametrize(
+    ("severity", "colour"), [("critical", "#b42318"), ("high", "#c4320a"), ("medium", "#b54708"), ("low", "#175cd3")]
+)
+def test_each_severity_has_its_colour(
+    put_anomaly: Any, dataset: Dataset, store: Store, settings: Settings, severity: str, colour: str
+) -> None:
+    anomaly = find_anomaly(store, "ANOMALY_AAPL", put_anomaly(severity=severity))
+    assert anomaly is not None
+    _, html = parts(compose(anomaly, dataset, store, settings, recipients=["a@b.c"], key="k"))
+    assert f"border-top:4px solid {colour};" in html
+
+
 def test_a_mail_holds_what_sendgrid_wants_and_people_need(
     anomaly: Anomaly, dataset: Dataset, store: Store, make_settings: Any, scores: pd.DataFrame
 ) -> None:

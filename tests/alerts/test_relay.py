@@ -81,7 +81,7 @@ def test_every_anomaly_becomes_one_mail_worst_first(
 ) -> None:
     url = serving(settings)
     keys = [
-        put_anomaly(3, severity="minor"),
+        put_anomaly(3, severity="medium"),
         put_anomaly(2, severity="critical"),
         put_anomaly(1, severity="critical", symbol="IBM"),
         put_anomaly(0, severity=None),
@@ -106,8 +106,9 @@ def test_the_worst_goes_first(settings: Settings, store: Store, put_anomaly: Any
     store.put_container(DELIVERIES)
     keys = [
         put_anomaly(1, severity="critical", symbol="IBM"),
-        put_anomaly(2, severity="critical"),
-        put_anomaly(3, severity="minor"),
+        put_anomaly(5, severity="high"),
+        put_anomaly(4, severity="medium"),
+        put_anomaly(3, severity="low"),
         put_anomaly(0, severity=None),
     ]
     assert [row.id for row in Outbox(store, settings).unfinished(now_ms=clock())] == keys

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gridwatch.alerts.anomaly import SEVERITIES
+
 
 def test_the_list_and_its_json(app: Any, key: str) -> None:
     client = app.test_client()
@@ -16,6 +18,14 @@ def test_the_list_and_its_json(app: Any, key: str) -> None:
     assert (row["id"], row["mail"], row["time"]) == (key, "pending", "2005-02-28T05:00:00Z")
     assert client.get("/anomalies.json?symbol=IBM").json == []
     assert client.get("/").headers["Location"] == "/anomalies"
+
+
+def test_each_severity_has_its_colour(app: Any) -> None:
+    with app.test_client().get("/static/gridwatch.css") as answer:
+        style = answer.text
+    for word in SEVERITIES:
+        assert f".{word} {{ color: var(--{word}); }}" in style
+        assert style.count(f"--{word}: #") == 2  # light and dark
 
 
 def test_none_yet(app: Any) -> None:

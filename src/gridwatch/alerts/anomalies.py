@@ -41,7 +41,7 @@ def list_anomalies(
         store: Holds `ANOMALY_*` and `deliveries`.
         symbol: Only this series (the `symbol` of its dataset).
         since_ms: Only rows at or after this time, UTC epoch ms.
-        severity: Only rows as bad as this word or worse: critical, major, minor, warning.
+        severity: Only rows as bad as this word or worse: critical, high, medium, low.
         limit: Most rows.
 
     Returns:

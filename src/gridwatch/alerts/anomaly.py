@@ -17,14 +17,14 @@ __all__ = ["PREFIX", "SEVERITIES", "Anomaly", "find_anomaly", "is_anomaly_contai
 
 PREFIX = "ANOMALY_"
 
-SEVERITIES = ("critical", "major", "minor", "warning")
-"""Worst first."""
+SEVERITIES = ("critical", "high", "medium", "low")
+"""Worst first; the words that detectors give."""
 
 
 def severity_rank(severity: str | None) -> int:
     """Return 0 for the worst severity; unknown ones come last.
 
-    >>> severity_rank("critical") < severity_rank("minor") < severity_rank(None)
+    >>> severity_rank("critical") < severity_rank("low") < severity_rank(None)
     True
     """
     word = (severity or "").lower()

@@ -25,7 +25,7 @@ __all__ = ["KEY_ARGUMENT", "compose", "subject_of", "warm_up"]
 KEY_ARGUMENT = "gridwatch_key"
 """Custom argument that carries the idempotency key; webhooks of SendGrid give it back."""
 
-_COLOURS = {"critical": "#b42318", "major": "#c4320a", "minor": "#b54708", "warning": "#175cd3"}
+_COLOURS = {"critical": "#b42318", "high": "#c4320a", "medium": "#b54708", "low": "#175cd3"}
 _PLOT_ID = "gridwatch-plot"
 
 
