@@ -154,7 +154,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".gridwatch"), description="Folder for data, logs and state.")
     store_url: Url | None = Field(
-        None, description="Container store: `sqlite:///path` or `griddb://...`. Unset: `store.db` in the home folder."
+        None, description="Container store, `sqlite:///path`. Unset: `store.db` in the home folder."
     )
     datasets_dir: Path = Field(Path("flows/datasets"), description="Folder of dataset files.")
     expectations_dir: Path = Field(Path("expectations"), description="Folder of expectation suites.")
