@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ import structlog
 
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
 from gridwatch.containers.store import Store
-from gridwatch.errors import ObjectCorruptError, ObjectNotFoundError, ValueRefusedError
+from gridwatch.errors import ObjectCorruptError, ObjectNotFoundError, StoreError, ValueRefusedError
 
 __all__ = ["CHUNK_BYTES", "ObjectInfo", "ObjectStore", "ObjectWriter"]
 
@@ -52,18 +53,21 @@ def check_path(path: str) -> str:
     """Return the path of an object, or refuse it.
 
     Raises:
-        ValueRefusedError: It is empty, absolute or longer than 4096 bytes, or has an empty, '.' or '..' part or NUL.
+        ValueRefusedError: It is empty, absolute, longer than 4096 bytes or no Unicode, or has an empty, '.' or '..'
+            part or NUL.
     """
     parts = path.split("/")
     if (
         not path
         or "\0" in path
         or any(part in {"", ".", ".."} for part in parts)
+        # A file name that is not UTF-8 comes as half of surrogate pairs.
+        or any("\ud800" <= character <= "\udfff" for character in path)
         or len(path.encode()) > _PATH_BYTES_MAX
     ):
         raise ValueRefusedError(
             f"Object path {path[:200]!r} is refused; use a relative path such as models/a/model.onnx without empty "
-            f"parts, '.', '..' or NUL, at most {_PATH_BYTES_MAX} bytes.",
+            f"parts, '.', '..', NUL or broken Unicode, at most {_PATH_BYTES_MAX} bytes.",
             path=path,
         )
     return path
@@ -86,6 +90,8 @@ class ObjectWriter:
         self._sha256 = hashlib.sha256()
         self._size = 0
         self._chunks = 0
+        self._lock = threading.Lock()
+        self._over = False
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take some bytes; at most one chunk and these are held in memory."""
@@ -105,9 +111,15 @@ class ObjectWriter:
         self._chunks += 1
 
     def commit(self) -> ObjectInfo:
-        """Make the object visible in place of an older one of the same path, whose chunks are deleted afterwards."""
+        """Make the object visible in place of an older one of the same path, whose chunks are deleted afterwards.
+
+        Raises:
+            StoreError: The store failed, or `abort` came first; the older object stays.
+        """
         if self._pending:
             self._flush(len(self._pending))
+        if not self._end():
+            raise StoreError(f"Object {self._path!r} was given up before its commit; store it again.", path=self._path)
         info = ObjectInfo(
             self._path, self._size, self._sha256.hexdigest(), self._stored_ms, self._object_id, self._chunks
         )
@@ -123,13 +135,27 @@ class ObjectWriter:
         }
         self._store.put(ARTIFACTS.name, pa.table(row))
         if old is not None:
-            _delete_chunks(self._store, old.object_id, old.chunks)
+            try:
+                _delete_chunks(self._store, old.object_id, old.chunks)
+            except StoreError as error:
+                # The new object is there; what is left of the old one is an orphan.
+                log.warning("old_chunks_left", path=self._path, object_id=old.object_id, error=str(error))
         return info
 
     def abort(self) -> None:
-        """Throw the bytes away."""
-        self._pending.clear()
-        _delete_chunks(self._store, self._object_id, self._chunks)
+        """Throw the bytes away, unless `commit` has begun: its manifest may name them already.
+
+        A caller that is cancelled may abort while another thread commits, so whoever comes first decides.
+        """
+        if self._end():
+            self._pending.clear()
+            _delete_chunks(self._store, self._object_id, self._chunks)
+
+    def _end(self) -> bool:
+        """Take the right to end this object; true once."""
+        with self._lock:
+            over, self._over = self._over, True
+        return not over
 
 
 def _find(store: Store, path: str) -> ObjectInfo | None:
