@@ -199,6 +199,7 @@ REFUSED = {
     "SELECT i FROM t ORDER BY 2": "the column position 2",
     "SELECT i FROM t LIMIT ?": "1 '[?]' with 0 parameters",
     "SELECT i FROM t LIMIT 1.5": "a LIMIT or OFFSET that is not a whole number",
+    "SELECT i FROM t LIMIT 9223372036854775808": "a LIMIT or OFFSET of 9223372036854775808; at most",
     "SELECT i FROM t OFFSET 1": "OFFSET without LIMIT",
     "SELECT i FROM t ORDER BY i NULLS FIRST": "NULLS",
     "WITH q AS (SELECT 1 x) SELECT x FROM q": "WITH in SELECT",
@@ -230,6 +231,8 @@ REFUSED = {
     "SELECT s FROM t x GROUP BY s HAVING EXISTS (SELECT 1 FROM t y WHERE y.ts = x.ts)": "in HAVING that is not grouped",
     "SELECT ts, COUNT(*) FROM t WHERE ts > TO_TIMESTAMP_MS(5) GROUP BY RANGE (ts) EVERY (1, HOUR)": "one upper bound",
     "SELECT ts, COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) OR i = 1 "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR)": "without one lower and one upper bound",
+    "SELECT ts, COUNT(*) FROM t WHERE ts BETWEEN NULL AND TO_TIMESTAMP_MS(9) "
     "GROUP BY RANGE (ts) EVERY (1, HOUR)": "without one lower and one upper bound",
     "SELECT ts t, COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
     "GROUP BY RANGE (ts) EVERY (1, HOUR)": "'ts AS t' beside GROUP BY RANGE",

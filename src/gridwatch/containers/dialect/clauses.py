@@ -16,6 +16,8 @@ from gridwatch.errors import SqlRefusedError
 
 __all__ = ["Item", "column_name", "group_key", "limit_of", "nullable", "ordered", "position_of", "recast", "set_key"]
 
+_COUNT_MAX = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -140,4 +142,7 @@ def _count(node: exp.Expression) -> int:
         node = node.this
     if not isinstance(node, exp.Literal) or node.is_string or not str(node.this).isdigit():
         raise refused("a LIMIT or OFFSET that is not a whole number")
-    return int(node.this)
+    count = int(node.this)
+    if count > _COUNT_MAX:
+        raise refused(f"a LIMIT or OFFSET of {count}", hint=f"at most {_COUNT_MAX}")
+    return count

@@ -131,7 +131,7 @@ def _bound(
         part = part.this
     if isinstance(part, exp.Between):
         low, high = (compiler.compile(part.args[name]) for name in ("low", "high"))
-        if compiler.compile(part.this).sql == column.sql and low.constant and high.constant:
+        if compiler.compile(part.this).sql == column.sql and isinstance(low.value, int) and isinstance(high.value, int):
             lower.append(low.value)
             upper.append(high.value)
         return
