@@ -135,6 +135,22 @@ def test_another_answer_than_202_is_no_receipt(mailer: Mailer, mail_server: Any,
         mailer.send(MAIL)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307])
+def test_a_redirection_is_no_receipt_and_takes_the_key_nowhere(
+    mailer: Mailer, mail_server: Any, reply: Any, status: int
+) -> None:
+    mail_server.script = [reply(status, {"Location": f"{mail_server.url}/other"})] * 3
+    with pytest.raises(DeliveryError, match=f"answered {status}") as caught:
+        mailer.send(MAIL)
+    assert not caught.value.permanent
+
+
+def test_a_page_with_200_is_no_receipt(mailer: Mailer, mail_server: Any, reply: Any) -> None:
+    mail_server.script = [reply(200, {}, "<html>Please log in</html>")] * 3
+    with pytest.raises(DeliveryError, match="answered 200 where 202 is due"):
+        mailer.send(MAIL)
+
+
 def test_an_inbox_on_loopback_is_reached_past_a_proxy(
     mailer: Mailer, monkeypatch: pytest.MonkeyPatch, mail_server: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import logging
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
+from typing_extensions import override
 
 from gridwatch.errors import ConfigError, DeliveryError
 
@@ -120,7 +122,7 @@ class Mailer:
                 retry_after_s=None,
                 status=None,
             ) from error
-        if answer.status_code not in {200, 202}:
+        if answer.status_code != http.HTTPStatus.ACCEPTED:
             raise DeliveryError(
                 f"The mail API at {self.url} answered {answer.status_code} where 202 is due; is this SendGrid?",
                 permanent=False,
@@ -131,7 +133,8 @@ class Mailer:
 
     def _refusal(self, error: Any) -> DeliveryError:
         status = int(error.status_code)
-        permanent = status < 500 and status not in _RETRIABLE
+        # A redirection is a wrong address or a network's login page, which may be gone at the next try.
+        permanent = 400 <= status < 500 and status not in _RETRIABLE
         hint = {401: " Check GRIDWATCH_SENDGRID__API_KEY.", 403: " Check the key's rights and the sender."}
         return DeliveryError(
             f"The mail API at {self.url} answered {status}: {_reason(error.body)}{hint.get(status, '')}",
@@ -155,27 +158,37 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """urllib would follow with a GET that carries the key and not the mail, and take its answer for the mail's."""
+
+    @override
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
 def _client(api_key: str, url: str, timeout_s: float) -> Any:
-    """The sendgrid library's client with a timeout; one on loopback goes past any proxy of the environment."""
+    """The sendgrid library's client with a timeout and without redirections; loopback goes past any proxy."""
     import python_http_client
     from sendgrid import SendGridAPIClient
 
     # At DEBUG the library logs the request's headers, key included.
     logging.getLogger("python_http_client").setLevel(logging.INFO)
 
-    class DirectClient(python_http_client.Client):  # type: ignore[misc]
+    handlers: list[Any] = [_NoRedirection()]
+    if is_loopback(urlsplit(url).hostname):
+        handlers.append(urllib.request.ProxyHandler({}))
+
+    class OwnClient(python_http_client.Client):  # type: ignore[misc]
         def _build_client(self, name: str | None = None) -> Any:
             client = super()._build_client(name)
-            client.__class__ = DirectClient
+            client.__class__ = OwnClient
             return client
 
         def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
-            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            return super()._make_request(direct, request, timeout)
+            return super()._make_request(urllib.request.build_opener(*handlers), request, timeout)
 
     api = SendGridAPIClient(api_key, host=url)
-    if is_loopback(urlsplit(url).hostname):
-        api.client.__class__ = DirectClient
+    api.client.__class__ = OwnClient
     api.client.timeout = timeout_s
     return api
 
