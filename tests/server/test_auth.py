@@ -113,4 +113,5 @@ def test_another_sites_page_is_refused(open_client: Any) -> None:
         "Requests from pages of 'https://evil.example' are refused.",
     )
     assert open_client.post("/trigger", headers={"Origin": "null"}).status_code == 403
+    assert open_client.post("/trigger", headers={"Origin": "http://["}).status_code == 403
     assert open_client.post("/trigger", headers={"Origin": "http://localhost"}).status_code == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -96,6 +97,31 @@ def test_the_sandbox_keeps_nothing(client: Any, sandbox: dict[str, Any]) -> None
 @pytest.mark.parametrize("odd", [7, [], {"sandbox_mode": 7}, {"sandbox_mode": {"enable": "yes"}}])
 def test_odd_mail_settings_do_no_harm(client: Any, odd: object) -> None:
     assert client.post("/v3/mail/send", json=MAIL | {"mail_settings": odd}, headers=BEARER).status_code in {202, 400}
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"personalizations": [{"to": [{"email": "a@example.com"}], "custom_args": "x"}]}, "The custom_args must be"),
+        ({"template_id": "t", "content": "text"}, "The content must be an array."),
+        ({"subject": "\ud800"}, "The body holds text that is not Unicode."),
+        ({"categories": ["\udc00"]}, "The body holds text that is not Unicode."),
+    ],
+)
+def test_a_mail_that_no_page_could_show_is_refused(client: Any, odd: dict[str, Any], message: str) -> None:
+    data = json.dumps(MAIL | odd)
+    answer = client.post("/v3/mail/send", data=data, content_type="application/json", headers=BEARER)
+    assert answer.status_code == 400
+    assert answer.json["errors"][0]["message"].startswith(message)
+    assert client.get("/inbox").status_code == 200
+    assert client.get("/inbox.json").json == []
+
+
+def test_a_mail_of_a_template_has_a_page(client: Any) -> None:
+    mail = MAIL | {"template_id": "d-1", "content": None}
+    name = client.post("/v3/mail/send", json=mail, headers=BEARER).headers["X-Message-Id"]
+    assert client.get(f"/inbox/{name}").status_code == 200
+    assert client.get(f"/inbox/{name}/html").status_code == 200
 
 
 def test_a_folder_that_cannot_be_written_is_a_500(client: Any, settings: Settings) -> None:

@@ -76,7 +76,7 @@ class Mail:
         return part
 
     def _part(self, kind: str) -> str:
-        return next((str(part["value"]) for part in self.request.get("content", []) if part["type"] == kind), "")
+        return next((str(part["value"]) for part in self.request.get("content") or [] if part["type"] == kind), "")
 
 
 class Inbox:

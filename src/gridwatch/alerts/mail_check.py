@@ -65,12 +65,16 @@ def _check_personalizations(mail: dict[str, Any]) -> list[Problem]:
                     problems.append(_problem(field, f"{address} is there more than once in to, cc and bcc."))
                 else:
                     seen.add(address.lower())
+        if not _texts(part.get("custom_args", {})):
+            problems.append(_problem(f"{field}.custom_args", "The custom_args must be an object of strings."))
     return problems
 
 
 def _check_content(mail: dict[str, Any]) -> list[Problem]:
     parts = mail.get("content")
-    if not isinstance(parts, list) or not parts:
+    if parts is not None and not isinstance(parts, list):
+        return [_problem("content", "The content must be an array.")]
+    if not parts:
         return [] if mail.get("template_id") else [_problem("content", "At least one content block is required.")]
     problems = []
     for number, part in enumerate(parts):
@@ -123,8 +127,7 @@ def _check_extras(mail: dict[str, Any]) -> list[Problem]:
     switches = mail.get("mail_settings", {})
     if not isinstance(switches, dict) or not all(isinstance(switch, dict) for switch in switches.values()):
         problems.append(_problem("mail_settings", "The mail_settings must be an object of objects."))
-    arguments = mail.get("custom_args", {})
-    if not isinstance(arguments, dict) or not all(isinstance(value, str) for value in arguments.values()):
+    if not _texts(mail.get("custom_args", {})):
         problems.append(_problem("custom_args", "The custom_args must be an object of strings."))
     return problems
 
@@ -132,6 +135,10 @@ def _check_extras(mail: dict[str, Any]) -> list[Problem]:
 def _address(person: object) -> str | None:
     email = person.get("email") if isinstance(person, dict) else None
     return email if isinstance(email, str) and _ADDRESS.match(email) else None
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _text(value: object) -> bool:

@@ -42,7 +42,7 @@ def _check() -> Response | None:
         # A foreign name that leads here is how a web page reaches a loopback server (DNS rebinding).
         return refusal(421, f"Unknown host {host!r}; add it to GRIDWATCH_SERVER__ALLOWED_HOSTS.")
     origin = request.headers.get("Origin")
-    if origin and urlsplit(origin).netloc.lower() != request.host.lower():
+    if origin and _netloc(origin) != request.host.lower():
         return refusal(403, f"Requests from pages of {origin!r} are refused.")
     if request.endpoint == "health.healthz":
         return None
@@ -76,6 +76,13 @@ def _given_token() -> str | None:
     # GridDB's own trigger can send no header: its URL carries the token as query or last part of the path.
     path = (request.view_args or {}).get("token")
     return request.headers.get("X-Gridwatch-Token") or request.args.get("token") or path
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _host(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
@@ -42,6 +43,10 @@ def send() -> Response:
         return _errors(413, [_error(f"The mail is larger than {MAIL_MAX} bytes.")])
     try:
         mail = current_app.json.loads(body)
+        # Half of a surrogate pair is JSON and no text: the pages could not show it.
+        json.dumps(mail, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return _errors(400, [_error("The body holds text that is not Unicode.")])
     except (ValueError, RecursionError):
         return _errors(400, [_error("The body is no JSON.")])
     problems = check_mail(mail)
