@@ -55,3 +55,20 @@ def test_another_file_is_refused_and_the_store_stays(tmp_path: Path) -> None:
         restore_store(tmp_path / "notes.txt", tmp_path / "store.db")
     assert times(tmp_path / "store.db") == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "store.db"]
+
+
+def test_a_store_that_somebody_has_open_is_not_replaced(tmp_path: Path) -> None:
+    live = tmp_path / "store.db"
+    put(live, 1)
+    with SqliteStore(live) as store:
+        store.backup(tmp_path / "backup.db")
+    put(live, 2)
+    # Its log would be read into the restored file: the old rows would be back, or the file damaged.
+    with SqliteStore(live) as held:
+        held.read("bars")
+        with pytest.raises(StoreError, match=r"is in use by another process; stop it \(`gridwatch down`\)"):
+            restore_store(tmp_path / "backup.db", live)
+    assert times(live) == [1, 2]
+    restore_store(tmp_path / "backup.db", live)
+    assert times(live) == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.db", "store.db", "store.db.before-restore"]

@@ -17,7 +17,9 @@ import pytest
 
 import gridwatch
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import _sqlite_session as sessions
+from gridwatch.containers import sqlite as sqlite_module
 from gridwatch.containers._sqlite_session import Session
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import ConfigError, ContainerNotFoundError, StoreBusyError, StoreError
@@ -173,6 +175,29 @@ def test_a_fork_while_another_thread_uses_the_store_is_told(store: SqliteStore) 
     store.put("shared", rows_of(1))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_threads_that_fork_at_once(tmp_path: Path) -> None:
+    stores = [SqliteStore(tmp_path / f"{number}.db") for number in range(3)]
+
+    def work() -> None:
+        for _ in range(30):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+
+    # Daemons: where they wait for each other for ever, the test fails and does not hang.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    for store in stores:
+        assert store.containers() == []
+        store.close()
+
+
 def test_a_lock_that_is_held_too_long(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "BUSY_TIMEOUT_MS", 50)
     other = Session(store.path)
@@ -229,6 +254,89 @@ def test_a_store_of_a_newer_gridwatch(path: Path) -> None:
         SqliteStore(path)
 
 
+@pytest.fixture
+def newer_format(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A store of format 1 with a row, under a gridwatch of format 3; the list tells which migrations ran."""
+    with SqliteStore(path) as old:
+        old.put_container(SHARED)
+        old.put("shared", rows_of(7))
+    ran: list[str] = []
+
+    def to_2(session: Session) -> None:
+        ran.append("to 2")
+        session.query("CREATE TABLE gridwatch_notes (note TEXT) STRICT")
+
+    def to_3(session: Session) -> None:
+        ran.append("to 3")
+        session.query("INSERT INTO gridwatch_notes VALUES ('of format 3')")
+
+    monkeypatch.setattr(layout, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(layout, "_MIGRATIONS", {1: to_2, 2: to_3})
+    return ran
+
+
+def version_of(path: Path) -> int:
+    session = Session(path)
+    version = session.query("PRAGMA user_version").column(0)[0].as_py()
+    session.close()
+    return int(version)
+
+
+def test_a_store_of_an_older_gridwatch_is_brought_up_to_date_once(path: Path, newer_format: list[str]) -> None:
+    with SqliteStore(path) as store:
+        assert store.read("shared").to_pylist() == rows_of(7).to_pylist()
+    assert newer_format == ["to 2", "to 3"]
+    assert version_of(path) == 3
+    with SqliteStore(path) as again:
+        assert again.read("shared").to_pylist() == rows_of(7).to_pylist()
+    assert newer_format == ["to 2", "to 3"]
+    check_integrity(path)
+
+
+@pytest.mark.usefixtures("newer_format")
+def test_a_migration_that_fails_leaves_the_older_store_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrations = dict(layout._MIGRATIONS)
+
+    def broken(session: Session) -> None:
+        raise StoreError("out of luck")
+
+    monkeypatch.setitem(layout._MIGRATIONS, 2, broken)
+    with pytest.raises(StoreError, match="out of luck"):
+        SqliteStore(path)
+    assert version_of(path) == 1
+    # What the first of the two did is undone, so it can be done again.
+    monkeypatch.setattr(layout, "_MIGRATIONS", migrations)
+    with SqliteStore(path) as store:
+        assert store.read("shared").to_pylist() == rows_of(7).to_pylist()
+    assert version_of(path) == 3
+
+
+def test_two_that_open_an_older_store_at_once_migrate_it_once(path: Path, newer_format: list[str]) -> None:
+    first = layout._MIGRATIONS[1]
+
+    def slow(session: Session) -> None:
+        first(session)
+        time.sleep(0.2)
+
+    layout._MIGRATIONS[1] = slow
+    threads = [threading.Thread(target=lambda: SqliteStore(path).close()) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert newer_format == ["to 2", "to 3"]
+    assert version_of(path) == 3
+
+
+def test_a_version_that_never_was_is_told(path: Path) -> None:
+    SqliteStore(path).close()
+    session = Session(path)
+    session.query("PRAGMA user_version = 0")
+    session.close()
+    with pytest.raises(StoreError, match="has format version 0, which never was; restore it from a backup"):
+        SqliteStore(path)
+
+
 def test_a_damaged_store(store: SqliteStore) -> None:
     store.put("shared", pa.table({"ts": pa.array(range(20_000), pa.timestamp("ms", "UTC"))}))
     store.compact()
@@ -280,6 +388,40 @@ def test_a_backup_is_a_store(store: SqliteStore, tmp_path: Path) -> None:
         store.backup(tmp_path / "nosuch" / "backup.db")
     with SqliteStore(tmp_path / "backup.db") as copy:
         assert copy.read("shared") == store.read("shared")
+
+
+def test_a_backup_that_fails_leaves_nothing(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_disk(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sqlite_module, "flush", no_disk)
+    with pytest.raises(StoreError, match=r"Cannot write backup '.*backup\.db': No space left on device"):
+        store.backup(tmp_path / "backup.db")
+    assert not list(tmp_path.glob("backup*"))
+
+
+def test_a_new_store_has_large_pages_and_an_old_one_keeps_its_own(store: SqliteStore, tmp_path: Path) -> None:
+    session = Session(store.path)
+    assert session.query("PRAGMA page_size").column(0).to_pylist() == [layout.PAGE_BYTES]
+    session.query("PRAGMA page_size = 4096")
+    session.query("VACUUM INTO ?", [str(tmp_path / "old.db")])
+    session.close()
+    with SqliteStore(tmp_path / "old.db") as old:
+        old.put("shared", rows_of(1))
+        assert old.read("shared").to_pylist() == rows_of(1).to_pylist()
+    session = Session(tmp_path / "old.db")
+    assert session.query("PRAGMA page_size").column(0).to_pylist() == [4096]
+    session.close()
+
+
+def test_the_log_stays_bounded(store: SqliteStore) -> None:
+    log = store.path.with_name(f"{store.path.name}-wal")
+    for batch in range(40):
+        times = pa.array(range(batch * 50_000, (batch + 1) * 50_000), pa.timestamp("ms", "UTC"))
+        store.put("shared", pa.table({"ts": times, "v": [0.5] * 50_000}))
+    assert log.stat().st_size < 48 << 20
 
 
 def test_space_is_given_back(store: SqliteStore) -> None:

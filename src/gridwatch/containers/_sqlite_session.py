@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from gridwatch.errors import ContainerNotFoundError, SqlFailedError, StoreBusyError, StoreError, ValueRefusedError
 
-__all__ = ["Pool", "Session", "wrapped"]
+__all__ = ["Pool", "Session", "flush", "wrapped"]
 
 BUSY_TIMEOUT_MS = 30_000
 """How long one statement waits for another writer; a write of a million rows holds the lock for about 2 s."""
@@ -33,7 +33,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     # A long reader lets the log grow; this gives the space back afterwards.
     "PRAGMA journal_size_limit = 67108864",
-    "PRAGMA cache_size = -16384",
+    "PRAGMA cache_size = -32768",
 )
 _IDLE_MAX = 8
 
@@ -195,9 +195,12 @@ _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
 _forking: list[Pool] = []
+# Two threads that fork at once would mix up which pools each of them holds.
+_fork_lock = threading.Lock()
 
 
 def _before_fork() -> None:
+    _fork_lock.acquire()
     # Another thread may make a pool meanwhile, so the ones that are held are remembered.
     _forking[:] = list(_pools)
     for pool in _forking:
@@ -208,16 +211,27 @@ def _after_fork_in_parent() -> None:
     for pool in _forking:
         pool.after_fork_in_parent()
     _forking.clear()
+    _fork_lock.release()
 
 
 def _after_fork_in_child() -> None:
     for pool in _forking:
         pool.after_fork_in_child()
     _forking.clear()
+    _fork_lock.release()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
+def flush(path: Path) -> None:
+    """Make sure that a file, or a folder's list of names, has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

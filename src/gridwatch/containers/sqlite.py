@@ -17,7 +17,7 @@ from gridwatch.containers._arrow import coerce, restore, storable
 from gridwatch.containers._keys import key_batches
 from gridwatch.containers._rules import check_info, merged
 from gridwatch.containers._sqlite_definitions import define
-from gridwatch.containers._sqlite_session import Pool, Session
+from gridwatch.containers._sqlite_session import Pool, Session, flush
 from gridwatch.containers.schema import ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import (
@@ -295,10 +295,18 @@ class SqliteStore:
             raise StoreError(f"Backup folder {str(target.parent)!r} does not exist; make it first.", path=str(target))
         # Under another name until it is complete, so that a half copy is never taken for a backup.
         part = target.with_name(f"{target.name}.part")
-        part.unlink(missing_ok=True)
-        with self._pool.session() as session:
-            session.query("VACUUM INTO ?", [str(part)])
-        part.replace(target)
+        try:
+            part.unlink(missing_ok=True)
+            with self._pool.session() as session:
+                session.query("VACUUM INTO ?", [str(part)])
+            # SQLite leaves a vacuumed copy in the page cache; a power cut would make a backup of it that is none.
+            flush(part)
+            part.replace(target)
+            flush(target.parent)
+        except OSError as error:
+            raise StoreError(f"Cannot write backup {str(target)!r}: {error.strerror}.", path=str(target)) from error
+        finally:
+            part.unlink(missing_ok=True)
         log.info("store_backed_up", store=str(self.path), backup=str(target))
 
     def close(self) -> None:
