@@ -17,7 +17,7 @@ from gridwatch.containers.catalog import series_info
 from gridwatch.errors import StoreBusyError, StreamError, ValueRefusedError
 from gridwatch.settings import Settings
 from gridwatch.streaming import Producer, Sink, TimeFormat, drain, read_dead_letters, replay_dead_letters
-from gridwatch.streaming.clients import admin
+from gridwatch.streaming.clients import admin, connect
 
 Bars = Callable[..., pd.DataFrame]
 INGESTED_MS = time.time_ns() // 1_000_000
@@ -164,6 +164,47 @@ def test_a_topic_that_others_made_gets_its_dead_letter_topic(
         producer.repeat(topic, b"nonsense", key=None, headers=[])
     assert drain(settings, bootstrap, store, [topic], timeout_s=60).dead_letters == 1
     assert [letter.value for letter in read_dead_letters(settings, bootstrap, topic)] == [b"nonsense"]
+
+
+def test_a_record_too_large_for_the_dead_letters_holds_up_nothing(
+    settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars
+) -> None:
+    from kafka import KafkaProducer
+
+    _send(settings, bootstrap, topic, bars(0))
+    # Compressed it is small enough for the broker, as other producers send it.
+    large = connect(KafkaProducer, settings, bootstrap, max_request_size=4 << 20, compression_type="gzip")
+    large.send(topic, b"x" * 2_000_000, key=b"large")
+    large.flush()
+    large.close()
+    _send(settings, bootstrap, topic, bars(3), [b"small"])
+    report = drain(settings, bootstrap, store, [topic], timeout_s=30)
+    assert (report.rows, report.dead_letters) == (3, 2)
+    cut, small = sorted(read_dead_letters(settings, bootstrap, topic), key=lambda letter: letter.offset)
+    assert (cut.key, cut.value, cut.offset) == (b"large", b"x" * 65536, 0)
+    assert cut.reason.endswith("; only the first 65536 of its 2000000 bytes are here, the whole is at its own place")
+    assert (small.value, small.offset) == (b"small", 4)
+
+
+@pytest.mark.parametrize("end", ["commit_transaction", "abort_transaction"])
+def test_a_topic_with_transactions_is_drained_to_its_end(
+    settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars, end: str
+) -> None:
+    from kafka import KafkaProducer
+
+    _send(settings, bootstrap, topic, bars(0))
+    store.put_container(series_info(topic))
+    producer = connect(KafkaProducer, settings, bootstrap, transactional_id=topic)
+    producer.init_transactions()
+    producer.begin_transaction()
+    row = {"ts": 1, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
+    producer.send(topic, json.dumps(row).encode(), key=b"1")
+    producer.flush()
+    getattr(producer, end)()
+    producer.close()
+    # The last offset is the transaction's mark, which is no record.
+    drain(settings, bootstrap, store, [topic], timeout_s=20)
+    assert store.read(topic).num_rows == (1 if end == "commit_transaction" else 0)
 
 
 def test_times_as_text_with_pattern_and_zone(settings: Settings, bootstrap: str, store: Store, topic: str) -> None:

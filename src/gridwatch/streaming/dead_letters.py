@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ from gridwatch.streaming.producer import Producer, dlq_topic
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["DeadLetter", "read_dead_letters", "replay_dead_letters"]
+__all__ = ["DeadLetter", "read_dead_letters", "replay_dead_letters", "write_dead_letters"]
 
 log = structlog.get_logger(__name__)
 
 _PREFIX = "gridwatch."
 _POLL_MS = 500
 _EMPTY_POLLS_MAX = 20
+_CUT_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,31 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def write_dead_letters(letters: Producer, rejected: Sequence[tuple[Any, str]]) -> None:
+    """Send records with their reasons to the dead letters; return once they have arrived.
+
+    A record that is too large for Kafka with its reason must not hold up its partition for ever: of such a one the
+    beginning is sent.
+
+    Args:
+        letters: Sends them.
+        rejected: Each consumed record, and why it is no row.
+
+    Raises:
+        StreamError: One was not delivered.
+    """
+    try:
+        for record, reason in rejected:
+            _write(letters, record, reason)
+        letters.flush()
+    except StreamError as error:
+        if not _too_large(error):
+            raise
+        # What is there twice now is told apart by partition and offset.
+        for record, reason in rejected:
+            _write_or_cut(letters, record, reason)
 
 
 def read_dead_letters(
@@ -138,6 +164,39 @@ def replay_dead_letters(settings: Settings, bootstrap: str, topic: str) -> int:
             client.delete_records({part: info.offset for part, info in found.items()})
     log.info("dead_letters_replayed", topic=topic, records=count)
     return count
+
+
+def _too_large(error: StreamError) -> bool:
+    from kafka.errors import MessageSizeTooLargeError
+
+    return isinstance(error.__cause__, MessageSizeTooLargeError)
+
+
+def _write_or_cut(letters: Producer, record: Any, reason: str) -> None:
+    """Send one dead letter, of a record that is too large for Kafka only its beginning."""
+    try:
+        _write(letters, record, reason)
+        letters.flush()
+    except StreamError as error:
+        if not _too_large(error):
+            raise
+        _write(letters, record, reason, cut=True)
+        letters.flush()
+
+
+def _write(letters: Producer, record: Any, reason: str, *, cut: bool = False) -> None:
+    headers = dict(record.headers or ()) | {
+        "gridwatch.partition": str(record.partition),
+        "gridwatch.offset": str(record.offset),
+        "gridwatch.timestamp": str(record.timestamp),
+    }
+    value, key = record.value, record.key
+    if cut:
+        size = len(value or b"")
+        reason = f"{reason}; only the first {_CUT_BYTES} of its {size} bytes are here, the whole is at its own place"
+        value, key = (value or b"")[:_CUT_BYTES], (key or b"")[:_CUT_BYTES]
+        headers = {name: text for name, text in headers.items() if name.startswith("gridwatch.")}
+    letters.dead_letter(record.topic, value, reason, key=key, headers=headers)
 
 
 def _letter(topic: str, record: Any) -> DeadLetter:

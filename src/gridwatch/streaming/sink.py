@@ -26,6 +26,7 @@ from gridwatch.errors import (
     ValueRefusedError,
 )
 from gridwatch.streaming.clients import connect
+from gridwatch.streaming.dead_letters import write_dead_letters
 from gridwatch.streaming.decode import Decoder, parse_record
 from gridwatch.streaming.envelope import container_of
 from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
@@ -167,6 +168,7 @@ class Sink:
                 self._pause("sink_poll_failed", error, failures, stop)
                 continue
             if not batch:
+                self._commit_positions(consumer)
                 continue
             try:
                 self._handle(batch, letters)
@@ -204,6 +206,26 @@ class Sink:
             return
         self.committed |= {(part.topic, part.partition): offset for part, offset in offsets.items()}
 
+    def _commit_positions(self, consumer: Any) -> None:
+        """Commit past what is no record, such as the marks at the end of transactions and what was taken back.
+
+        Nothing is under way here: all that was read is written, or will be read again.
+        """
+        from kafka.errors import KafkaError
+
+        try:
+            places = {part: consumer.position(part, timeout_ms=0) for part in consumer.assignment()}
+        except KafkaError as error:
+            log.debug("sink_position_unknown", error=str(error))
+            return
+        ahead = {
+            part: place
+            for part, place in places.items()
+            if place is not None and place > self.committed.get((part.topic, part.partition), -1)
+        }
+        if ahead:
+            self._commit(consumer, ahead)
+
     def _handle(self, batch: dict[Any, list[Any]], letters: Producer) -> None:
         by_topic: dict[str, list[Any]] = {}
         for part, records in batch.items():
@@ -238,9 +260,7 @@ class Sink:
         if new:
             letters.ensure_topics(sorted(new))
             self._letter_topics |= new
-        for record, reason in rejected:
-            _dead_letter(letters, record, reason)
-        letters.flush()
+        write_dead_letters(letters, rejected)
 
     def _put_halves(self, topic: str, table: pa.Table, records: list[Any]) -> list[tuple[Any, str]]:
         """Write what the store takes, and return the records that it refuses; by halving, so a few cost little."""
@@ -291,12 +311,3 @@ def _info_from_records(topic: str, values: list[bytes | None]) -> ContainerInfo:
         if schema is not None:
             return container_of(topic, schema)
     raise SchemaError(f"there is no container {topic!r}, and the record has no schema to make it from")
-
-
-def _dead_letter(letters: Producer, record: Any, reason: str) -> None:
-    headers = dict(record.headers or ()) | {
-        "gridwatch.partition": str(record.partition),
-        "gridwatch.offset": str(record.offset),
-        "gridwatch.timestamp": str(record.timestamp),
-    }
-    letters.dead_letter(record.topic, record.value, reason, key=record.key, headers=headers)
