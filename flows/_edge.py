@@ -13,6 +13,7 @@ for _name, _value in {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "gridwatch",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }.items():
     os.environ.setdefault(_name, _value)
@@ -71,11 +72,11 @@ def chosen(names: list[str] | None, stage: Literal["ingest", "detect", "train"],
     """Return the names of the datasets to work on.
 
     Args:
-        names: These; None: all.
+        names: These; None: all that are enabled.
         stage: Which line of their schedule counts.
         cron: Only those that have this line there; a schedule in prefect.yaml passes its own.
     """
-    every = load_datasets(settings().datasets_dir, names)
+    every = load_datasets(settings().datasets_dir, names, disabled=False)
     return [one.name for one in every if cron is None or getattr(one.schedule, stage) == cron]
 
 

@@ -69,14 +69,14 @@ def settings(*, running: bool = True, demo: bool = False) -> Settings:
 
 
 def datasets(found: Settings, names: list[str] | None) -> list[Dataset]:
-    """Return the named datasets, or all.
+    """Return the named datasets, or all that are enabled.
 
     Raises:
         DatasetError: A file is missing or wrong.
     """
     from gridwatch.sources import load_datasets
 
-    return load_datasets(found.datasets_dir, names or None)
+    return load_datasets(found.datasets_dir, names, disabled=False)
 
 
 def store(found: Settings) -> Store:
