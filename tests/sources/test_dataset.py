@@ -176,13 +176,18 @@ def test_two_symbols_with_one_container_are_refused(write: Write, tmp_path: Path
         load_datasets(tmp_path)
 
 
-def test_two_datasets_may_share_a_container_with_the_same_columns_only(write: Write, tmp_path: Path) -> None:
+def test_two_datasets_of_one_symbol_are_refused(write: Write, tmp_path: Path) -> None:
     write()
     write("again")
-    assert len(load_datasets(tmp_path)) == 2
-    write("again", columns=[{"name": "pressure", "type": "FLOAT"}])
-    with pytest.raises(DatasetError, match=r"'again' and 'pump' share container 'INTRADAY_pump_7' but not its columns"):
+    with pytest.raises(DatasetError, match=r"'again' .*'pump' .*their scores would overwrite each other; rename one"):
         load_datasets(tmp_path)
+
+
+def test_a_disabled_dataset_is_worked_on_only_when_it_is_named(write: Write, tmp_path: Path) -> None:
+    write()
+    write("valve", symbol="valve", enabled=False)
+    assert [dataset.name for dataset in load_datasets(tmp_path, disabled=False)] == ["pump"]
+    assert [dataset.name for dataset in load_datasets(tmp_path, ["valve"], disabled=False)] == ["valve"]
 
 
 def test_a_dataset_is_made_without_a_file_too() -> None:

@@ -92,11 +92,16 @@ def _fields_at(place: list[str]) -> list[str]:
     return list((parts[named[-1]] if named else Dataset).model_fields)
 
 
-def load_datasets(folder: Path, names: list[str] | None = None) -> list[Dataset]:
+def load_datasets(folder: Path, names: list[str] | None = None, *, disabled: bool = True) -> list[Dataset]:
     """Read the named datasets of a folder, or all of them, sorted by name.
 
+    Args:
+        folder: Where the files are.
+        names: Which; None or empty: all.
+        disabled: With no names, whether to return those with `"enabled": false` too.
+
     Raises:
-        DatasetError: A file is missing or wrong, or two datasets share a container name.
+        DatasetError: A file is missing or wrong, or two datasets share a container.
     """
     if not folder.is_dir():
         raise DatasetError(
@@ -106,18 +111,13 @@ def load_datasets(folder: Path, names: list[str] | None = None) -> list[Dataset]
     taken: dict[str, Dataset] = {}
     for dataset in everything:
         other = taken.setdefault(dataset.container.lower(), dataset)
-        if other.symbol == dataset.symbol and other.columns != dataset.columns:
-            raise DatasetError(
-                f"Datasets {other.name!r} and {dataset.name!r} share container {dataset.container!r} but not its "
-                "columns; make the columns the same, or change one symbol."
-            )
-        if other is not dataset and other.symbol != dataset.symbol:
+        if other is not dataset:
             raise DatasetError(
                 f"Datasets {other.name!r} ({other.symbol!r}) and {dataset.name!r} ({dataset.symbol!r}) both map to "
-                f"container {dataset.container!r}; rename one symbol."
+                f"container {dataset.container!r}, and their scores would overwrite each other; rename one symbol."
             )
     if names is None or not names:
-        return everything
+        return [dataset for dataset in everything if dataset.enabled or disabled]
     known = {dataset.name: dataset for dataset in everything}
     missing = [name for name in names if name not in known]
     if missing:

@@ -141,6 +141,7 @@ class Dataset(_Model):
 
     name: str = Field(pattern=_NAME)
     description: str = ""
+    enabled: bool = Field(True, description="Whether it is worked on when no dataset is named.")
     symbol: str = Field(min_length=1, max_length=64, description="Series name; decides container and topic names.")
     source: Annotated[SampleSource | AlphaVantageSource | CsvFolderSource, Field(discriminator="kind")]
     timezone: Zone = Field("America/New_York", description="Zone of the source's local times.")
