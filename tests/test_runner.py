@@ -70,6 +70,22 @@ def test_second_use_installs_nothing(project: Path) -> None:
     assert calls(project) == before
 
 
+def test_an_environment_named_from_here_is_found_in_the_root_too(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [project / "gridwatch", "test"],
+        cwd=elsewhere,
+        env={"PATH": str(project / "tools"), "GRIDWATCH_ENV": "mine"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (elsewhere / "mine" / "bin" / "calls").is_file()
+
+
 def test_a_changed_lock_is_synced_again(project: Path) -> None:
     run(project)
     before = len(calls(project))
