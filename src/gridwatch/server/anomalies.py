@@ -64,7 +64,9 @@ def anomaly_html(container: str, key: str) -> Response:
 def _anomaly(container: str, key: str) -> Anomaly:
     parts = state(current_app)
     info = parts.store.container(container) if container.isidentifier() and container.isascii() else None
-    anomaly = find_anomaly(parts.store, info.name, key) if info and is_anomaly_container(info) else None
+    # No key holds a NUL; the store would refuse it.
+    known = info is not None and is_anomaly_container(info) and "\0" not in key
+    anomaly = find_anomaly(parts.store, info.name, key) if info is not None and known else None
     if anomaly is None:
         abort(404, f"There is no anomaly {key[:60]!r} in {container[:60]!r}.")
     return anomaly
