@@ -68,16 +68,26 @@ def settings() -> Settings:
     return with_addresses(found, up.addresses) if up and up.alive else found
 
 
-def chosen(names: list[str] | None, stage: Literal["ingest", "detect", "train"], cron: str | None) -> list[str]:
+def chosen(
+    names: list[str] | None,
+    stage: Literal["ingest", "detect", "train"],
+    cron: str | None = None,
+    timezone: str | None = None,
+) -> list[str]:
     """Return the names of the datasets to work on.
 
     Args:
         names: These; None: all that are enabled.
         stage: Which line of their schedule counts.
         cron: Only those that have this line there; a schedule in prefect.yaml passes its own.
+        timezone: Only those whose schedule is in this zone; likewise.
     """
     every = load_datasets(settings().datasets_dir, names, disabled=False)
-    return [one.name for one in every if cron is None or getattr(one.schedule, stage) == cron]
+    return [
+        one.name
+        for one in every
+        if cron in {None, getattr(one.schedule, stage)} and timezone in {None, one.schedule.timezone}
+    ]
 
 
 def dataset(name: str) -> Dataset:

@@ -51,11 +51,14 @@ def drain_task() -> dict[str, Any]:
 # The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
 @flow(name="detect", flow_run_name="detect", timeout_seconds=1800)
 def detect_flow(
-    datasets: list[str] | None = None, cron: str | None = None, force: bool = False
+    datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None, force: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Score these datasets, or all; with `cron`, only those that are scheduled so. Ends by draining the relay."""
+    """Score these datasets, or all; with `cron` and `timezone`, only those that are scheduled so.
+
+    Ends by draining the relay.
+    """
     at_ms, run_id = now_ms(), root_run_id()
-    runs = {name: detect_task.submit(name, at_ms, run_id, force) for name in chosen(datasets, "detect", cron)}
+    runs = {name: detect_task.submit(name, at_ms, run_id, force) for name in chosen(datasets, "detect", cron, timezone)}
     wait(list(runs.values()))
     # Before a failure of one dataset is raised: the anomalies of the others are told all the same.
     mails = drain_task()

@@ -30,10 +30,12 @@ def ingest_task(name: str, at_ms: int) -> dict[str, Any]:
 
 # The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
 @flow(name="ingest-daily", flow_run_name="ingest-daily", timeout_seconds=3600)
-def ingest_daily_flow(datasets: list[str] | None = None, cron: str | None = None) -> dict[str, dict[str, Any]]:
-    """Ingest these datasets, or all; with `cron`, only those that are scheduled so."""
+def ingest_daily_flow(
+    datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Ingest these datasets, or all; with `cron` and `timezone`, only those that are scheduled so."""
     at_ms = now_ms()
-    runs = {name: ingest_task.submit(name, at_ms) for name in chosen(datasets, "ingest", cron)}
+    runs = {name: ingest_task.submit(name, at_ms) for name in chosen(datasets, "ingest", cron, timezone)}
     wait(list(runs.values()))
     return {name: run.result() for name, run in runs.items()}
 

@@ -33,7 +33,7 @@ def load_task(name: str, months: int | None, at_ms: int) -> dict[str, Any]:
 def load_batch_flow(datasets: list[str] | None = None, months: int | None = None) -> dict[str, dict[str, Any]]:
     """Load `months` of history (default: as each dataset says) of these datasets, or all."""
     at_ms = now_ms()
-    runs = {name: load_task.submit(name, months, at_ms) for name in chosen(datasets, "ingest", None)}
+    runs = {name: load_task.submit(name, months, at_ms) for name in chosen(datasets, "ingest")}
     wait(list(runs.values()))
     return {name: run.result() for name, run in runs.items()}
 

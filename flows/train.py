@@ -35,13 +35,16 @@ def train_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> d
 
 @flow(name="train", flow_run_name="train")
 def train_flow(
-    datasets: list[str] | None = None, cron: str | None = None, force: bool = False
+    datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None, force: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Train on these datasets, or all; with `cron`, only those that are scheduled so."""
+    """Train on these datasets, or all; with `cron` and `timezone`, only those that are scheduled so."""
     at_ms = now_ms()
     run_id = root_run_id()
     # One after the other: TensorFlow uses all cores for one. A failure is raised once all have had their turn.
-    ends = {name: train_task(name, at_ms, run_id, force, return_state=True) for name in chosen(datasets, "train", cron)}
+    ends = {
+        name: train_task(name, at_ms, run_id, force, return_state=True)
+        for name in chosen(datasets, "train", cron, timezone)
+    }
     return {name: end.result() for name, end in ends.items()}
 
 

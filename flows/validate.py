@@ -35,7 +35,7 @@ def validate_flow(datasets: list[str] | None = None) -> dict[str, bool]:
     run_id = root_run_id()
     # One after the other: Great Expectations keeps its context in the process. An error (not: a finding) is raised
     # once all have had their turn.
-    ends = {name: validate_task(name, at_ms, run_id, return_state=True) for name in chosen(datasets, "ingest", None)}
+    ends = {name: validate_task(name, at_ms, run_id, return_state=True) for name in chosen(datasets, "ingest")}
     return {name: end.result() for name, end in ends.items()}
 
 

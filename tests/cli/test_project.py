@@ -98,8 +98,13 @@ def test_doctor_finds_a_dataset_that_nothing_runs(tmp_path: Path, monkeypatch: p
     [check] = [one for one in checkup(load_settings()) if one.name == "dataset aapl_daily"]
     assert check.state == "bad"
     assert (
-        check.found == "its suite expectations/none.json is missing; no schedule in prefect.yaml runs train '1 1 * * *'"
+        check.found == "its suite expectations/none.json is missing; "
+        "no schedule in prefect.yaml runs train '1 1 * * *' in America/New_York"
     )
+    path.write_text(json.dumps({**raw, "schedule": {"timezone": "Asia/Tokyo"}}), encoding="utf-8")
+    [check] = [one for one in checkup(load_settings()) if one.name == "dataset aapl_daily"]
+    assert check.state == "bad"
+    assert check.found.endswith("detect '30 17 * * 1-5', train '0 6 * * 6' in Asia/Tokyo")
     path.write_text("{}", encoding="utf-8")
     [check] = [one for one in checkup(load_settings()) if one.name == "datasets"]
     assert check.state == "bad"

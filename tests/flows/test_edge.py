@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The module, with a home and two datasets of which one has a schedule of its own."""
     plain = json.loads((ROOT / "flows" / "datasets" / "aapl_daily.json").read_text(encoding="utf-8"))
-    other = {**plain, "name": "other", "symbol": "OTHER", "schedule": {"ingest": "5 * * * *"}}
+    other = {**plain, "name": "other", "symbol": "OTHER", "schedule": {"ingest": "5 * * * *", "timezone": "Asia/Tokyo"}}
     for one in (plain, other):
         (tmp_path / f"{one['name']}.json").write_text(json.dumps(one), encoding="utf-8")
     monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path / "home"))
@@ -28,11 +28,14 @@ def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return importlib.import_module("_edge")
 
 
-def test_all_datasets_or_those_named_or_those_with_the_line(edge: Any) -> None:
+def test_all_datasets_or_those_named_or_those_with_the_line_in_the_zone(edge: Any) -> None:
     assert edge.chosen(None, "ingest", None) == ["aapl_daily", "other"]
     assert edge.chosen(["other"], "ingest", None) == ["other"]
     assert edge.chosen(None, "ingest", "5 * * * *") == ["other"]
     assert edge.chosen(None, "detect", "30 17 * * 1-5") == ["aapl_daily", "other"]
+    assert edge.chosen(None, "detect", "30 17 * * 1-5", "America/New_York") == ["aapl_daily"]
+    assert edge.chosen(None, "detect", "30 17 * * 1-5", "Asia/Tokyo") == ["other"]
+    assert edge.chosen(None, "ingest", "30 16 * * 1-5", "Asia/Tokyo") == []
     with pytest.raises(DatasetError, match="No dataset 'third'"):
         edge.chosen(["third"], "ingest", None)
 

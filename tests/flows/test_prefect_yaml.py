@@ -39,10 +39,10 @@ def test_every_deployment_has_pool_limit_tags_and_description(deployments: list[
         assert one["description"].endswith(".")
 
 
-def test_every_schedule_passes_its_own_line_on(deployments: list[dict[str, Any]]) -> None:
+def test_every_schedule_passes_its_own_line_and_zone_on(deployments: list[dict[str, Any]]) -> None:
     for one in deployments:
         for schedule in one.get("schedules", []):
-            assert schedule["parameters"] == {"cron": schedule["cron"]}
+            assert schedule["parameters"] == {"cron": schedule["cron"], "timezone": schedule["timezone"]}
             assert ZoneInfo(schedule["timezone"])
 
 
@@ -78,7 +78,8 @@ def test_every_entrypoint_is_a_flow_with_retries_and_timeouts(
     assert isinstance(flow, Flow)
     assert flow.name == one["name"] == flow.flow_run_name
     if one.get("schedules"):
-        assert "cron" in flow.parameters.properties
+        assert {"cron", "timezone"} <= set(flow.parameters.properties)
+        assert not flow.parameters.required
     for task in (value for value in vars(module).values() if isinstance(value, Task)):
         assert task.retries > 0
         assert task.timeout_seconds or flow.timeout_seconds

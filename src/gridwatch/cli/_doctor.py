@@ -187,8 +187,9 @@ def _datasets(settings: Settings) -> list[Check]:
         problems = [] if suite.is_file() else [f"its suite {suite} is missing"]
         wanted = {stage: getattr(dataset.schedule, stage) for stage in ("ingest", "detect", "train")}
         if lines is not None:
-            gone = [f"{stage} {cron!r}" for stage, cron in wanted.items() if cron not in lines.get(stage, set())]
-            problems += [f"no schedule in prefect.yaml runs {', '.join(gone)}"] if gone else []
+            zone = dataset.schedule.timezone
+            gone = [f"{stage} {cron!r}" for stage, cron in wanted.items() if (cron, zone) not in lines.get(stage, ())]
+            problems += [f"no schedule in prefect.yaml runs {', '.join(gone)} in {zone}"] if gone else []
         if getattr(dataset.source, "kind", "") == "alpha_vantage" and settings.alpha_vantage.api_key is None:
             checks.append(
                 Check(f"dataset {dataset.name}", "missing", "no API key", "set GRIDWATCH_ALPHA_VANTAGE__API_KEY")
@@ -200,8 +201,8 @@ def _datasets(settings: Settings) -> list[Check]:
     return checks
 
 
-def _scheduled() -> dict[str, set[str]] | None:
-    """Return the cron lines of prefect.yaml by stage, or None where there is no such file."""
+def _scheduled() -> dict[str, set[tuple[str, str]]] | None:
+    """Return the cron lines of prefect.yaml with their zones by stage, or None where there is no such file."""
     import yaml
 
     path = Path("prefect.yaml")
@@ -210,7 +211,11 @@ def _scheduled() -> dict[str, set[str]] | None:
     raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     stages = {"ingest-daily": "ingest", "detect": "detect", "train": "train"}
     return {
-        stages[one["name"]]: {schedule["cron"] for schedule in one.get("schedules", []) if "cron" in schedule}
+        stages[one["name"]]: {
+            (schedule["cron"], schedule.get("timezone", "UTC"))  # Prefect's own default
+            for schedule in one.get("schedules", [])
+            if "cron" in schedule
+        }
         for one in raw.get("deployments", [])
         if one.get("name") in stages
     }
