@@ -79,7 +79,7 @@ def write(store: Store) -> Callable[[Dataset, Any, Any], None]:
 def validated(store: Store) -> Validated:
     """Write the outcome of a validation; return its id."""
 
-    def put(dataset: Dataset, *, success: bool = True, run_ms: int = 1) -> str:
+    def put(dataset: Dataset, *, success: bool = True, run_ms: int = 1, to_ms: int = 2**42) -> str:
         store.put_container(VALIDATIONS)
         failures = "[]" if success else '[{"expectation": "expect_ohlc_consistent", "reason": "row 7: high < low"}]'
         row = {
@@ -90,6 +90,8 @@ def validated(store: Store) -> Validated:
             "run_ms": run_ms,
             "success": success,
             "rows": 400,
+            "from_ms": 0,
+            "to_ms": to_ms,
             "expectations": 9,
             "failed": int(not success),
             "failures": failures,

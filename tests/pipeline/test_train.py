@@ -114,6 +114,19 @@ def test_rows_that_were_never_validated_are_refused(
         train(dataset, store, settings, now_ms=NOW_MS)
 
 
+def test_rows_after_the_newest_validation_are_refused(
+    make_dataset: MakeDataset, validated: Validated, store: Store, settings: Settings
+) -> None:
+    dataset = make_dataset("train_later")
+    times = store.read(dataset.container, columns=["ts"])["ts"].cast("int64").to_pylist()
+    validated(dataset, to_ms=times[-4])
+    wanted = (
+        r"3 rows of dataset 'train_later' came after its newest validation \(train_later-1\); first run `gridwatch va"
+    )
+    with pytest.raises(ValidationFailedError, match=wanted):
+        train(dataset, store, settings, now_ms=NOW_MS)
+
+
 def test_nothing_loaded_says_what_to_run(store: Store, settings: Settings) -> None:
     dataset = Dataset.model_validate({"name": "none", "symbol": "NONE", "source": {"kind": "sample", "series": "FB"}})
     with pytest.raises(ContainerNotFoundError, match=r"No container 'INTRADAY_NONE' .*first run `gridwatch load none`"):

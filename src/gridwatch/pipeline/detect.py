@@ -85,22 +85,22 @@ def detect(
         settings: MLflow.
         now_ms: The present, UTC epoch ms; later rows wait.
         flow_run_id: Prefect flow run to name in the anomalies.
-        force: Go on although the newest validation failed or is missing.
+        force: Go on although the newest validation failed, is missing or older than the rows.
 
     Raises:
         ContainerNotFoundError: Nothing has been loaded.
-        ValidationFailedError: The newest validation failed or is missing, and `force` is not set.
+        ValidationFailedError: The newest validation failed, is missing or too old, and `force` is not set.
         TrackingError: There is no champion, or MLflow failed.
         DetectorError: Rows that cannot be scored.
     """
     from gridwatch import tracking
 
-    validation = gate(dataset, store, force=force, what="detect")
     model = tracking.champion(settings, dataset.model_name, dataset.name)
     detector = LstmDetector.load(model.parts).with_limit(limit_of(dataset))
     start_ms, end_ms = dataset.range_ms(dataset.scoring)
     start_ms = detector.unseen_from_ms if start_ms is None else start_ms
     series = read_series(dataset, store, start_ms, now_ms if end_ms is None else min(end_ms, now_ms))
+    validation = gate(dataset, store, series, force=force, what="detect")
     scores_info, found_info = score_info(dataset.symbol), anomaly_info(dataset.symbol)
     for info in (scores_info, found_info, DETECTIONS):
         store.put_container(info)

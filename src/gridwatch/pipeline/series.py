@@ -105,25 +105,32 @@ def new_detector(
     return LstmDetector(dataset.feature, config, limit=limit_of(dataset), on_epoch=on_epoch)
 
 
-def gate(dataset: Dataset, store: Store, *, force: bool, what: str) -> ValidationReport | None:
-    """Return the newest validation of a dataset, which must have passed.
+def gate(dataset: Dataset, store: Store, series: Series, *, force: bool, what: str) -> ValidationReport | None:
+    """Return the newest validation of a dataset, which must have passed and have seen the newest row.
 
     Args:
         dataset: Whose rows are about to be used.
         store: Where the validations are.
+        series: Those rows.
         force: Go on although it failed or is missing; a warning is logged.
         what: What is refused, such as `train`, for the message.
 
     Raises:
-        ValidationFailedError: It failed or there is none, and `force` is not set; names what failed.
+        ValidationFailedError: It failed, is missing or too old, and `force` is not set; names what failed.
     """
     from gridwatch.pipeline.validate import newest_validation
 
     newest = newest_validation(store, dataset)
-    if newest is not None and newest.success:
+    unseen = 0 if newest is None else int((series.times_ms > (-1 if newest.to_ms is None else newest.to_ms)).sum())
+    if newest is not None and newest.success and not unseen:
         return newest
     if newest is None:
         why = f"Dataset {dataset.name!r} has not been validated; first run `gridwatch validate {dataset.name}`"
+    elif newest.success:
+        why = (
+            f"{unseen} rows of dataset {dataset.name!r} came after its newest validation ({newest.id}); first run "
+            f"`gridwatch validate {dataset.name}`"
+        )
     else:
         named = "; ".join(str(item.get("expectation", "?")) for item in newest.failures)
         why = (

@@ -95,12 +95,12 @@ def train(
         settings: MLflow.
         now_ms: The present, UTC epoch ms; later rows are not learnt.
         flow_run_id: Prefect flow run to name in the MLflow run.
-        force: Go on although the newest validation failed or is missing.
+        force: Go on although the newest validation failed, is missing or older than the rows.
         progress: Told the epochs done, of at most how many.
 
     Raises:
         ContainerNotFoundError: Nothing has been loaded.
-        ValidationFailedError: The newest validation failed or is missing, and `force` is not set.
+        ValidationFailedError: The newest validation failed, is missing or too old, and `force` is not set.
         DetectorError: Too few rows, or rows that cannot be learnt.
         TrackingError: MLflow failed.
     """
@@ -108,7 +108,7 @@ def train(
 
     started_s = time.monotonic()
     series = training_series(dataset, store, now_ms)
-    validation = gate(dataset, store, force=force, what="train")
+    validation = gate(dataset, store, series, force=force, what="train")
     detector = new_detector(dataset, None if progress is None else lambda epoch, most, _row: progress(epoch, most))
     detector.learn(series.times_ms, series.values)
     reigning = tracking.find_champion(settings, dataset.model_name)

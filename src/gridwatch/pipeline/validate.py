@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["ValidationReport", "newest_validation", "validate"]
+__all__ = ["ValidationReport", "is_current", "newest_validation", "validate"]
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +169,20 @@ def newest_validation(store: Store, dataset: Dataset) -> ValidationReport | None
         report=row["report"],
         flow_run_id=row["flow_run_id"],
     )
+
+
+def is_current(store: Store, dataset: Dataset) -> bool:
+    """Tell whether the newest validation of a dataset has seen every row there is from its first row on.
+
+    New and late rows are noticed; a row that was only revised is not.
+
+    Raises:
+        ContainerNotFoundError: Nothing has been loaded for the dataset.
+    """
+    newest = newest_validation(store, dataset)
+    if newest is None or newest.from_ms is None:
+        return False
+    return bool(store.read(dataset.container, newest.from_ms, columns=["ts"]).num_rows == newest.rows)
 
 
 def _needed(table: pa.Table, dataset: Dataset) -> pa.Table:
