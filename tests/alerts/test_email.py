@@ -17,6 +17,7 @@ from gridwatch.alerts.email import compose, subject_of
 from gridwatch.alerts.mail_check import check_mail
 from gridwatch.alerts.wording import change, change_in_words, moment, number, one_in, span
 from gridwatch.containers import Store
+from gridwatch.containers.catalog import VALIDATIONS
 from gridwatch.errors import DeliveryError
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset, load_dataset
@@ -157,3 +158,38 @@ def test_times_beyond_the_calendar_do_not_fail() -> None:
     assert moment(10**18) == "1000000000000000000 ms"
     assert span(None, 0) == "- to 1970-01-01 00:00 UTC"
     assert moment(1_109_566_801_000) == "2005-02-28 05:00:01 UTC"
+
+
+@pytest.mark.parametrize(
+    ("success", "outcome", "warning"),
+    [
+        (True, "val-1 (passed)", ""),
+        (False, "val-1 (failed)", "The rows failed their validation and were scored all the same."),
+        (None, "val-1 (no longer there)", ""),
+    ],
+)
+def test_the_mail_says_how_the_rows_were_validated(
+    anomaly: Anomaly,
+    dataset: Dataset,
+    store: Store,
+    settings: Settings,
+    success: bool | None,
+    outcome: str,
+    warning: str,
+) -> None:
+    if success is not None:
+        store.put_container(VALIDATIONS)
+        store.put(VALIDATIONS.name, pd.DataFrame({"id": ["val-1"], "success": [success]}))
+    for part in parts(compose(anomaly, dataset, store, settings, recipients=["a@example.com"], key="k")):
+        assert outcome in part
+        assert ("validation and" in part) == bool(warning)
+        assert warning in part
+
+
+def test_the_mail_warns_of_rows_that_were_never_validated(
+    put_anomaly: Callable[..., str], dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    anomaly = find_anomaly(store, "ANOMALY_AAPL", put_anomaly(validation_id=None))
+    assert anomaly is not None
+    text, _ = parts(compose(anomaly, dataset, store, settings, recipients=["a@example.com"], key="k"))
+    assert "The rows were not validated before they were scored." in text

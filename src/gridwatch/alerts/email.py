@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gridwatch.alerts.plot import anomaly_plot, rows_around, series_plot
 from gridwatch.alerts.wording import NONE, change, change_in_words, moment, number, one_in, span
+from gridwatch.containers.catalog import VALIDATIONS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,7 +86,8 @@ def compose(
     rows = rows_around(store, anomaly)
     title = f"{series.symbol} {series.value}, {series.when(anomaly.ts_ms)}"
     picture = anomaly_plot(rows, anomaly, title=title, zone=series.zone, label=series.value) if rows else None
-    words = _words(anomaly, dataset, series, settings, key=key, possible_duplicate=possible_duplicate)
+    validation = _validation(store, anomaly)
+    words = _words(anomaly, dataset, series, settings, validation, key=key, possible_duplicate=possible_duplicate)
     words["plot"] = f"cid:{_PLOT_ID}" if picture else None
     severity = (anomaly.severity or "unrated").lower()
     mail: dict[str, Any] = {
@@ -138,6 +140,7 @@ def _words(
     dataset: Dataset | None,
     series: _Series,
     settings: Settings,
+    validation: _Validation,
     *,
     key: str,
     possible_duplicate: bool,
@@ -164,7 +167,7 @@ def _words(
         ("Model", anomaly.model_uri or NONE),
         ("Model sha256", anomaly.model_sha256 or NONE),
         ("MLflow run", anomaly.run_id or NONE),
-        ("Validation", anomaly.validation_id or NONE),
+        ("Validation", validation.text),
         ("Prefect flow run", anomaly.flow_run_id or NONE),
     ]
     return {
@@ -176,7 +179,7 @@ def _words(
         "score": _score(anomaly),
         "actual": number(anomaly.actual),
         "expected": number(anomaly.expected),
-        "sentence": _sentence(anomaly),
+        "sentence": " ".join(part for part in (_sentence(anomaly), validation.warning) if part),
         "facts": facts,
         "source": source,
         "description": dataset.description if dataset else "",
@@ -184,6 +187,28 @@ def _words(
         "key": key,
         "possible_duplicate": possible_duplicate,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Validation:
+    """How the rows' validation is told, and what to warn of where they were scored in spite of it."""
+
+    text: str
+    warning: str = ""
+
+
+def _validation(store: Store, anomaly: Anomaly) -> _Validation:
+    if anomaly.validation_id is None:
+        return _Validation(NONE, "The rows were not validated before they were scored.")
+    known = store.container(VALIDATIONS.name) is not None
+    rows = store.get(VALIDATIONS.name, [anomaly.validation_id])["success"].to_pylist() if known else []
+    if not rows:
+        return _Validation(f"{anomaly.validation_id} (no longer there)")
+    if rows[0]:
+        return _Validation(f"{anomaly.validation_id} (passed)")
+    return _Validation(
+        f"{anomaly.validation_id} (failed)", "The rows failed their validation and were scored all the same."
+    )
 
 
 def _sentence(anomaly: Anomaly) -> str:
