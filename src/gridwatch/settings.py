@@ -83,7 +83,6 @@ class PrefectSettings(_Group):
     """The Prefect server that runs deployments."""
 
     api_url: str | None = Field(None, description="URL of a Prefect API. Unset: the one of `gridwatch up`.")
-    work_pool: str = Field("gridwatch", description="Work pool of the deployments.")
 
 
 class AlphaVantageSettings(_Group):

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from gridwatch.settings import PrefectSettings
 from gridwatch.sources import load_datasets
+from gridwatch.supervisor.platform import WORK_POOL
 
 ROOT = Path(__file__).parents[2]
 FLOWS = sorted(path for path in (ROOT / "flows").glob("*.py") if not path.name.startswith("_"))
@@ -32,7 +32,7 @@ def test_every_flow_file_has_a_deployment(deployments: list[dict[str, Any]]) -> 
 
 def test_every_deployment_has_pool_limit_tags_and_description(deployments: list[dict[str, Any]]) -> None:
     for one in deployments:
-        assert one["work_pool"]["name"] == PrefectSettings().work_pool
+        assert one["work_pool"]["name"] == WORK_POOL
         assert one["concurrency_limit"]["limit"] == 1
         assert one["concurrency_limit"]["collision_strategy"] in {"CANCEL_NEW", "ENQUEUE"}
         assert "gridwatch" in one["tags"]

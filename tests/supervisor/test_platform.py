@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from gridwatch.errors import ConfigError
 from gridwatch.settings import AlertSettings, GridDBSettings, KafkaSettings, MlflowSettings, PrefectSettings, Settings
 from gridwatch.supervisor import plan, with_addresses
-from gridwatch.supervisor.platform import answers
+from gridwatch.supervisor.platform import WORK_POOL, answers
 
 EXTERNAL = {
     "kafka": KafkaSettings(bootstrap_servers="k:9092", security_protocol="SSL"),
@@ -57,6 +58,13 @@ def test_no_secret_is_on_a_command_line_or_in_the_added_environment(project: Pat
     platform = plan(_settings(project / "home", griddb=secret, **EXTERNAL), project=project)
     commands = [service.command() for service in platform.services]
     assert "hunter2" not in str([(command.argv, command.env) for command in commands])
+
+
+def test_the_worker_polls_the_pool_of_the_deployments(project: Path) -> None:
+    [worker] = [
+        s for s in plan(_settings(project / "home", **EXTERNAL), project=project).services if s.name == "worker"
+    ]
+    assert ("--pool", WORK_POOL) in set(pairwise(worker.command().argv))
 
 
 def test_telemetry_is_off(project: Path) -> None:

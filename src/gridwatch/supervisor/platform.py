@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridwatch.errors import ConfigError
-from gridwatch.settings import PrefectSettings, Settings
+from gridwatch.settings import Settings
 from gridwatch.supervisor.process import Command
 from gridwatch.supervisor.state import ports
 from gridwatch.supervisor.watch import Service
@@ -20,9 +20,12 @@ from gridwatch.supervisor.watch import Service
 if TYPE_CHECKING:
     from gridwatch.streaming.broker import Broker
 
-__all__ = ["Platform", "answers", "plan", "with_addresses"]
+__all__ = ["WORK_POOL", "Platform", "answers", "plan", "with_addresses"]
 
 Progress = Callable[[int, int | None], None]
+
+WORK_POOL = "gridwatch"
+"""Prefect's work pool of the deployments; no setting, since prefect.yaml names it too."""
 
 _LOOPBACK = "127.0.0.1"
 
@@ -143,7 +146,7 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
     if "mlflow" in port:
         backend = settings.tracking_uri
         services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
-    services.extend(_prefect(command, port.get("prefect"), told.prefect, deploy=deploy))
+    services.extend(_prefect(command, port.get("prefect"), str(told.prefect.api_url), deploy=deploy))
     services.extend(_own(command, port.get("server"), addresses.get("handler"), {s.name for s in services}))
     return Platform(tuple(services), told, env, addresses)
 
@@ -200,9 +203,8 @@ def _mlflow(command: _Commander, port: int, backend: str, root: str, url: str) -
     )
 
 
-def _prefect(command: _Commander, port: int | None, told: PrefectSettings, *, deploy: bool) -> list[Service]:
+def _prefect(command: _Commander, port: int | None, url: str, *, deploy: bool) -> list[Service]:
     services = []
-    url, pool = str(told.api_url), told.work_pool
     if port is not None:
         services.append(
             Service(
@@ -213,13 +215,13 @@ def _prefect(command: _Commander, port: int | None, told: PrefectSettings, *, de
             )
         )
     needs = ("prefect",) if services else ()
-    worker = ("worker", "start", "--pool", pool, "--type", "process", "--install-policy", "never")
+    worker = ("worker", "start", "--pool", WORK_POOL, "--type", "process", "--install-policy", "never")
     # It makes the work pool that the deployments name; only then can they be registered.
     services.append(
         Service(
             "worker",
             command("-m", "prefect", *worker),
-            healthy=lambda: answers(f"{url}/work_pools/{pool}"),
+            healthy=lambda: answers(f"{url}/work_pools/{WORK_POOL}"),
             needs=needs,
             stop_timeout_s=4,
         )
