@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from gridwatch.errors import DatasetError
 from gridwatch.quality.suites import read_suite
-from gridwatch.sources import Dataset, load_dataset, load_datasets
+from gridwatch.sources import Dataset, load_dataset, load_datasets, topics_pattern
 from gridwatch.sources.dataset import (
     AlphaVantageSource,
     CsvFolderSource,
@@ -84,7 +85,7 @@ def test_a_day_without_midnight_has_a_range(write: Write) -> None:
     ("fields", "message"),
     [
         ({"intervall": "1D"}, r"intervall: unknown field, did you mean 'interval'\. See docs/datasets\.md"),
-        ({"zzz": 1}, r"zzz: unknown field, there are name, description, symbol, source"),
+        ({"zzz": 1}, r"zzz: unknown field, there are name, description, enabled, symbol"),
         ({"model": {"windows": 3}}, r"model\.windows: unknown field, did you mean 'window'"),
         (
             {"source": {"kind": "csv_folder", "path": "x", "patern": "y"}},
@@ -93,6 +94,15 @@ def test_a_day_without_midnight_has_a_range(write: Write) -> None:
         ({"source": {"kind": "sample"}}, r"source\.sample\.series: is missing"),
         ({"source": {"kind": "ftp"}}, r"source: .*'ftp'.*'sample', 'alpha_vantage', 'csv_folder'"),
         ({"symbol": ""}, r"symbol: .*at least 1 character"),
+        ({"container": "pump-7"}, r"container: String should match pattern .*\(got 'pump-7'\)"),
+        ({"container": "7up"}, r"container: String should match pattern"),
+        ({"container": "p" * 201}, r"container: String should match pattern"),
+        ({"container": None}, r"container: Input should be a valid string"),
+        ({"container": "Score_pump"}, r"container: 'Score_pump' starts with one of SCORE_, ANOMALY_, ML_, __, which"),
+        ({"container": "anomaly_pump"}, r"container: 'anomaly_pump' starts with one of"),
+        ({"container": "ml_jobs"}, r"container: 'ml_jobs' starts with one of"),
+        ({"container": "__consumer_offsets"}, r"container: '__consumer_offsets' starts with one of"),
+        ({"container": "Loads"}, r"container: 'Loads' is a container that gridwatch keeps for itself"),
         ({"timezone": "Mars"}, r"timezone: unknown time zone 'Mars'; use a name such as America/New_York"),
         ({"schedule": {"timezone": "Mars"}}, r"schedule\.timezone: unknown time zone 'Mars'"),
         ({"schedule": {"ingest": "daily"}}, r"schedule\.ingest: 'daily' is no cron line; five fields"),
@@ -169,10 +179,45 @@ def test_names_pick_datasets_and_unknown_ones_are_told(write: Write, tmp_path: P
         load_datasets(tmp_path, ["pmp"])
 
 
-def test_two_symbols_with_one_container_are_refused(write: Write, tmp_path: Path) -> None:
+def test_a_dataset_names_its_own_container(write: Write) -> None:
+    dataset = load_dataset(write(container="pressures"))
+    assert (dataset.container, dataset.info.name) == ("pressures", "pressures")
+    assert Dataset.model_validate_json(dataset.model_dump_json()) == dataset
+
+
+def test_topics_of_any_dataset_match_the_pattern() -> None:
+    pattern = topics_pattern(["pressures", "INTRADAY_pump_7"])
+    names = [
+        "pressures",
+        "INTRADAY_pump_7",
+        "INTRADAY_added_later",
+        "pressures2",
+        "pressures.dlq",
+        "__consumer_offsets",
+    ]
+    assert [name for name in names if re.match(pattern, name)] == names[:3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"symbol": "PUMP.7"},
+            r"\('PUMP\.7'\) and 'pump' \('pump-7'\) both map to container 'SCORE_pump_7'.*one symbol",
+        ),
+        ({"container": "apart"}, r"both map to container 'SCORE_pump_7', and their scores .*rename one symbol"),
+        (
+            {"symbol": "x", "container": "intraday_PUMP_7"},
+            r"both map to container 'INTRADAY_pump_7', and their rows .*give one another `container`",
+        ),
+    ],
+)
+def test_two_datasets_that_write_to_one_container_are_refused(
+    write: Write, tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
     write()
-    write("other", symbol="PUMP.7")
-    with pytest.raises(DatasetError, match=r"'other' \('PUMP\.7'\) and 'pump' \('pump-7'\) both map to container"):
+    write("other", **fields)
+    with pytest.raises(DatasetError, match=message):
         load_datasets(tmp_path)
 
 

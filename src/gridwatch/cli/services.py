@@ -13,8 +13,6 @@ from gridwatch.errors import StreamError
 
 __all__ = ["register"]
 
-_TOPICS = r"^INTRADAY_[A-Za-z0-9_]+$"
-
 kafka_app = typer.Typer(
     no_args_is_help=True, help="gridwatch's own Kafka broker, and the records that could not be read."
 )
@@ -59,14 +57,15 @@ def sink(
     names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Whose topics; none: all.")] = None,
 ) -> None:
     """Write the rows that come in over Kafka into the store."""
+    from gridwatch.sources import topics_pattern
     from gridwatch.streaming import Sink, broker_for, ensure_topics
 
     found = settings()
     topics = [dataset.container for dataset in datasets(found, names)]
     with broker_for(found) as bootstrap, store(found) as opened, stop_on_signals() as stop:
         ensure_topics(found, bootstrap, topics)
-        # By pattern, so that a dataset which is added later needs no restart.
-        wanted = {"topics": topics} if names else {"pattern": _TOPICS}
+        # By pattern, so that a dataset which is added later needs no restart, unless it names its own container.
+        wanted = {"topics": topics} if names else {"pattern": topics_pattern(topics)}
         Sink(found, bootstrap, opened, **wanted).run(stop)
 
 

@@ -5,12 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwatch.sources.base import RejectedRow, Source, SourceBatch
-from gridwatch.sources.dataset import AlphaVantageSource, CsvFolderSource, Dataset, load_dataset, load_datasets
+from gridwatch.sources.dataset import (
+    AlphaVantageSource,
+    CsvFolderSource,
+    Dataset,
+    load_dataset,
+    load_datasets,
+    topics_pattern,
+)
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["Dataset", "RejectedRow", "Source", "SourceBatch", "load_dataset", "load_datasets", "open_source"]
+__all__ = [
+    "Dataset",
+    "RejectedRow",
+    "Source",
+    "SourceBatch",
+    "load_dataset",
+    "load_datasets",
+    "open_source",
+    "topics_pattern",
+]
 
 
 def open_source(dataset: Dataset, settings: Settings) -> Source:

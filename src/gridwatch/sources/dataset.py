@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gridwatch.containers.catalog import score_container
 from gridwatch.errors import DatasetError
 from gridwatch.sources.dataset_model import (
     AlphaVantageSource,
@@ -34,6 +37,7 @@ __all__ = [
     "ValueColumn",
     "load_dataset",
     "load_datasets",
+    "topics_pattern",
 ]
 
 
@@ -101,21 +105,14 @@ def load_datasets(folder: Path, names: list[str] | None = None, *, disabled: boo
         disabled: With no names, whether to return those with `"enabled": false` too.
 
     Raises:
-        DatasetError: A file is missing or wrong, or two datasets share a container.
+        DatasetError: A file is missing or wrong, or two datasets write to one container.
     """
     if not folder.is_dir():
         raise DatasetError(
             f"No dataset folder {str(folder)!r}; set GRIDWATCH_DATASETS_DIR or run `gridwatch init DIR`."
         )
     everything = [load_dataset(path) for path in sorted(folder.glob("*.json"))]
-    taken: dict[str, Dataset] = {}
-    for dataset in everything:
-        other = taken.setdefault(dataset.container.lower(), dataset)
-        if other is not dataset:
-            raise DatasetError(
-                f"Datasets {other.name!r} ({other.symbol!r}) and {dataset.name!r} ({dataset.symbol!r}) both map to "
-                f"container {dataset.container!r}, and their scores would overwrite each other; rename one symbol."
-            )
+    _refuse_shared(everything)
     if names is None or not names:
         return [dataset for dataset in everything if dataset.enabled or disabled]
     known = {dataset.name: dataset for dataset in everything}
@@ -123,3 +120,28 @@ def load_datasets(folder: Path, names: list[str] | None = None, *, disabled: boo
     if missing:
         raise DatasetError(f"No dataset {', '.join(map(repr, missing))} in {str(folder)!r}; there are {sorted(known)}.")
     return [known[name] for name in names]
+
+
+def _refuse_shared(datasets: Iterable[Dataset]) -> None:
+    """Refuse datasets that write to one container, be it their rows or their scores; case counts for nothing."""
+    taken: dict[str, Dataset] = {}
+    for dataset in datasets:
+        for container, what in ((score_container(dataset.symbol), "scores"), (dataset.container, "rows")):
+            other = taken.setdefault(container.lower(), dataset)
+            if other is not dataset:
+                raise DatasetError(
+                    f"Datasets {other.name!r} ({other.symbol!r}) and {dataset.name!r} ({dataset.symbol!r}) both map to "
+                    f"container {container!r}, and their {what} would overwrite each other; "
+                    f"{'rename one symbol' if what == 'scores' else 'give one another `container`'}."
+                )
+
+
+def topics_pattern(containers: Iterable[str]) -> str:
+    r"""Return a regular expression for the topics of these containers and of any dataset that names none of its own.
+
+    >>> topics_pattern(["pump", "INTRADAY_AAPL"])
+    '^(?:INTRADAY_[A-Za-z0-9_]+|pump)$'
+    """
+    usual = "INTRADAY_[A-Za-z0-9_]+"
+    own = sorted(re.escape(name) for name in containers if not re.fullmatch(usual, name))
+    return f"^(?:{'|'.join([usual, *own])})$"

@@ -6,14 +6,14 @@ import re
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo
-from gridwatch.containers.catalog import OHLCV, series_info, series_name
+from gridwatch.containers.catalog import FIXED, OHLCV, series_info, series_name
 
 __all__ = [
     "AlphaVantageSource",
@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+# What GridDB and Kafka both take as a name; `.dlq` is put behind it, and Kafka's topics end at 249 characters.
+_CONTAINER = r"^[A-Za-z_][A-Za-z0-9_]{0,199}$"
+_RESERVED = ("SCORE_", "ANOMALY_", "ML_", "__")
 
 
 class _Model(BaseModel):
@@ -142,7 +146,8 @@ class Dataset(_Model):
     name: str = Field(pattern=_NAME)
     description: str = ""
     enabled: bool = Field(True, description="Whether it is worked on when no dataset is named.")
-    symbol: str = Field(min_length=1, max_length=64, description="Series name; decides container and topic names.")
+    symbol: str = Field(min_length=1, max_length=64, description="Series name; decides the names of its containers.")
+    container: str = Field("", pattern=_CONTAINER, description="Container and topic of the source rows.")
     source: Annotated[SampleSource | AlphaVantageSource | CsvFolderSource, Field(discriminator="kind")]
     timezone: Zone = Field("America/New_York", description="Zone of the source's local times.")
     time_column: str = Field("timestamp", description="Name of the time column at the source.")
@@ -162,6 +167,25 @@ class Dataset(_Model):
     threshold: Threshold = Field(default_factory=Threshold)
     schedule: Schedule = Field(default_factory=Schedule)
     recipients: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _container_of_the_symbol(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "container" not in raw and isinstance(raw.get("symbol"), str):
+            return raw | {"container": f"INTRADAY_{series_name(raw['symbol'])}"}
+        return raw
+
+    @field_validator("container")
+    @classmethod
+    def _free_container(cls, container: str) -> str:
+        # Names of containers are compared without case.
+        if container.upper().startswith(_RESERVED):
+            msg = f"{container!r} starts with one of {', '.join(_RESERVED)}, which are kept for gridwatch and Kafka"
+            raise ValueError(msg)
+        if container.lower() in {info.name.lower() for info in FIXED}:
+            msg = f"{container!r} is a container that gridwatch keeps for itself"
+            raise ValueError(msg)
+        return container
 
     @field_validator("interval")
     @classmethod
@@ -211,11 +235,6 @@ class Dataset(_Model):
             msg = f"value {self.value!r} is a {chosen.type} column; it must be a number"
             raise ValueError(msg)
         return self
-
-    @property
-    def container(self) -> str:
-        """Name of the container with the source rows, and of the topic they come in on."""
-        return f"INTRADAY_{series_name(self.symbol)}"
 
     @property
     def info(self) -> ContainerInfo:
