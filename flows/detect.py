@@ -9,6 +9,7 @@ from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_ru
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.futures import wait
+from validate import validate_new
 
 from gridwatch.alerts.anomalies import list_anomalies
 from gridwatch.alerts.relay import drain
@@ -55,10 +56,11 @@ def detect_flow(
 ) -> dict[str, dict[str, Any]]:
     """Score these datasets, or all; with `cron` and `timezone`, only those that are scheduled so.
 
-    Ends by draining the relay.
+    Begins with validating what is new, ends by draining the relay.
     """
-    at_ms, run_id = now_ms(), root_run_id()
-    runs = {name: detect_task.submit(name, at_ms, run_id, force) for name in chosen(datasets, "detect", cron, timezone)}
+    at_ms, run_id, names = now_ms(), root_run_id(), chosen(datasets, "detect", cron, timezone)
+    validate_new(names, at_ms, run_id)
+    runs = {name: detect_task.submit(name, at_ms, run_id, force) for name in names}
     wait(list(runs.values()))
     # Before a failure of one dataset is raised: the anomalies of the others are told all the same.
     mails = drain_task()

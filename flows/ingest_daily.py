@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
 from prefect import flow, task
 from prefect.futures import wait
+from validate import validate_new
 
 from gridwatch.containers import open_store
 from gridwatch.pipeline.ingest import ingest_daily
@@ -33,10 +34,14 @@ def ingest_task(name: str, at_ms: int) -> dict[str, Any]:
 def ingest_daily_flow(
     datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Ingest these datasets, or all; with `cron` and `timezone`, only those that are scheduled so."""
-    at_ms = now_ms()
-    runs = {name: ingest_task.submit(name, at_ms) for name in chosen(datasets, "ingest", cron, timezone)}
+    """Ingest these datasets, or all; with `cron` and `timezone`, only those that are scheduled so.
+
+    Ends by validating what is new.
+    """
+    at_ms, names = now_ms(), chosen(datasets, "ingest", cron, timezone)
+    runs = {name: ingest_task.submit(name, at_ms) for name in names}
     wait(list(runs.values()))
+    validate_new(names, at_ms, root_run_id())
     return {name: run.result() for name, run in runs.items()}
 
 

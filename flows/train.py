@@ -8,6 +8,7 @@ from typing import Any
 from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from validate import validate_new
 
 from gridwatch.containers import open_store
 from gridwatch.pipeline.train import train
@@ -37,14 +38,14 @@ def train_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> d
 def train_flow(
     datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None, force: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Train on these datasets, or all; with `cron` and `timezone`, only those that are scheduled so."""
-    at_ms = now_ms()
-    run_id = root_run_id()
+    """Train on these datasets, or all; with `cron` and `timezone`, only those that are scheduled so.
+
+    Begins with validating what is new.
+    """
+    at_ms, run_id, names = now_ms(), root_run_id(), chosen(datasets, "train", cron, timezone)
+    validate_new(names, at_ms, run_id)
     # One after the other: TensorFlow uses all cores for one. A failure is raised once all have had their turn.
-    ends = {
-        name: train_task(name, at_ms, run_id, force, return_state=True)
-        for name in chosen(datasets, "train", cron, timezone)
-    }
+    ends = {name: train_task(name, at_ms, run_id, force, return_state=True) for name in names}
     return {name: end.result() for name, end in ends.items()}
 
 

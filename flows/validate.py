@@ -7,7 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
 from gridwatch.containers import open_store
-from gridwatch.pipeline.validate import validate
+from gridwatch.pipeline.validate import is_current, validate
 
 
 # Safe to retry: the row of an outcome is keyed by its dataset and time.
@@ -26,6 +26,16 @@ def validate_task(name: str, at_ms: int, flow_run_id: str | None) -> bool:
         report = validate(dataset(name), store, found, now_ms=at_ms, flow_run_id=flow_run_id)
     create_markdown_artifact(report.markdown, key=artifact_key("validation", name), description=f"Rows of {name}")
     return report.success
+
+
+def validate_new(names: list[str], at_ms: int, flow_run_id: str | None) -> None:
+    """Validate those datasets whose newest validation has not seen all rows; what comes next decides on the outcome."""
+    for name in names:
+        with open_store(settings().store, settings=settings()) as store:
+            one = dataset(name)
+            stale = store.container(one.container) is not None and not is_current(store, one)
+        if stale:
+            validate_task(name, at_ms, flow_run_id, return_state=True)
 
 
 @flow(name="validate", flow_run_name="validate")
