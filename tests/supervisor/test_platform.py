@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +13,15 @@ import pytest
 from pydantic import SecretStr
 
 from gridwatch.errors import ConfigError
-from gridwatch.settings import AlertSettings, GridDBSettings, KafkaSettings, MlflowSettings, PrefectSettings, Settings
+from gridwatch.settings import (
+    AlertSettings,
+    GridDBSettings,
+    KafkaSettings,
+    MlflowSettings,
+    PrefectSettings,
+    ServerSettings,
+    Settings,
+)
 from gridwatch.supervisor import plan, with_addresses
 from gridwatch.supervisor.platform import WORK_POOL, answers
 
@@ -65,6 +77,46 @@ def test_the_worker_polls_the_pool_of_the_deployments(project: Path) -> None:
         s for s in plan(_settings(project / "home", **EXTERNAL), project=project).services if s.name == "worker"
     ]
     assert ("--pool", WORK_POOL) in set(pairwise(worker.command().argv))
+
+
+@pytest.mark.parametrize(
+    ("host", "called"),
+    [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("localhost", "localhost")],  # noqa: S104  # what is tested
+)
+def test_the_server_is_looked_for_where_it_binds(project: Path, host: str, called: str) -> None:
+    wanted = ServerSettings(host=host, port=0)
+    external = {**EXTERNAL, "alerts": AlertSettings()}
+    platform = plan(_settings(project / "home", server=wanted, **external), project=project)
+    [server] = [service for service in platform.services if service.name == "server"]
+    assert ("--host", host) in set(pairwise(server.command().argv))
+    base = str(server.address)
+    assert base.startswith(f"http://{called}:")
+    assert platform.addresses == {"handler": f"{base}/trigger"}
+    with _answering(host, int(base.rpartition(":")[2])):
+        assert server.healthy is not None
+        assert server.healthy()
+
+
+@contextmanager
+def _answering(host: str, port: int) -> Iterator[None]:
+    """Answer 200 to every GET on this address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((host, port), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_telemetry_is_off(project: Path) -> None:

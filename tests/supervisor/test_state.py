@@ -60,3 +60,13 @@ def test_a_wished_port_is_taken_when_free(tmp_path: Path) -> None:
     (run_dir(tmp_path) / "ports.json").write_text("no json", encoding="utf-8")
     assert ports(tmp_path, {"a": wish}) == {"a": wish}
     assert json.loads((run_dir(tmp_path) / "ports.json").read_text(encoding="utf-8")) == {"a": wish}
+
+
+def test_a_port_is_looked_for_on_the_address_that_is_bound(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert ports(tmp_path, {"a": port}, {"a": "127.0.0.2"})["a"] != port
+    with pytest.raises(ConfigError, match=r"No port can be bound on 192\.0\.2\.1: .*assign requested address"):
+        ports(tmp_path, {"a": 0}, {"a": "192.0.2.1"})

@@ -118,13 +118,17 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
         wanted["prefect"] = 0
     if settings.alerts.handler_url is None:
         wanted["server"] = settings.server.port
-    port = ports(settings.home, wanted)
+    from gridwatch.alerts.address import url_of  # its package takes a second to import
+
+    # Only gridwatch's own server can be told to listen elsewhere than on loopback.
+    bound = {"server": settings.server.host}
+    port = ports(settings.home, wanted, bound)
     addresses = {
-        name: url.format(_LOOPBACK, port[service])
-        for service, name, url in (
-            ("mlflow", "mlflow", "http://{}:{}"),
-            ("prefect", "prefect", "http://{}:{}/api"),
-            ("server", "handler", "http://{}:{}/trigger"),
+        name: url_of(bound.get(service, _LOOPBACK), port[service]) + path
+        for service, name, path in (
+            ("mlflow", "mlflow", ""),
+            ("prefect", "prefect", "/api"),
+            ("server", "handler", "/trigger"),
         )
         if service in port
     }
@@ -147,7 +151,7 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
         backend = settings.tracking_uri
         services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
     services.extend(_prefect(command, port.get("prefect"), str(told.prefect.api_url), deploy=deploy))
-    services.extend(_own(command, port.get("server"), addresses.get("handler"), {s.name for s in services}))
+    services.extend(_own(command, told, port.get("server"), addresses.get("handler"), {s.name for s in services}))
     return Platform(tuple(services), told, env, addresses)
 
 
@@ -179,13 +183,13 @@ def _kafka(broker: Broker, env: Mapping[str, str]) -> Service:
     )
 
 
-def _own(command: _Commander, port: int | None, url: str | None, there: set[str]) -> list[Service]:
+def _own(command: _Commander, settings: Settings, port: int | None, url: str | None, there: set[str]) -> list[Service]:
     """The sink, the handler with its inbox and pages, and the relay: gridwatch's own commands in the foreground."""
     cli = ("-m", "gridwatch.cli")
     kafka = tuple(there & {"kafka"})
     services = [Service("sink", command(*cli, "sink"), needs=kafka)]
     if port is not None:
-        serve = command(*cli, "serve", "--port", str(port))
+        serve = command(*cli, "serve", "--host", settings.server.host, "--port", str(port))
         base = str(url).removesuffix("/trigger")
         services.append(Service("server", serve, address=base, healthy=lambda: answers(f"{base}/healthz")))
     relay = command(*cli, "relay")

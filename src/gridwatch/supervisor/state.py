@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -116,22 +116,36 @@ def hold(home: Path) -> Iterator[None]:
 
 
 def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
-    """Return `preferred` when it can be bound, else a free port chosen by the system."""
+    """Return `preferred` when it can be bound, else a free port chosen by the system.
+
+    Raises:
+        ConfigError: Nothing can be bound on this host, which may be no address of this machine.
+    """
+    reason = ""
     for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ConfigError(f"No free port on {host}.")
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                return int(probe.getsockname()[1])
+        except OSError as error:
+            reason = str(error)
+    raise ConfigError(f"No port can be bound on {host}: {reason}.")
 
 
-def ports(home: Path, preferred: dict[str, int]) -> dict[str, int]:
+def ports(home: Path, preferred: dict[str, int], hosts: Mapping[str, str] | None = None) -> dict[str, int]:
     """Return a free port for each name: the one it had last time, else the preferred one (0: any), else any.
 
     They are kept in `run/ports.json`, so that addresses stay the same from one `up` to the next.
+
+    Args:
+        home: Of the platform.
+        preferred: Name and wish.
+        hosts: The address that a name binds; loopback by default.
+
+    Raises:
+        ConfigError: An address is none of this machine's.
     """
     path = run_dir(home) / "ports.json"
     try:
@@ -140,9 +154,10 @@ def ports(home: Path, preferred: dict[str, int]) -> dict[str, int]:
         kept = {}
     chosen: dict[str, int] = {}
     for name, wish in preferred.items():
-        port = free_port(wish or int(kept.get(name, 0)))
+        host = (hosts or {}).get(name, "127.0.0.1")
+        port = free_port(wish or int(kept.get(name, 0)), host)
         while port in chosen.values():
-            port = free_port()
+            port = free_port(0, host)
         chosen[name] = port
     _replace(path, {**kept, **chosen})
     return chosen
