@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Progress", "cell", "moment", "print_json", "print_table", "progress", "seconds"]
+__all__ = ["JARS", "Progress", "cell", "moment", "print_json", "print_table", "progress", "progresses", "seconds"]
 
 Progress = Callable[[int, "int | None"], None]
+
+JARS = "Kafka's jars, the first time only"
+"""Label of the bar of a download that happens once a machine."""
 
 
 def print_json(value: Any) -> None:
@@ -87,8 +90,15 @@ def seconds(value: float) -> str:
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
     """Show a bar on a terminal; off it, nothing. The callable takes (done, total or None)."""
+    with progresses(label) as (shown,):
+        yield shown
+
+
+@contextmanager
+def progresses(*labels: str) -> Iterator[tuple[Progress, ...]]:
+    """Show bars on a terminal, each from when it is first told something on; the first one at once. Off it, nothing."""
     if not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield tuple((lambda _done, _total: None) for _ in labels)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -101,5 +111,8 @@ def progress(label: str) -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        tasks = [bar.add_task(label, total=None, visible=place == 0) for place, label in enumerate(labels)]
+        yield tuple(
+            lambda done, total, task=task: bar.update(task, completed=done, total=total, visible=True)  # type: ignore[misc]
+            for task in tasks
+        )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
-from gridwatch.cli._output import cell, print_json, print_table, progress
+from gridwatch.cli._output import JARS, cell, print_json, print_table, progresses
 
 __all__ = ["Json", "Names", "register", "show_reports"]
 
@@ -38,8 +38,12 @@ def load(
     opened = store(found)
     reports = []
     for dataset in datasets(found, names):
-        with progress(f"load {dataset.name}") as shown:
-            reports.append(load_batch(dataset, opened, found, now_ms=now_ms(), months=months, progress=shown))
+        with progresses(f"load {dataset.name}", JARS) as (shown, fetching):
+            reports.append(
+                load_batch(
+                    dataset, opened, found, now_ms=now_ms(), months=months, progress=shown, jars_progress=fetching
+                )
+            )
     show_reports(reports, as_json)
 
 
@@ -51,8 +55,10 @@ def ingest(names: Names = None, as_json: Json = False) -> None:
     opened = store(found)
     reports = []
     for dataset in datasets(found, names):
-        with progress(f"ingest {dataset.name}") as shown:
-            reports.append(ingest_daily(dataset, opened, found, now_ms=now_ms(), progress=shown))
+        with progresses(f"ingest {dataset.name}", JARS) as (shown, fetching):
+            reports.append(
+                ingest_daily(dataset, opened, found, now_ms=now_ms(), progress=shown, jars_progress=fetching)
+            )
     show_reports(reports, as_json)
 
 

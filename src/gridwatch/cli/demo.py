@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gridwatch.cli._context import settings
+from gridwatch.cli._output import JARS, progress
 from gridwatch.cli._project import shipped
 from gridwatch.cli.platform import stop_on_signals
 from gridwatch.errors import GridwatchError, MissingServiceError
@@ -119,7 +120,8 @@ def _prepare(found: Settings, home: Path) -> Platform:
             **{name: default[name].get_default(call_default_factory=True) for name in ("kafka", "mlflow", "prefect")},
         }
     )
-    return plan(own, project=project)
+    with progress(JARS) as shown:
+        return plan(own, project=project, progress=shown)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gridwatch.cli._context import project_dir, settings
-from gridwatch.cli._output import print_json, print_table, progress, seconds
+from gridwatch.cli._output import JARS, print_json, print_table, progress, seconds
 
 if TYPE_CHECKING:
     from gridwatch.supervisor import PlatformState
@@ -47,7 +47,7 @@ def up(
         return
     from gridwatch.supervisor import State, plan, start_detached, wait_settled
 
-    with progress("Kafka's jars") as shown:
+    with progress(JARS) as shown:
         plan(found, project=project_dir(), deploy=deploy, progress=shown)
     pid = start_detached(found.home, *([] if deploy else ["--no-deploy"]))
     state = wait_settled(found.home, pid, _UP_TIMEOUT_S, changes())
@@ -63,7 +63,8 @@ def _run(deploy: bool) -> None:
     found = settings(running=False)
     with hold(found.home):
         sweep(found.home)
-        platform = plan(found, project=project_dir(), deploy=deploy)
+        with progress(JARS) as shown:
+            platform = plan(found, project=project_dir(), deploy=deploy, progress=shown)
         supervisor = Supervisor(platform.services, found.home, platform.addresses)
         with stop_on_signals() as stop:
             supervisor.run(stop)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
-from gridwatch.cli._output import moment, print_json, print_table, progress
+from gridwatch.cli._output import JARS, moment, print_json, print_table, progress
 from gridwatch.cli.platform import stop_on_signals
 from gridwatch.errors import StreamError
 
@@ -74,7 +74,7 @@ def kafka_start() -> None:
     """Run gridwatch's own broker in the foreground, until Ctrl-C."""
     from gridwatch.streaming import Broker
 
-    with progress("Kafka's jars") as shown:
+    with progress(JARS) as shown:
         broker = Broker(settings(running=False), progress=shown)
         address = broker.start()
     typer.echo(f"Kafka answers at {address}; its log is {broker.log_file}. Ctrl-C ends it.", err=True)

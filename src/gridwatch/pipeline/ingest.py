@@ -16,7 +16,13 @@ __all__ = ["LoadReport", "ingest_daily"]
 
 
 def ingest_daily(
-    dataset: Dataset, store: Store, settings: Settings, *, now_ms: int, progress: Progress | None = None
+    dataset: Dataset,
+    store: Store,
+    settings: Settings,
+    *,
+    now_ms: int,
+    progress: Progress | None = None,
+    jars_progress: Progress | None = None,
 ) -> LoadReport:
     """Ingest what the source has new; rows that are there already are written again, which changes nothing.
 
@@ -26,4 +32,6 @@ def ingest_daily(
     """
     batches = open_source(dataset, settings).daily(now_ms=now_ms)
     done = loaded_batches(dataset, store)
-    return carry(dataset, batches, store, settings, now_ms=now_ms, done=done, progress=progress)
+    return carry(
+        dataset, batches, store, settings, now_ms=now_ms, done=done, progress=progress, jars_progress=jars_progress
+    )

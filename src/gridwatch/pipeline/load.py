@@ -23,6 +23,7 @@ def load_batch(
     now_ms: int,
     months: int | None = None,
     progress: Progress | None = None,
+    jars_progress: Progress | None = None,
 ) -> LoadReport:
     """Load the history of a dataset; batches that a former load recorded in `loads` are skipped.
 
@@ -33,6 +34,7 @@ def load_batch(
         now_ms: The present, UTC epoch ms.
         months: How far back; by default the dataset's `history_months`.
         progress: Told the rows sent so far.
+        jars_progress: Told of Kafka's jars when they must be downloaded first.
 
     Raises:
         SourceError: The source failed; what came before is loaded and recorded.
@@ -42,4 +44,6 @@ def load_batch(
     batches = open_source(dataset, settings).history(
         now_ms=now_ms, months=dataset.history_months if months is None else months, done=done
     )
-    return carry(dataset, batches, store, settings, now_ms=now_ms, done=done, progress=progress)
+    return carry(
+        dataset, batches, store, settings, now_ms=now_ms, done=done, progress=progress, jars_progress=jars_progress
+    )

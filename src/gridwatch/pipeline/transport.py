@@ -96,6 +96,7 @@ def carry(
     now_ms: int,
     done: LoadedBatches,
     progress: Progress | None = None,
+    jars_progress: Progress | None = None,
 ) -> LoadReport:
     """Send batches, wait until they are written, record them. No broker is started when there is nothing to send.
 
@@ -114,7 +115,7 @@ def carry(
 
         store.put_container(dataset.info)
         store.put_container(LOADS)
-        with broker_for(settings) as bootstrap, Producer(settings, bootstrap) as producer:
+        with broker_for(settings, progress=jars_progress) as bootstrap, Producer(settings, bootstrap) as producer:
             producer.ensure_topics([dataset.container])
             carrier = _Carrier(dataset, store, settings, now_ms, producer, bootstrap, tally, progress)
             try:
