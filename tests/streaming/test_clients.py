@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,23 @@ def _settings(tmp_path: Path, **kafka: Any) -> Settings:
 
 
 def test_a_cluster_with_login_and_tls(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("")
+    import certifi
+
     settings = _settings(
         tmp_path,
         security_protocol="SASL_SSL",
         sasl_mechanism="SCRAM-SHA-512",
         sasl_username="sink",
         sasl_password=SecretStr("geheim"),
-        ssl_cafile=tmp_path / "ca.pem",
+        ssl_cafile=Path(certifi.where()),
     )
     config = client_config(settings, settings.kafka.bootstrap_servers or "")
     assert config["bootstrap_servers"] == ["k1:9093", "k2:9093"]
     assert (config["security_protocol"], config["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
     assert (config["sasl_plain_username"], config["sasl_plain_password"]) == ("sink", "geheim")
-    assert config["ssl_cafile"] == str(tmp_path / "ca.pem")
+    context = config["ssl_context"]
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.cert_store_stats()["x509_ca"] > 0
 
 
 def test_our_own_broker_is_plain_loopback_whatever_is_set_for_a_cluster(tmp_path: Path) -> None:
@@ -51,6 +55,7 @@ def test_our_own_broker_is_plain_loopback_whatever_is_set_for_a_cluster(tmp_path
         ),
         ({"sasl_mechanism": "PLAIN"}, "SASL_MECHANISM is PLAIN, but the security protocol is PLAINTEXT"),
         ({"security_protocol": "SSL", "ssl_cafile": Path("/no/ca.pem")}, "SSL_CAFILE '/no/ca.pem' is no file"),
+        ({"security_protocol": "SSL", "ssl_cafile": Path(__file__)}, r"SSL_CAFILE .*py' holds no certificates in PEM"),
     ],
 )
 def test_half_a_login_is_refused(tmp_path: Path, kafka: dict[str, Any], message: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import ConfigError, MissingServiceError, StreamError
+from gridwatch.streaming.tls import tls_context
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -18,7 +19,7 @@ def client_config(settings: Settings, bootstrap: str) -> dict[str, Any]:
     """Return the configuration that every kafka-python client of ours shares. It holds the password: never log it.
 
     Raises:
-        ConfigError: A SASL protocol without user, password or mechanism, or the other way round.
+        ConfigError: A SASL protocol without user, password or mechanism, or the other way round, or a wrong CA file.
     """
     kafka = settings.kafka
     config: dict[str, Any] = {
@@ -33,10 +34,8 @@ def client_config(settings: Settings, bootstrap: str) -> dict[str, Any]:
     if not kafka.bootstrap_servers:
         # gridwatch's own broker listens on loopback in plain text, whatever the settings say for a cluster.
         return config | {"security_protocol": "PLAINTEXT"}
-    if kafka.security_protocol in {"SSL", "SASL_SSL"} and kafka.ssl_cafile is not None:
-        if not kafka.ssl_cafile.is_file():
-            raise ConfigError(f"GRIDWATCH_KAFKA__SSL_CAFILE {str(kafka.ssl_cafile)!r} is no file.")
-        config["ssl_cafile"] = str(kafka.ssl_cafile)
+    if kafka.security_protocol in {"SSL", "SASL_SSL"}:
+        config["ssl_context"] = tls_context(kafka.ssl_cafile)
     if kafka.security_protocol.startswith("SASL_"):
         missing = [
             f"GRIDWATCH_KAFKA__{name.upper()}"
@@ -71,29 +70,47 @@ def connect(kind: Callable[..., Any], settings: Settings, bootstrap: str, **opti
         MissingServiceError: The cluster does not answer, or refuses the login; names the address.
     """
     from kafka.errors import KafkaError
-    from kafka.net.compat import KafkaNetClient
+
+    from gridwatch.streaming.first_contact import client
 
     made: list[Any] = []
 
-    def remembered(*args: Any, **rest: Any) -> Any:
-        made.append(KafkaNetClient(*args, **rest))
-        return made[-1]
+    def remembered(**rest: Any) -> Any:
+        made.append(client(**rest))
+        return made[-1][0]
 
     try:
         return kind(**client_config(settings, bootstrap) | options, kafka_client=remembered)
     except KafkaError as error:
         # A constructor that fails leaves its thread and sockets behind, with nobody to close them.
-        for client in made:
-            client.close()
-        raise _missing(bootstrap, error) from error
+        for net, _ in made:
+            net.close()
+        reason = next((contact.failure for _, contact in made if contact.failure is not None), error)
+        raise _missing(settings, bootstrap, reason) from error
 
 
-def _missing(bootstrap: str, error: Exception) -> MissingServiceError:
-    return MissingServiceError(
-        f"Kafka at {bootstrap} does not answer ({error}); is it running, and are "
-        "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS and the security settings right?",
-        bootstrap=bootstrap,
-    )
+def _missing(settings: Settings, bootstrap: str, error: BaseException) -> MissingServiceError:
+    from gridwatch.streaming.first_contact import LOGIN_REFUSED, certificate_error
+
+    kafka, certificate = settings.kafka, certificate_error(error)
+    if isinstance(error, LOGIN_REFUSED):
+        told = (
+            f"refuses the login of {kafka.sasl_username!r} by {kafka.sasl_mechanism} ({error}); are "
+            "GRIDWATCH_KAFKA__SASL_USERNAME, GRIDWATCH_KAFKA__SASL_PASSWORD and GRIDWATCH_KAFKA__SASL_MECHANISM right?"
+        )
+    elif certificate is not None:
+        trusted = "the system's" if kafka.ssl_cafile is None else f"those in {str(kafka.ssl_cafile)!r}"
+        told = (
+            f"shows a certificate that is not trusted ({certificate.verify_message}); trusted are {trusted}. Set "
+            "GRIDWATCH_KAFKA__SSL_CAFILE to a file with the certificate of its CA, and name the servers as it does."
+        )
+    else:
+        login = ", its login" if kafka.bootstrap_servers and kafka.security_protocol.startswith("SASL_") else ""
+        told = (
+            f"does not answer ({error}); is it running, and are GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS{login} and "
+            "GRIDWATCH_KAFKA__SECURITY_PROTOCOL right?"
+        )
+    return MissingServiceError(f"Kafka at {bootstrap} {told}", bootstrap=bootstrap)
 
 
 @contextmanager
@@ -118,7 +135,7 @@ def admin(settings: Settings, bootstrap: str, *, timeout_s: float | None = None)
     try:
         yield client
     except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError) as error:
-        raise _missing(bootstrap, error) from error
+        raise _missing(settings, bootstrap, error) from error
     except KafkaError as error:
         raise StreamError(f"Kafka at {bootstrap} answered {error}.") from error
     finally:
