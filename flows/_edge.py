@@ -62,8 +62,9 @@ def now_ms() -> int:
 
 
 def settings() -> Settings:
-    """Return the settings, with the addresses of a running `gridwatch up` where they name none."""
+    """Return the settings, with the addresses of a running `gridwatch up` where they name none; logs as they say."""
     found = load_settings()
+    logging.getLogger("gridwatch").setLevel(found.log_level or logging.INFO)
     up = read_state(found.home)
     return with_addresses(found, up.addresses) if up and up.alive else found
 

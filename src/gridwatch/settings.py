@@ -157,7 +157,9 @@ class Settings(BaseSettings):
     )
     datasets_dir: Path = Field(Path("flows/datasets"), description="Folder of dataset files.")
     expectations_dir: Path = Field(Path("expectations"), description="Folder of expectation suites.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
+        None, description="Least level that is logged. Unset: `INFO`, and `WARNING` for commands on a terminal."
+    )
 
     griddb: GridDBSettings = Field(default_factory=GridDBSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

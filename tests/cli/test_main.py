@@ -137,3 +137,28 @@ def test_off_a_terminal_logs_are_json_lines(tmp_path: Path) -> None:
     event = json.loads(done.stderr)
     assert (event["event"], event["rows"], event["level"]) == ("rows_written", 3, "info")
     assert done.stdout == ""
+
+
+_LOGS = (
+    "import sys, structlog\nfrom gridwatch.cli import _context\nfrom gridwatch.cli._logging import configure\n"
+    "sys.stderr.isatty = lambda: TERMINAL\n_context.state.verbose = VERBOSE\nconfigure()\n_context.settings()\n"
+    "for level in ('debug', 'info', 'warning', 'error'): getattr(structlog.get_logger('x'), level)(level + '_event')"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "terminal", "verbose", "first"),
+    [("", False, False, "info"), ("", True, False, "warning"), ("GRIDWATCH_LOG_LEVEL=ERROR", False, False, "error"),
+     ("GRIDWATCH_LOG_LEVEL=INFO", True, False, "info"), ("GRIDWATCH_LOG_LEVEL=ERROR", False, True, "debug")],
+)  # fmt: skip
+def test_the_level_of_a_dotenv_file_counts(
+    tmp_path: Path, line: str, terminal: bool, verbose: bool, first: str
+) -> None:
+    (tmp_path / ".env").write_text(line, encoding="utf-8")
+    code = _LOGS.replace("TERMINAL", str(terminal)).replace("VERBOSE", str(verbose))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GRIDWATCH_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    levels = ("debug", "info", "warning", "error")
+    assert [one for one in levels if f"{one}_event" in done.stderr] == list(levels[levels.index(first) :])

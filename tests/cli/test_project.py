@@ -48,7 +48,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_the_example_env_names_every_setting_and_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line for line in example_env().splitlines() if line.startswith("#GRIDWATCH_")]
-    assert len(lines) > 40
+    assert len(lines) >= 40
     (tmp_path / ".env").write_text(
         "\n".join(line[1:].partition("  #")[0] for line in lines if "=  #" not in line), encoding="utf-8"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def test_all_datasets_or_those_named_or_those_with_the_line_in_the_zone(edge: An
     assert edge.chosen(None, "ingest", "30 16 * * 1-5", "Asia/Tokyo") == []
     with pytest.raises(DatasetError, match="No dataset 'third'"):
         edge.chosen(["third"], "ingest", None)
+
+
+def test_what_is_logged_is_as_the_settings_say(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge.settings()
+    assert logging.getLogger("gridwatch").level == logging.INFO
+    monkeypatch.setenv("GRIDWATCH_LOG_LEVEL", "ERROR")
+    edge.settings()
+    assert logging.getLogger("gridwatch").level == logging.ERROR
 
 
 def test_outside_a_run_there_is_no_run(edge: Any) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gridwatch.cli._logging import configure
+
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.settings import Settings
@@ -42,7 +44,7 @@ def now_ms() -> int:
 
 
 def settings(*, running: bool = True, demo: bool = False) -> Settings:
-    """Return the settings, with the addresses of a running `gridwatch up` where they name none.
+    """Return the settings, with the addresses of a running `gridwatch up` where they name none; logs as they say.
 
     Args:
         running: Whether to fill those in.
@@ -54,6 +56,8 @@ def settings(*, running: bool = True, demo: bool = False) -> Settings:
     from gridwatch.settings import load_settings
 
     found = load_settings()
+    # Anew, for only now a level of `.env` is known; `--verbose` wins.
+    configure("DEBUG" if state.verbose else found.log_level)
     if demo and found.store_url is None and not (found.home / "store.db").exists():
         home = found.home / "demo"
         if (home / "store.db").exists():

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 __all__ = ["configure"]
 
 
 def configure(level: str | None = None) -> None:
-    """Set up structlog; `level` overrides `GRIDWATCH_LOG_LEVEL`. On a terminal the default is warnings only."""
+    """Set up structlog; without a level, all from INFO on, on a terminal from WARNING on."""
     import structlog
 
     terminal = sys.stderr.isatty()
-    name = level or os.environ.get("GRIDWATCH_LOG_LEVEL") or ("WARNING" if terminal else "INFO")
+    name = level or ("WARNING" if terminal else "INFO")
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
     )
@@ -32,6 +31,5 @@ def configure(level: str | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    if name != "DEBUG":
-        # It tells every failed try of a connection; what comes of them is an error of gridwatch's own.
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # It tells every failed try of a connection; what comes of them is an error of gridwatch's own.
+    logging.getLogger("kafka").setLevel(logging.NOTSET if name == "DEBUG" else logging.CRITICAL)
