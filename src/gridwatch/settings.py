@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 
 from gridwatch.errors import ConfigError
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "environment", "load_settings"]
 
 _PREFIX = "GRIDWATCH_"
 
@@ -244,3 +244,28 @@ def load_settings() -> Settings:
             f"{_PREFIX}{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
         )
         raise ConfigError(f"Wrong setting: {wrong}. See docs/settings.md.") from None
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment that gives another process, in any folder, these settings. Holds secrets in clear.
+
+    What is None has no variable, so that the default counts there.
+    """
+    found: dict[str, str] = {}
+
+    def add(group: BaseModel, prefix: str) -> None:
+        for name in type(group).model_fields:
+            value, key = getattr(group, name), f"{prefix}{name.upper()}"
+            if isinstance(value, BaseModel):
+                add(value, f"{key}__")
+            elif isinstance(value, SecretStr):
+                found[key] = value.get_secret_value()
+            elif isinstance(value, Path):
+                found[key] = str(value.absolute())
+            elif isinstance(value, list):
+                found[key] = json.dumps(value)
+            elif value is not None:
+                found[key] = str(value)
+
+    add(settings, _PREFIX)
+    return found

@@ -15,15 +15,16 @@ from pydantic import SecretStr
 from gridwatch.errors import ConfigError
 from gridwatch.settings import (
     AlertSettings,
-    GridDBSettings,
     KafkaSettings,
     MlflowSettings,
     PrefectSettings,
     ServerSettings,
     Settings,
+    load_settings,
 )
-from gridwatch.supervisor import plan, with_addresses
+from gridwatch.supervisor import Supervisor, plan, with_addresses
 from gridwatch.supervisor.platform import WORK_POOL, answers
+from gridwatch.supervisor.state import run_dir
 
 EXTERNAL = {
     "kafka": KafkaSettings(bootstrap_servers="k:9092", security_protocol="SSL"),
@@ -65,11 +66,41 @@ def test_everything_else_is_our_own_on_loopback(project: Path) -> None:
     assert plan(_settings(project / "home", kafka=login), project=project).addresses == platform.addresses
 
 
-def test_no_secret_is_on_a_command_line_or_in_the_added_environment(project: Path) -> None:
-    secret = GridDBSettings(password=SecretStr("hunter2"))
-    platform = plan(_settings(project / "home", griddb=secret, **EXTERNAL), project=project)
-    commands = [service.command() for service in platform.services]
-    assert "hunter2" not in str([(command.argv, command.env) for command in commands])
+def test_children_are_told_the_settings_of_a_dotenv_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    lines = (
+        f"GRIDWATCH_HOME={project / 'home'}",
+        "GRIDWATCH_SENDGRID__API_KEY=SG.hunter2",
+        'GRIDWATCH_ALERTS__RECIPIENTS=["me@example.com"]',
+        "GRIDWATCH_KAFKA__SSL_CAFILE=ca.pem",
+        "GRIDWATCH_LOG_LEVEL=WARNING",
+    )
+    (project / ".env").write_text("\n".join(lines), encoding="utf-8")
+    platform = plan(load_settings(), project=project)
+    commands = {service.name: service.command() for service in platform.services}
+    # The settings of each of gridwatch's own, as it reads them in a folder with no .env.
+    (project / "elsewhere").mkdir()
+    monkeypatch.chdir(project / "elsewhere")
+    for name in ("server", "relay", "sink", "worker"):
+        with monkeypatch.context() as child:
+            for key, value in commands[name].env.items():
+                child.setenv(key, value)
+            told = load_settings()
+        assert told.sendgrid.api_key == SecretStr("SG.hunter2")
+        assert told.kafka.ssl_cafile == project / "ca.pem"
+        assert told == platform.settings.model_copy(
+            update={
+                "store_url": platform.settings.store,
+                "datasets_dir": project / "flows" / "datasets",
+                "expectations_dir": project / "expectations",
+                "kafka": platform.settings.kafka.model_copy(update={"ssl_cafile": project / "ca.pem"}),
+            }
+        )
+    assert "hunter2" not in str([(command.argv, command.cwd) for command in commands.values()])
+    assert "hunter2" not in repr((platform, commands))
+    Supervisor(platform.services, project / "home", platform.addresses).state.write(run_dir(project / "home"))
+    for path in (project / "home").rglob("*"):
+        assert path.is_dir() or b"hunter2" not in path.read_bytes(), path
 
 
 def test_the_worker_polls_the_pool_of_the_deployments(project: Path) -> None:

@@ -7,12 +7,12 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridwatch.errors import ConfigError
-from gridwatch.settings import Settings
+from gridwatch.settings import Settings, environment
 from gridwatch.supervisor.process import Command
 from gridwatch.supervisor.state import ports
 from gridwatch.supervisor.watch import Service
@@ -36,7 +36,7 @@ class Platform:
 
     services: tuple[Service, ...]
     settings: Settings
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     addresses: dict[str, str]
 
 
@@ -63,17 +63,14 @@ def with_addresses(settings: Settings, addresses: Mapping[str, str]) -> Settings
 
 
 def child_env(settings: Settings) -> dict[str, str]:
-    """Return what every child is told: addresses, home, and to keep telemetry off. Secrets come by inheritance."""
+    """Return what every child is told: all settings, for it may work where their `.env` is not; no telemetry.
+
+    Holds secrets in clear: for environments only, never for a command line or a file.
+    """
     given = {
-        "GRIDWATCH_HOME": str(settings.home),
+        **environment(settings),
+        # With the default filled in: a child's home is the same, but a variable that it inherits could say otherwise.
         "GRIDWATCH_STORE_URL": settings.store,
-        "GRIDWATCH_DATASETS_DIR": str(settings.datasets_dir.absolute()),
-        "GRIDWATCH_EXPECTATIONS_DIR": str(settings.expectations_dir.absolute()),
-        "GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "GRIDWATCH_KAFKA__SECURITY_PROTOCOL": settings.kafka.security_protocol,
-        "GRIDWATCH_MLFLOW__TRACKING_URI": settings.mlflow.tracking_uri,
-        "GRIDWATCH_PREFECT__API_URL": settings.prefect.api_url,
-        "GRIDWATCH_ALERTS__HANDLER_URL": settings.alerts.handler_url,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "PREFECT_API_URL": settings.prefect.api_url,
     }
@@ -93,7 +90,7 @@ def child_env(settings: Settings) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "PYTHONUNBUFFERED": "1",
     }
-    return {**{key: value for key, value in given.items() if value}, **quiet}
+    return {**{key: value for key, value in given.items() if value is not None}, **quiet}
 
 
 def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Progress | None = None) -> Platform:
@@ -142,11 +139,11 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
     env = child_env(told)
 
     def command(*argv: str, **more: str) -> Callable[[], Command]:
-        # Prefect finds flows from the project; the others read the `.env` of the folder that one works in.
+        # Prefect finds flows from the project.
         folder = project if argv[1] == "prefect" else None
         return lambda: Command((sys.executable, *argv), {**env, **more}, folder)
 
-    services = [_kafka(broker, env)] if broker is not None and not broker.healthy() else []
+    services = [_kafka(broker)] if broker is not None and not broker.healthy() else []
     if "mlflow" in port:
         backend = settings.tracking_uri
         services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
@@ -168,10 +165,9 @@ def _broker(settings: Settings, progress: Progress | None) -> Broker | None:
     return broker
 
 
-def _kafka(broker: Broker, env: Mapping[str, str]) -> Service:
+def _kafka(broker: Broker) -> Service:
     def command() -> Command:
-        argv, environ, folder = broker.command()
-        return Command(argv, {**environ, **env}, folder)
+        return Command(*broker.command())
 
     return Service(
         "kafka",

@@ -27,7 +27,7 @@ class Command:
     """What to run: arguments, additions to the environment, and the working folder."""
 
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
     cwd: Path | None = None
 
 
