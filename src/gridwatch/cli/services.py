@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -91,6 +92,18 @@ def kafka_stop() -> None:
     from gridwatch.streaming import Broker
 
     typer.echo("stopped" if Broker(settings(running=False)).stop() else "was not running")
+
+
+@kafka_app.command("lock", hidden=True, epilog="Example: gridwatch kafka lock")
+def kafka_lock(
+    out: Annotated[Path | None, typer.Option(help="Another file than the one that gridwatch reads.")] = None,
+) -> None:
+    """Resolve Kafka's jars anew and write their lock file. For those who work on gridwatch."""
+    from gridwatch.java.jars import lock_jars
+
+    with progress(JARS) as shown:
+        path = lock_jars("kafka", path=out, progress=shown)
+    typer.echo(str(path))
 
 
 @kafka_app.command("dead-letters", epilog="Example: gridwatch kafka dead-letters aapl_daily --replay")
