@@ -19,12 +19,12 @@ from benchmarks.figure import Figure
 NAMES = ("store", "scoring", "cold_start", "training", "ingest", "alerts")
 
 
-def _table(figures: Sequence[Figure]) -> Table:
-    table = Table(title="gridwatch benchmarks")
-    for heading in ("figure", "amount", "seconds", "rate", "beside", "seconds ", "ratio", "aim", "note"):
-        table.add_column(heading, justify="left" if heading in {"figure", "beside", "note"} else "right")
-    for figure in figures:
-        table.add_row(
+HEADINGS = ("figure", "amount", "seconds", "rate", "beside", "seconds ", "ratio", "aim", "note")
+
+
+def _rows(figures: Sequence[Figure]) -> list[tuple[str, ...]]:
+    return [
+        (
             figure.name,
             f"{figure.amount:,} {figure.unit}",
             f"{figure.seconds:.3f}",
@@ -35,7 +35,22 @@ def _table(figures: Sequence[Figure]) -> Table:
             "" if figure.aim is None else (f"{figure.aim:g}x" if figure.ratio is not None else f"{figure.aim:g} s"),
             figure.note,
         )
+        for figure in figures
+    ]
+
+
+def _table(figures: Sequence[Figure]) -> Table:
+    table = Table(title="gridwatch benchmarks")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in {"figure", "beside", "note"} else "right")
+    for row in _rows(figures):
+        table.add_row(*row)
     return table
+
+
+def _markdown(figures: Sequence[Figure]) -> str:
+    rows = [HEADINGS, ("---",) * len(HEADINGS), *_rows(figures)]
+    return "".join(f"| {' | '.join(cell.strip() for cell in row)} |\n" for row in rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gridwatch bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (all when none is named)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as JSON")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE as Markdown")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
@@ -57,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         machine = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
         report = {"machine": machine, "figures": [figure.as_dict() for figure in figures]}
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(_markdown(figures), encoding="utf-8")
     return 0
 
 

@@ -28,11 +28,12 @@ def test_the_store_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(benchmarks.store, "ROWS", 500)
-    assert main(["store", "--json", str(tmp_path / "figures.json")]) == 0
+    assert main(["store", "--json", str(tmp_path / "figures.json"), "--markdown", str(tmp_path / "table.md")]) == 0
     report = json.loads((tmp_path / "figures.json").read_text())
     assert [figure["name"] for figure in report["figures"]] == ["store write", "store read"]
     assert report["figures"][1]["note"] == "equal values: True"
     assert all(figure["ratio"] > 0 for figure in report["figures"])
+    assert (tmp_path / "table.md").read_text().count("| store ") == 2
     assert "pandas.read_sql" in capsys.readouterr().out
 
 

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; none: all.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table to FILE.")] = None,
 ) -> None:
     """Measure gridwatch beside what one would otherwise run."""
     root = Path(__file__).resolve().parents[3]
@@ -29,6 +30,9 @@ def bench(
         raise ConfigError(
             "The benchmarks are part of the source tree, not of the installed package; run it in a clone."
         )
-    arguments = [*(names or []), *(["--json", str(json_file.absolute())] if json_file else [])]
+    files = {"--json": json_file, "--markdown": markdown}
+    arguments = list(names or [])
+    for option, file in files.items():
+        arguments += [option, str(file.absolute())] if file else []
     done = subprocess.run([sys.executable, "-m", "benchmarks", *arguments], cwd=root, check=False)
     raise typer.Exit(done.returncode)
