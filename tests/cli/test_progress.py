@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from gridwatch.cli._output import JARS, progresses
-from gridwatch.cli.app import app
+from gridwatch.cli.app import app, main
 from gridwatch.cli.project import lay_out
+from gridwatch.containers import open_store
+from gridwatch.containers.catalog import series_info
 from gridwatch.errors import JavaError
 
 
@@ -48,6 +50,42 @@ def test_off_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> 
         rows(1, 4)
         jars(3, 25)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "label"),
+    [(("validate", "aapl_daily"), "validate aapl_daily"), (("detect", "aapl_daily"), "detect aapl_daily")],
+)
+def test_what_has_no_steps_is_seen_to_go_on(
+    command: tuple[str, ...], label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path / "home"))
+    for name in ("validate", "detect"):
+        monkeypatch.setattr(f"gridwatch.pipeline.{name}.{name}", _failing)
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["gridwatch", *command])
+    with pytest.raises(SystemExit):
+        main()
+    assert label in terminal.getvalue()
+    assert terminal.getvalue().endswith("error: No rows.\n")
+
+
+def test_a_backup_is_seen_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path / "home"))
+    with open_store(f"sqlite:///{tmp_path / 'home' / 'store.db'}") as store:
+        store.put_container(series_info("first"))
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["gridwatch", "backup", "copy.db"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "backup to copy.db" in terminal.getvalue()
+
+
+def _failing(*_: object, **__: object) -> None:
+    raise JavaError("No rows.")
 
 
 def _downloading(*_: object, progress: Callable[[int, int | None], None], **__: object) -> None:

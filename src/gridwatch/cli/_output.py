@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["JARS", "Progress", "cell", "moment", "print_json", "print_table", "progress", "progresses", "seconds"]
+__all__ = [
+    "JARS",
+    "Progress",
+    "cell",
+    "moment",
+    "print_json",
+    "print_table",
+    "progress",
+    "progresses",
+    "seconds",
+    "working",
+]
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -116,3 +127,15 @@ def progresses(*labels: str) -> Iterator[tuple[Progress, ...]]:
             lambda done, total, task=task: bar.update(task, completed=done, total=total, visible=True)  # type: ignore[misc]
             for task in tasks
         )
+
+
+@contextmanager
+def working(label: str) -> Iterator[None]:
+    """Show on a terminal that something is going on whose length is not known; off it, nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield

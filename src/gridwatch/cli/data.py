@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
-from gridwatch.cli._output import JARS, cell, print_json, print_table, progresses
+from gridwatch.cli._output import JARS, cell, print_json, print_table, progresses, working
 
 __all__ = ["Json", "Names", "register", "show_reports"]
 
@@ -68,7 +68,10 @@ def validate(names: Names = None, as_json: Json = False) -> None:
 
     found = settings()
     opened = store(found)
-    reports = [run(dataset, opened, found, now_ms=now_ms()) for dataset in datasets(found, names)]
+    reports = []
+    for dataset in datasets(found, names):
+        with working(f"validate {dataset.name}"):
+            reports.append(run(dataset, opened, found, now_ms=now_ms()))
     show_reports(reports, as_json)
     if not all(report.success for report in reports):
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
-from gridwatch.cli._output import moment, print_json, print_table, progress
+from gridwatch.cli._output import moment, print_json, print_table, progress, working
 from gridwatch.cli.data import Json, Names, show_reports
 
 __all__ = ["register"]
@@ -75,5 +75,8 @@ def detect(names: Names = None, force: Force = False, as_json: Json = False) -> 
 
     found = settings()
     opened = store(found)
-    reports = [run(dataset, opened, found, now_ms=now_ms(), force=force) for dataset in datasets(found, names)]
+    reports = []
+    for dataset in datasets(found, names):
+        with working(f"detect {dataset.name}"):
+            reports.append(run(dataset, opened, found, now_ms=now_ms(), force=force))
     show_reports(reports, as_json)

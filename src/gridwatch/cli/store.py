@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gridwatch.cli._context import settings
+from gridwatch.cli._output import working
 from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file
     """Copy the embedded store to a new file; others may go on reading and writing."""
     from gridwatch.containers.sqlite import SqliteStore
 
-    with SqliteStore(_store_path(settings())) as store:
+    with SqliteStore(_store_path(settings())) as store, working(f"backup to {file}"):
         store.backup(file)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes")
 
