@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 # Read when Prefect is imported, for flows that are run by hand: no telemetry, gridwatch's log lines in the run's log,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
-__all__ = ["artifact_key", "chosen", "dataset", "now_ms", "root_run_id", "settings", "worth_retrying"]
+__all__ = ["artifact_key", "chosen", "dataset", "now_ms", "root_run_id", "run_name", "settings", "worth_retrying"]
 
 _PASSING = (JavaError, MissingServiceError, OSError, SourceError, StoreBusyError, StreamError, TrackingError)
 RETRY_DELAYS_S = [2.0, 10.0, 60.0]
@@ -100,6 +101,13 @@ def root_run_id() -> str | None:
     """Return the id of the outermost flow run: what rows name as where they come from."""
     found = flow_run.root_flow_run_id or flow_run.id
     return str(found) if found else None
+
+
+def run_name() -> str:
+    """Return the name of the flow run that begins: its flow, its datasets, and the time (UTC)."""
+    given = flow_run.parameters
+    names = " ".join(given.get("datasets") or []) or ("scheduled" if given.get("cron") else "all")
+    return f"{flow_run.flow_name} {names} {datetime.fromtimestamp(now_ms() / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def artifact_key(*words: str) -> str:

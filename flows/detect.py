@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, run_name, settings, worth_retrying
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.futures import wait
@@ -50,7 +50,7 @@ def drain_task() -> dict[str, Any]:
 
 
 # The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
-@flow(name="detect", flow_run_name="detect", timeout_seconds=1800)
+@flow(name="detect", flow_run_name=run_name, timeout_seconds=1800)
 def detect_flow(
     datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None, force: bool = False
 ) -> dict[str, dict[str, Any]]:

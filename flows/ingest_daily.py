@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, root_run_id, run_name, settings, worth_retrying
 from prefect import flow, task
 from prefect.futures import wait
 from validate import validate_new
@@ -30,7 +30,7 @@ def ingest_task(name: str, at_ms: int) -> dict[str, Any]:
 
 
 # The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
-@flow(name="ingest-daily", flow_run_name="ingest-daily", timeout_seconds=3600)
+@flow(name="ingest-daily", flow_run_name=run_name, timeout_seconds=3600)
 def ingest_daily_flow(
     datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None
 ) -> dict[str, dict[str, Any]]:

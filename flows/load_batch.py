@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, chosen, dataset, now_ms, run_name, settings, worth_retrying
 from prefect import flow, task
 from prefect.futures import wait
 
@@ -29,7 +29,7 @@ def load_task(name: str, months: int | None, at_ms: int) -> dict[str, Any]:
 
 
 # The bound is on the flow: in a worker thread Prefect cannot interrupt a task.
-@flow(name="load-batch", flow_run_name="load-batch", timeout_seconds=7200)
+@flow(name="load-batch", flow_run_name=run_name, timeout_seconds=7200)
 def load_batch_flow(datasets: list[str] | None = None, months: int | None = None) -> dict[str, dict[str, Any]]:
     """Load `months` of history (default: as each dataset says) of these datasets, or all."""
     at_ms = now_ms()

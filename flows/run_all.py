@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from _edge import run_name
 from detect import detect_flow
 from load_batch import load_batch_flow
 from prefect import flow
@@ -12,7 +13,7 @@ from train import train_flow
 from validate import validate_flow
 
 
-@flow(name="run-all", flow_run_name="run-all")
+@flow(name="run-all", flow_run_name=run_name)
 def run_all_flow(datasets: list[str] | None = None, force: bool = False) -> dict[str, dict[str, Any]]:
     """Do everything for these datasets, or all; return what detection gave for each."""
     load_batch_flow(datasets)

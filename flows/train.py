@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, run_name, settings, worth_retrying
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from validate import validate_new
@@ -34,7 +34,7 @@ def train_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> d
     return asdict(report)
 
 
-@flow(name="train", flow_run_name="train")
+@flow(name="train", flow_run_name=run_name)
 def train_flow(
     datasets: list[str] | None = None, cron: str | None = None, timezone: str | None = None, force: bool = False
 ) -> dict[str, dict[str, Any]]:

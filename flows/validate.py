@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, settings, worth_retrying
+from _edge import RETRY_DELAYS_S, artifact_key, chosen, dataset, now_ms, root_run_id, run_name, settings, worth_retrying
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
@@ -38,7 +38,7 @@ def validate_new(names: list[str], at_ms: int, flow_run_id: str | None) -> None:
             validate_task(name, at_ms, flow_run_id, return_state=True)
 
 
-@flow(name="validate", flow_run_name="validate")
+@flow(name="validate", flow_run_name=run_name)
 def validate_flow(datasets: list[str] | None = None) -> dict[str, bool]:
     """Validate these datasets, or all. Data that fails is reported, not raised: training and scoring decide on it."""
     at_ms = now_ms()

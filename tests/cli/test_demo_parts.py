@@ -41,13 +41,16 @@ def test_without_the_mail_the_demo_has_failed() -> None:
 
 
 RUNS = [
-    {"name": "run-all", "state_type": "COMPLETED", "state_name": "Completed", "start_time": None, "end_time": None},
     {
-        "name": "validate", "state_type": "COMPLETED", "state_name": "Completed",
+        "name": "run-all aapl_daily 2026-01-01 00:00", "state_type": "COMPLETED", "state_name": "Completed",
+        "start_time": None, "end_time": None,
+    },
+    {
+        "name": "validate aapl_daily 2026-01-01 00:00", "state_type": "COMPLETED", "state_name": "Completed",
         "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:02.500000Z",
     },
     {
-        "name": "train", "state_type": "FAILED", "state_name": "Failed",
+        "name": "train aapl_daily 2026-01-01 00:00", "state_type": "FAILED", "state_name": "Failed",
         "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:01Z",
     },
 ]  # fmt: skip

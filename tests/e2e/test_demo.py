@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,17 @@ def test_the_input_range_is_of_rows_that_there_are(demo: Demo) -> None:
     rows = demo.store.read("INTRADAY_AAPL", demo.split["input_from_ms"], demo.split["input_to_ms"])
     assert rows.num_rows >= 30
     assert rows["ts"][-1].as_py().timestamp() * 1000 <= demo.split["ts_ms"]
+
+
+def test_what_was_found_is_shown_in_prefect(demo: Demo) -> None:
+    with closing(sqlite3.connect(f"file:{demo.home / 'prefect' / 'prefect.db'}?mode=ro", uri=True)) as prefect:
+        artifacts = dict(prefect.execute("SELECT key, data FROM artifact WHERE key IS NOT NULL"))
+        names = {name.partition(" 20")[0] for (name,) in prefect.execute("SELECT name FROM flow_run")}
+    assert set(artifacts) == {"validation-aapl-daily", "model-aapl-daily", "anomalies-aapl-daily"}
+    assert "expect_" in artifacts["validation-aapl-daily"]
+    assert demo.split["run_id"] in artifacts["model-aapl-daily"]
+    assert demo.split["id"] in artifacts["anomalies-aapl-daily"]
+    assert names == {f"{flow} aapl_daily" for flow in ("run-all", "load-batch", "validate", "train", "detect")}
 
 
 def test_nothing_is_left_running(demo: Demo) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,18 @@ def test_what_is_logged_is_as_the_settings_say(edge: Any, monkeypatch: pytest.Mo
 
 def test_outside_a_run_there_is_no_run(edge: Any) -> None:
     assert edge.root_run_id() is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [({"datasets": ["a", "b"], "cron": None}, "a b"), ({"cron": "5 * * * *"}, "scheduled"), ({}, "all")],
+)
+def test_a_run_is_named_by_flow_datasets_and_time(
+    edge: Any, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], names: str
+) -> None:
+    monkeypatch.setattr(edge, "flow_run", SimpleNamespace(parameters=parameters, flow_name="detect"))
+    monkeypatch.setattr(edge, "now_ms", lambda: 1_767_225_900_000)
+    assert edge.run_name() == f"detect {names} 2026-01-01 00:05"
 
 
 def test_keys_of_artifacts_are_as_prefect_wants_them(edge: Any) -> None:

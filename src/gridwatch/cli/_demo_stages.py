@@ -62,7 +62,8 @@ class Timeline:
     def stages(self, prefect_api: str) -> None:
         """Say which stages of the flow have ended since the last call."""
         for run in flow_runs(prefect_api):
-            name = run["name"]
+            # Flow, datasets, time.
+            name = run["name"].partition(" ")[0]
             if name == "run-all":
                 # The process itself takes seconds more to unload what it has imported.
                 self.completed = run["state_type"] == "COMPLETED"
