@@ -14,9 +14,10 @@ def configure(level: str | None = None) -> None:
 
     terminal = sys.stderr.isatty()
     name = level or ("WARNING" if terminal else "INFO")
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
-    )
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(default=str)
+    if terminal:
+        # The default prints each frame's variables, and a key may be among them.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
