@@ -80,8 +80,8 @@ class LoadedBatches(Collection[str]):
 
 
 def loaded_batches(dataset: Dataset, store: Store) -> LoadedBatches:
-    """Return the keys of the batches that are recorded as loaded."""
-    if store.container(LOADS.name) is None:
+    """Return the keys of the batches that are recorded as loaded; none when the container they went to is gone."""
+    if store.container(LOADS.name) is None or store.container(dataset.container) is None:
         return LoadedBatches(())
     rows = store.sql("SELECT batch FROM loads WHERE dataset = ?", [dataset.name])
     return LoadedBatches(rows["batch"].to_pylist())
