@@ -85,6 +85,8 @@ def test_a_run_holds_all_that_is_needed_to_compare_it(settings: Settings, record
     assert (rows.dataset.name, rows.dataset.digest) == ("INTRADAY_WALK", "abc")
     assert json.loads(rows.dataset.profile) == {"num_rows": 200}
     assert [item.path for item in client.list_artifacts(recorded.run_id, "plots")] == ["plots/loss.png"]
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_the_logged_model_is_kept_in_the_store_with_signature_and_example(

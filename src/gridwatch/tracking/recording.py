@@ -116,9 +116,10 @@ def crown(settings: Settings, model_name: str, model_version: str) -> None:
 def _experiment(client: Any, settings: Settings) -> str:
     found = client.get_experiment_by_name(settings.mlflow.experiment)
     if found is None:
-        return str(
-            client.create_experiment(settings.mlflow.experiment, artifact_location=settings.mlflow.artifact_root)
-        )
+        # MLflow's pages open on models, not on chats.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        root = settings.mlflow.artifact_root
+        return str(client.create_experiment(settings.mlflow.experiment, artifact_location=root, tags=kind))
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"MLflow experiment {settings.mlflow.experiment!r} is deleted; restore it, or set "
