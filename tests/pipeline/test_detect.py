@@ -164,7 +164,7 @@ def test_a_crash_in_between_is_made_good(
     assert [row["detected_ms"] for row in anomalies] == [NOW_MS + (broken == "put_many")]
 
 
-def test_the_seeds_rule_flags_by_loss(fresh: Dataset, write: Write, store: Store, settings: Settings) -> None:
+def test_a_fixed_loss_flags_too(fresh: Dataset, write: Write, store: Store, settings: Settings) -> None:
     rule = fresh.model_copy(update={"threshold": fresh.threshold.model_copy(update={"rule": "loss", "value": 0.65})})
     write(rule, TIMES, VALUES)
     report = detect(rule, store, settings, now_ms=NOW_MS)

@@ -103,7 +103,7 @@ class LstmModel(_Model):
 
 
 class Threshold(_Model):
-    """When a scored row is an anomaly: calibrated `score` (0..100), or the seed's fixed `loss`."""
+    """When a scored row is an anomaly: calibrated `score` (0..100), or a fixed `loss` in standard deviations."""
 
     rule: Literal["score", "loss"] = "score"
     value: float = Field(95.0, gt=0)
