@@ -30,8 +30,9 @@ def validate_task(name: str, at_ms: int, flow_run_id: str | None) -> bool:
 
 def validate_new(names: list[str], at_ms: int, flow_run_id: str | None) -> None:
     """Validate those datasets whose newest validation has not seen all rows; what comes next decides on the outcome."""
+    found = settings()
     for name in names:
-        with open_store(settings().store, settings=settings()) as store:
+        with open_store(found.store, settings=found) as store:
             one = dataset(name)
             stale = store.container(one.container) is not None and not is_current(store, one)
         if stale:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gridwatch.pipeline.validate import ValidationReport
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["Series", "gate", "limit_of", "new_detector", "read_series", "rows_before"]
+__all__ = ["Series", "gate", "limit_of", "new_detector", "read_rows", "read_series", "rows_before"]
 
 log = structlog.get_logger(__name__)
 
@@ -67,14 +67,24 @@ def read_series(dataset: Dataset, store: Store, start_ms: int | None, end_ms: in
     """
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         return Series(np.empty(0, np.int64), np.empty(0))
+    return Series.of(read_rows(dataset, store, start_ms, end_ms, columns=["ts", dataset.value]), dataset.value)
+
+
+def read_rows(
+    dataset: Dataset, store: Store, start_ms: int | None, end_ms: int | None, *, columns: list[str] | None = None
+) -> pa.Table:
+    """Return the rows of a dataset's container as `Store.read` does.
+
+    Raises:
+        ContainerNotFoundError: Nothing has been loaded for the dataset; says what to run.
+    """
     try:
-        table = store.read(dataset.container, start_ms, end_ms, columns=["ts", dataset.value])
+        return store.read(dataset.container, start_ms, end_ms, columns=columns)
     except ContainerNotFoundError as error:
         raise ContainerNotFoundError(
             f"No container {dataset.container!r} for dataset {dataset.name!r}; first run "
             f"`gridwatch load {dataset.name}`."
         ) from error
-    return Series.of(table, dataset.value)
 
 
 def rows_before(dataset: Dataset, store: Store, time_ms: int, rows: int) -> Series:

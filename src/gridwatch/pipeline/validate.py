@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import structlog
 
 from gridwatch.containers.catalog import VALIDATIONS
-from gridwatch.errors import ContainerNotFoundError, QualityError
+from gridwatch.errors import QualityError
+from gridwatch.pipeline.series import read_rows
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
@@ -101,13 +102,7 @@ def validate(
     """
     from gridwatch.quality import markdown, validate_frame
 
-    try:
-        table = store.read(dataset.container, start_ms, end_ms)
-    except ContainerNotFoundError as error:
-        raise ContainerNotFoundError(
-            f"No container {dataset.container!r} for dataset {dataset.name!r}; first run "
-            f"`gridwatch load {dataset.name}`."
-        ) from error
+    table = read_rows(dataset, store, start_ms, end_ms)
     identifier = hashlib.sha256(f"{dataset.name}\x1f{now_ms}\x1f{start_ms}\x1f{end_ms}".encode()).hexdigest()[:32]
     if start_ms is None:
         table = _needed(table, dataset)
