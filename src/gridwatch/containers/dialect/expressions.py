@@ -208,6 +208,10 @@ class Expressions:
         items = [self.compile(item) for item in node.expressions]
         for item in items:
             common("IN", [left.kind, item.kind])
+        values = [item.value for item in items]
+        if left.constant and all(item.constant for item in items) and None in values and left.value not in values:
+            # GridDB folds it to a NULL without a type.
+            return Expr("NULL", None, value=None)
         return make(f"({left.sql} IN ({', '.join(item.sql for item in items)}))", T.BOOL, [left, *items])
 
     def _between(self, node: exp.Between) -> Expr:

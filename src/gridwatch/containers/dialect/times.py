@@ -58,6 +58,9 @@ def call_with_unit(compiler: Expressions, name: str, nodes: Sequence[exp.Express
     offset_ms = _offset_ms(args[needed - 1]) if len(args) == needed else 0
     if name == "EXTRACT":
         return _extract(unit, args[0], offset_ms)
+    if args[0].kind is None and name != "TIMESTAMP_DIFF":
+        # Their type is that of their time, which here has none.
+        return make("NULL", None, args, value=None)
     if unit in {"DAY_OF_WEEK", "DAY_OF_YEAR"}:
         raise refused(f"{unit} in {name}", code=BAD_FIELD)
     if name == "TIMESTAMP_TRUNC":
