@@ -17,6 +17,7 @@ from gridwatch.containers._arrow import coerce, restore, storable
 from gridwatch.containers._keys import key_batches
 from gridwatch.containers._rules import check_info, merged
 from gridwatch.containers._sqlite_definitions import define
+from gridwatch.containers._sqlite_series import SeriesOperations
 from gridwatch.containers._sqlite_session import Pool, Session, flush
 from gridwatch.containers.schema import ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
@@ -40,7 +41,7 @@ _ATTEMPTS = 5
 """How often a put starts again when another process changes the container's schema under it."""
 
 
-class SqliteStore:
+class SqliteStore(SeriesOperations):
     """A store in one file; see `Store` for what each method promises.
 
     Args:

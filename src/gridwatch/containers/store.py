@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
     import pyarrow as pa
 
@@ -104,6 +106,114 @@ class Store(Protocol):
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         """Run one INSERT, UPDATE, DELETE, REPLACE, CREATE, ALTER or DROP in GridDB's SQL; return rows changed."""
+
+    def tql(self, name: str, statement: str, *, rows_max: int = ROWS_MAX) -> pa.Table:
+        """Run one TQL SELECT against one container; docs/tql.md tells what TQL can do.
+
+        Args:
+            name: The container. A FROM in the statement has to name it too.
+            statement: `select * where ...`, an aggregation or a selection function.
+            rows_max: Most rows to return; more is an error, never a silent cut.
+
+        Returns:
+            Rows: the container's columns and types, `(n, columns)`, a time series in the order of time, a collection
+            in the order of insertion unless ORDER BY is given. An aggregation: one column `aggregationResult` of
+            int64, float64 or `timestamp[ms, UTC]`, one row, or none where GridDB has no result (nothing but nulls).
+
+        Raises:
+            ContainerNotFoundError: No container has this name.
+            SqlRefusedError: GridDB would refuse it (`code` is GridDB's), or this backend cannot answer alike.
+            SqlFailedError: It failed while it ran.
+            RangeTooLargeError: More than `rows_max` rows.
+        """
+
+    def aggregate(
+        self,
+        name: str,
+        aggregation: str,
+        column: str | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> int | float | datetime | None:
+        """Return one aggregate of a time series from `start_ms` to `end_ms`, both included, None meaning open.
+
+        This is what the Java client's `TimeSeries.aggregate` answers, which differs from TQL's in places: COUNT counts
+        nulls, VARIANCE and STANDARD_DEVIATION are those of a population.
+
+        Args:
+            name: A time series.
+            aggregation: One of `operations.Aggregation`, read without case.
+            column: A numeric column (any for COUNT, which may leave it out; the minimum and maximum of a TIMESTAMP
+                column are datetimes).
+            start_ms: First instant, UTC epoch milliseconds.
+            end_ms: Last instant, UTC epoch milliseconds.
+
+        Returns:
+            int for COUNT, and for MINIMUM, MAXIMUM and TOTAL of integers; float otherwise; a UTC datetime for times.
+            None when there is no row with a value.
+
+        Raises:
+            ContainerNotFoundError: No container has this name.
+            SchemaError: It is no time series, there is no such column, or its type cannot be aggregated so (60100).
+        """
+
+    def nearest(self, name: str, time_ms: int, operator: str) -> pa.Table:
+        """Return the row of a time series that is nearest to an instant in one direction, 0 or 1 rows.
+
+        Args:
+            name: A time series.
+            time_ms: UTC epoch milliseconds.
+            operator: One of `operations.TimeOperator`, read without case; `_ONLY` excludes a row at `time_ms` itself.
+
+        Raises:
+            ContainerNotFoundError: No container has this name.
+            SchemaError: It is no time series, or there is no such operator.
+            SqlRefusedError: The instant is outside GridDB's range of time.
+        """
+
+    def interpolate(self, name: str, time_ms: int, column: str) -> pa.Table:
+        """Return the row of a time series at an instant, `column` interpolated linearly between its neighbours.
+
+        The other columns are those of the row before. A row at the very time is returned as it is; 0 rows come back
+        before the first and after the last row. GridDB's weights are float32, hence about seven digits.
+
+        Raises:
+            ContainerNotFoundError: No container has this name.
+            SchemaError: It is no time series, there is no such column, or the column is not numeric (60075).
+            SqlRefusedError: The instant is outside GridDB's range of time.
+        """
+
+    def sample(
+        self,
+        name: str,
+        start_ms: int,
+        end_ms: int,
+        interval: int,
+        unit: str,
+        columns: Sequence[str] = (),
+        mode: str = "LINEAR_OR_PREVIOUS",
+    ) -> pa.Table:
+        """Return one row for each `interval` of `unit` from `start_ms` to `end_ms`, both included.
+
+        Args:
+            name: A time series.
+            start_ms: First instant, UTC epoch milliseconds.
+            end_ms: Last instant, UTC epoch milliseconds.
+            interval: Positive, in `unit`.
+            unit: DAY, HOUR, MINUTE, SECOND or MILLISECOND, read without case.
+            columns: Numeric columns to interpolate; the others are those of the row before.
+            mode: LINEAR_OR_PREVIOUS, or EMPTY: instants without a row get zeros, empty text and false; EMPTY takes no
+                columns.
+
+        Returns:
+            The container's columns; no rows before the first and after the last row of the series when interpolating.
+
+        Raises:
+            ContainerNotFoundError: No container has this name.
+            SchemaError: It is no time series, or a column, unit or mode is not one GridDB samples by (60075, 60076).
+            RangeTooLargeError: More than `ROWS_MAX` instants.
+            SqlRefusedError: An interval that is not positive, or an instant outside GridDB's range of time.
+        """
 
     def close(self) -> None:
         """Close what is open; the store cannot be used afterwards."""
