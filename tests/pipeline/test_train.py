@@ -12,9 +12,11 @@ import pytest
 
 from gridwatch import tracking
 from gridwatch.containers import Store
+from gridwatch.containers.catalog import TRAININGS
 from gridwatch.detectors.testing import random_walk
 from gridwatch.errors import ContainerNotFoundError, DetectorError, ValidationFailedError
 from gridwatch.pipeline.train import TrainReport, train, training_series
+from gridwatch.pipeline.train_report import write_training
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset
 
@@ -43,6 +45,21 @@ def test_the_first_model_is_champion(first: TrainReport, settings: Settings) -> 
     found = tracking.champion(settings, "gridwatch-train_walk", "train_walk")
     assert (found.version, found.sha256, found.run_id) == (first.model_version, first.sha256, first.run_id)
     json.dumps(dataclasses.asdict(first), allow_nan=False)
+
+
+def test_the_store_has_a_row_of_each_training(first: TrainReport, store: Store) -> None:
+    [row] = store.get(TRAININGS.name, [first.run_id]).to_pylist()
+    assert row["trained_ms"] == NOW_MS
+    assert row["flow_run_id"] == "flow-1"
+    told = dataclasses.asdict(first)
+    assert {name: row[name] for name in row if name in told} == {name: told[name] for name in row if name in told}
+
+
+def test_a_figure_that_is_infinite_is_null_in_the_row(first: TrainReport, store: Store) -> None:
+    report = dataclasses.replace(first, run_id="inf", val_mae=float("inf"))
+    write_training(report, store, now_ms=NOW_MS, flow_run_id=None)
+    [row] = store.get(TRAININGS.name, ["inf"]).to_pylist()
+    assert (row["val_mae"], row["champion"]) == (None, True)
 
 
 def test_the_run_says_where_it_comes_from(first: TrainReport, settings: Settings) -> None:

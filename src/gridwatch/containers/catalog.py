@@ -17,6 +17,7 @@ __all__ = [
     "LEASES",
     "LOADS",
     "OHLCV",
+    "TRAININGS",
     "VALIDATIONS",
     "anomaly_container",
     "anomaly_id",
@@ -128,6 +129,16 @@ DETECTIONS = _collection(
 )
 """Watermarks: how far each dataset has been scored."""
 
+TRAININGS = _collection(
+    "trainings",
+    "run_id:STRING! dataset:STRING model_version:STRING model_uri:STRING champion:BOOL trained_ms:LONG rows:LONG "
+    "from_ms:LONG to_ms:LONG epochs:INTEGER val_loss:DOUBLE val_mae:DOUBLE champion_mae:DOUBLE naive_mae:DOUBLE "
+    "anomaly_rate:DOUBLE validation_id:STRING flow_run_id:STRING",
+    "run_id",
+    indexes=("trained_ms",),
+)
+"""What MLflow knows of each training, for those who look at the store alone, such as Grafana."""
+
 LABELS = _collection(
     "labels",
     "id:STRING! dataset:STRING from_ms:LONG to_ms:LONG label:STRING note:STRING author:STRING made_ms:LONG",
@@ -157,5 +168,5 @@ ARTIFACT_CHUNKS = _collection(
     "mlflow_artifact_chunks", "object_id:STRING! chunk:INTEGER! data:BLOB sha256:STRING", "object_id", "chunk"
 )
 
-FIXED = (VALIDATIONS, DELIVERIES, DETECTIONS, LABELS, LOADS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
+FIXED = (VALIDATIONS, DELIVERIES, DETECTIONS, TRAININGS, LABELS, LOADS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
 """Every container whose name does not depend on a dataset."""

@@ -15,13 +15,14 @@ import structlog
 from gridwatch.detectors import LstmDetector, Scores, fingerprint
 from gridwatch.errors import DetectorError
 from gridwatch.pipeline.series import Series, gate, limit_of, new_detector, read_series
+from gridwatch.pipeline.train_report import write_training
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.pipeline.validate import ValidationReport
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
-    from gridwatch.tracking import ChampionModel
+    from gridwatch.tracking import ChampionModel, Recorded
 
 __all__ = ["TrainReport", "train", "training_series"]
 
@@ -121,6 +122,8 @@ def train(
     if trial.better:
         tracking.crown(settings, dataset.model_name, recorded.model_version)
     seconds = time.monotonic() - started_s
+    report = _report(dataset, series, detector, trial, recorded, validation, seconds)
+    write_training(report, store, now_ms=now_ms, flow_run_id=flow_run_id)
     log.info(
         "trained",
         dataset=dataset.name,
@@ -128,6 +131,18 @@ def train(
         champion=trial.better,
         seconds=round(seconds, 1),
     )
+    return report
+
+
+def _report(
+    dataset: Dataset,
+    series: Series,
+    detector: LstmDetector,
+    trial: _Trial,
+    recorded: Recorded,
+    validation: ValidationReport | None,
+    seconds: float,
+) -> TrainReport:
     return TrainReport(
         dataset=dataset.name,
         run_id=recorded.run_id,

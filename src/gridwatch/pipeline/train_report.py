@@ -1,15 +1,40 @@
-"""A training for people: Markdown with its figures and a link into MLflow."""
+"""What is told of a training: Markdown for people, and a row of `trainings` for dashboards."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from gridwatch.containers.catalog import TRAININGS
+
 if TYPE_CHECKING:
+    from gridwatch.containers.store import Store
     from gridwatch.pipeline.train import TrainReport
 
-__all__ = ["train_markdown"]
+__all__ = ["train_markdown", "write_training"]
 
 _FIGURES = ("val_mae", "champion_mae", "naive_mae", "val_loss", "anomaly_rate", "rows", "epochs", "seconds")
+
+
+def write_training(report: TrainReport, store: Store, *, now_ms: int, flow_run_id: str | None) -> None:
+    """Write the row of `trainings`; a figure that is infinite, as no row could be scored, is null.
+
+    Args:
+        report: The training.
+        store: Where the row goes; the container is made when missing.
+        now_ms: Time of the training, UTC epoch ms.
+        flow_run_id: Prefect flow run that asked for it.
+    """
+    found = {**asdict(report), "trained_ms": now_ms, "flow_run_id": flow_run_id}
+    row = {
+        name: None if isinstance(found[name], float) and not math.isfinite(found[name]) else found[name]
+        for name in TRAININGS.arrow.names
+    }
+    store.put_container(TRAININGS)
+    store.put(TRAININGS.name, pa.Table.from_pylist([row], schema=TRAININGS.arrow))
 
 
 def train_markdown(report: TrainReport, tracking_uri: str) -> str:
