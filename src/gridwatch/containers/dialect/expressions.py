@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gridwatch.containers.dialect.aggregates import percentile
 from gridwatch.containers.dialect.arithmetic import arithmetic, divided
 from gridwatch.containers.dialect.casts import cast, text_of
 from gridwatch.containers.dialect.functions import call
@@ -89,6 +90,7 @@ class Expressions:
             exp.Subquery: self._scalar,
             exp.Exists: self._exists,
             exp.Window: self._window,
+            exp.WithinGroup: lambda node: percentile(self, node),
             **dict.fromkeys(_COMPARISONS, self._comparison),
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
             **dict.fromkeys(_BITWISE, self._bitwise),
@@ -115,6 +117,18 @@ class Expressions:
         if found.kind not in {T.BOOL, None}:
             raise refused(f"a {name_of(found.kind)} as condition of {where}", code=305010, hint="compare it")
         return found
+
+    def take_window(self, what: str) -> None:
+        """Count one of the functions of which GridDB takes one in the list of a SELECT.
+
+        Raises:
+            SqlRefusedError: There is one already, or this is another place.
+        """
+        if self.windows_max < 1:
+            raise refused(
+                f"{what} at this place", hint="GridDB takes one window function, MEDIAN or PERCENTILE_CONT in a list"
+            )
+        self.windows_max -= 1
 
     def _column(self, node: exp.Column) -> Expr:
         only(node, "this", "table")
@@ -305,10 +319,8 @@ class Expressions:
 
     def _window(self, node: exp.Window) -> Expr:
         only(node, "this", "partition_by", "order", "over")
-        if self.windows_max < 1:
-            raise refused("a window function at this place", hint="GridDB takes one in the list of a SELECT")
         # Also keeps one out of the arguments of another.
-        self.windows_max -= 1
+        self.take_window("a window function")
         partition = [self.compile(part) for part in node.args.get("partition_by") or []]
         keys = []
         for one in node.args["order"].expressions if node.args.get("order") else []:

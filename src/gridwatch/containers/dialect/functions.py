@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gridwatch.containers.dialect import times
+from gridwatch.containers.dialect.aggregates import AGGREGATES, aggregate
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
@@ -21,18 +22,16 @@ from gridwatch.containers.dialect.kinds import (
     mismatch,
     name_of,
 )
-from gridwatch.containers.dialect.parse import only, refused
+from gridwatch.containers.dialect.parse import refused
 from gridwatch.containers.schema import ColumnType
 
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.expressions import Expressions
 
-__all__ = ["AGGREGATES", "call"]
+__all__ = ["call"]
 
 UNKNOWN_FUNCTION = 240010
 ARGUMENTS = 240005
-
-_ROWS_MAX = 2**53
 
 
 def call(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> Expr:
@@ -45,7 +44,7 @@ def call(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> E
         return times.call_with_unit(compiler, name, nodes)
     # MAX and MIN of several arguments pick from one row.
     if name in AGGREGATES and not (name in {"MAX", "MIN"} and len(nodes) > 1):
-        return _aggregate(compiler, name, nodes)
+        return aggregate(compiler, name, nodes)
     found = _SCALARS.get(name)
     if found is None:
         raise refused(f"the function {name}", code=UNKNOWN_FUNCTION)
@@ -54,47 +53,6 @@ def call(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> E
         raise refused(f"{name} with {len(nodes)} arguments", code=ARGUMENTS)
     args = [compiler.compile(node) for node in nodes]
     return build(compiler, name, args)
-
-
-def _aggregate(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> Expr:
-    if len(nodes) != 1:
-        raise refused(f"{name} with {len(nodes)} arguments", code=ARGUMENTS)
-    node, distinct = nodes[0], ""
-    if isinstance(node, exp.Star):
-        only(node)
-        if name != "COUNT":
-            raise refused(f"{name}(*)")
-        return Expr("count(*)", T.LONG, 0, _ROWS_MAX, nullable=False, aggregate=True)
-    if isinstance(node, exp.Distinct):
-        only(node, "expressions")
-        if len(node.expressions) != 1:
-            raise refused(f"{name}(DISTINCT ...) of several columns", code=ARGUMENTS)
-        node, distinct = node.expressions[0], "DISTINCT "
-    arg = compiler.compile(node)
-    if arg.aggregate:
-        raise refused(f"an aggregate function inside {name}")
-    kind, takes = AGGREGATES[name]
-    if arg.kind is not None and arg.kind not in takes:
-        raise mismatch(f"{name} of {name_of(arg.kind)}")
-    if kind is None:
-        kind = arg.kind
-    elif name == "SUM":
-        kind = T.DOUBLE if arg.kind in FLOATING else T.LONG
-    low, high = arg.bounds if name in {"MIN", "MAX"} else (0, _ROWS_MAX) if name == "COUNT" else (-(2**63), 2**63 - 1)
-    return Expr(f"{name.lower()}({distinct}{arg.sql})", kind, low, high, aggregate=True)
-
-
-_ANY = frozenset(ColumnType)
-
-# Name to the result's type (None: the argument's) and the types that are taken.
-AGGREGATES: dict[str, tuple[ColumnType | None, frozenset[ColumnType]]] = {
-    "COUNT": (T.LONG, _ANY),
-    "SUM": (T.LONG, NUMERIC),
-    "TOTAL": (T.DOUBLE, NUMERIC),
-    "AVG": (T.DOUBLE, NUMERIC),
-    "MIN": (None, _ANY - {T.BLOB}),
-    "MAX": (None, _ANY - {T.BLOB}),
-}
 
 
 def _need(name: str, arg: Expr, kinds: frozenset[ColumnType]) -> None:

@@ -62,6 +62,7 @@ class Expr:
         nullable: False for a column that is never null.
         free: Columns (their SQL) that are used outside an aggregate function.
         aggregate: Whether an aggregate function is inside.
+        infinite: Whether a DOUBLE may be an infinity, so that NaN may come of it, which SQLite has not.
     """
 
     sql: str
@@ -72,6 +73,7 @@ class Expr:
     nullable: bool = True
     free: frozenset[str] = frozenset()
     aggregate: bool = False
+    infinite: bool = False
 
     @property
     def constant(self) -> bool:
@@ -95,6 +97,7 @@ def make(sql: str, kind: ColumnType | None, parts: Iterable[Expr] = (), **more: 
     if len(sql) > _SQL_MAX:
         raise refused("an expression that is nested too deep", code=None)
     free = frozenset().union(*(part.free for part in parts))
+    more.setdefault("infinite", kind in FLOATING and any(part.infinite for part in parts))
     return Expr(sql, kind, free=free, aggregate=any(part.aggregate for part in parts), **more)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from gridwatch.containers.dialect.aggregates import AGGREGATES
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.functions import AGGREGATES
 from gridwatch.containers.dialect.kinds import Expr, T
 from gridwatch.containers.dialect.parse import only, refused
 from gridwatch.containers.dialect.scope import Scope

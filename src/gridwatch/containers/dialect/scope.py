@@ -30,11 +30,12 @@ def same_name(identifier: exp.Identifier, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One entry of FROM: its name, its SQL, and its columns in order."""
+    """One entry of FROM: its name, its SQL, its columns in order, and SQL of the order GridDB reads it in, if known."""
 
     name: str
     sql: str
     columns: tuple[tuple[str, Expr], ...]
+    order: str = ""
 
 
 @dataclass(slots=True)
@@ -131,6 +132,11 @@ class Scope:
         self.captured: set[str] = set()
         """Columns of outer SELECTs that this one uses."""
         self._outer = outer
+
+    @property
+    def row_order(self) -> str:
+        """SQL of the order in which GridDB reads the rows; empty where nothing tells."""
+        return self.sources[0].order if len(self.sources) == 1 else ""
 
     def add(self, source: Source) -> None:
         """Add an entry of FROM.

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from gridwatch.containers._sqlite_format import quoted, table_of
+from gridwatch.containers._sqlite_format import quoted, row_number_of, table_of
 from gridwatch.containers.dialect import system
 from gridwatch.containers.dialect.clauses import (
     Item,
@@ -27,7 +27,7 @@ from gridwatch.containers.dialect.kinds import Expr, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import range_key, range_query
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
-from gridwatch.containers.schema import ColumnType, ContainerInfo
+from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType
 from gridwatch.errors import SqlRefusedError
 
 __all__ = ["Query", "compile_query", "numbered", "table_source"]
@@ -96,7 +96,13 @@ def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
     for column in info.columns:
         sql = f"{alias}.{quoted(column.name)}"
         columns.append((column.name, Expr(sql, column.type, nullable=column.nullable, free=frozenset({sql}))))
-    return Source(name, f"{table_of(info)} AS {alias}", tuple(columns))
+    order = ""
+    if info.type is ContainerType.TIME_SERIES:
+        order = f"{alias}.{quoted(info.row_key[0])}"
+    elif not info.row_key:
+        order = f"{alias}.{row_number_of(info)}"
+    # An index may be read instead, in its own order.
+    return Source(name, f"{table_of(info)} AS {alias}", tuple(columns), "" if info.indexes else order)
 
 
 class Selects:

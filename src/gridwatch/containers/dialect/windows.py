@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gridwatch.containers.dialect.functions import AGGREGATES, call
+from gridwatch.containers.dialect.aggregates import AGGREGATES
+from gridwatch.containers.dialect.functions import call
 from gridwatch.containers.dialect.kinds import Expr, T, as_kind, common, make
 from gridwatch.containers.dialect.parse import only, refused
 
@@ -42,7 +43,7 @@ def windowed(
         inner = Expr("row_number()", T.LONG, 1, 2**53, nullable=False)
     elif name in {"LAG", "LEAD"}:
         inner = _shifted(compiler, name, node.expressions)
-    elif name in AGGREGATES and name != "TOTAL":
+    elif name in AGGREGATES and name not in {"TOTAL", "GROUP_CONCAT", "MEDIAN"}:
         inner = call(compiler, name, node.expressions)
         # With equal keys, rows of one rank are summed up together or one by one; nothing recorded tells which.
         if keys and any(key.nullable for key, _ in keys):
