@@ -5,48 +5,51 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 if TYPE_CHECKING:
+    from gridwatch.containers.object_uri import ObjectUri
     from gridwatch.containers.objects import ObjectStore
 
-__all__ = ["objects_at"]
+__all__ = ["forget_if_dead", "objects_at"]
 
 _lock = threading.Lock()
 _open: dict[str, ObjectStore] = {}
+_parents: list[ObjectStore] = []
 
 
-def _new_lock() -> None:
-    # The thread that held the old one may not exist in the child.
+def _after_fork() -> None:
+    # The thread that held the lock may not exist in the child, and what is open belongs to the parent: it is kept from
+    # being closed here, and never used.
     global _lock
     _lock = threading.Lock()
+    _parents.extend(_open.values())
+    _open.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-def objects_at(authority: str) -> ObjectStore:
-    """Return the objects of the store at `host:port/cluster/db`, or of the settings' store if that is empty.
+def objects_at(uri: ObjectUri) -> ObjectStore:
+    """Return the objects of the store that a URI names, which is the settings' store or none.
 
     Raises:
-        MlflowException: The authority is not the one of GRIDWATCH_STORE_URL.
+        MlflowException: It names another store than GRIDWATCH_STORE_URL.
         gridwatch.errors.GridwatchError: The settings are wrong, or the store does not open.
     """
-    # MLflow imports this plugin into every one of its processes, so what is heavy comes with the first use.
     from gridwatch.containers import open_store
     from gridwatch.containers.objects import ObjectStore
     from gridwatch.settings import load_settings
 
     settings = load_settings()
     url = settings.store
-    if authority and authority != _authority(url):
+    if not uri.is_in(url):
         # Whoever may create an experiment could otherwise make this process log in to a server of their choice.
         raise MlflowException(
-            f"Artifact URI names the store griddb://{authority}, but GRIDWATCH_STORE_URL is {url!r}; only that one is "
+            f"Artifact URI names the store {uri.store}, but GRIDWATCH_STORE_URL is {url!r}; only that one is "
             "connected to. Set it to the store of these artifacts.",
             error_code=PERMISSION_DENIED,
         )
@@ -56,6 +59,17 @@ def objects_at(authority: str) -> ObjectStore:
         return _open[url]
 
 
-def _authority(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.netloc}{parts.path}".rstrip("/") if parts.netloc else ""
+def forget_if_dead(objects: ObjectStore) -> None:
+    """Look after an error whether a store still answers; if not, the next use opens it anew."""
+    from gridwatch.containers.catalog import ARTIFACTS
+    from gridwatch.errors import GridwatchError
+
+    try:
+        # A container that was dropped, with all the artifacts, is made again as well.
+        alive = objects.store.container(ARTIFACTS.name) is not None
+    except GridwatchError:
+        alive = False
+    if not alive:
+        with _lock:
+            for url in [url for url, one in _open.items() if one is objects]:
+                del _open[url]

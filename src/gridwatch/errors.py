@@ -14,6 +14,7 @@ GridwatchError
 │   ├── SqlFailedError          SQL that failed while it ran (division by zero, overflow)
 │   ├── StoreBusyError          another writer held the lock too long
 │   ├── ObjectNotFoundError     no object of this path
+│   ├── ObjectConflictError     the path is a folder, or below an object
 │   └── ObjectCorruptError      stored bytes do not match their sha256
 ├── SourceError                 a data source answered an error or nonsense
 │   └── RateLimitedError
@@ -106,6 +107,10 @@ class StoreBusyError(StoreError):
 
 class ObjectNotFoundError(StoreError):
     """No object of this path, or it was replaced while it was read."""
+
+
+class ObjectConflictError(StoreError):
+    """An object's path is a folder of other objects, or is below an object."""
 
 
 class ObjectCorruptError(StoreError):

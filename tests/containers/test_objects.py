@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Store, open_store
+from gridwatch.containers._object_rows import BATCH_CHUNKS
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
 from gridwatch.containers.objects import CHUNK_BYTES, ObjectStore
 from gridwatch.errors import ObjectCorruptError, ObjectNotFoundError, StoreBusyError, StoreError, ValueRefusedError
@@ -101,7 +102,10 @@ def test_a_writer_that_died_leaves_orphans_that_are_collected_after_the_grace(st
     clock = [1_700_000_000_000]
     objects = ObjectStore(store, now_ms=lambda: clock[0])
     objects.put("kept", b"kept")
-    objects.start("x").write(bytes(2 * CHUNK_BYTES))
+    writer = objects.start("x")
+    writer.write(bytes(2 * CHUNK_BYTES))
+    # Stored by another thread.
+    writer._stored()
     assert objects.collect_orphans(grace_ms=60_000) == 0
     clock[0] += 60_001
     assert objects.collect_orphans(grace_ms=60_000) == 2
@@ -135,7 +139,7 @@ def test_refused_paths(objects: ObjectStore, path: str) -> None:
 
 
 def chunk_row(objects: ObjectStore, path: str, data: bytes, sha256: str | None = None) -> pa.Table:
-    rows = objects._store.get(ARTIFACT_CHUNKS.name, [(objects.info(path).object_id, 0)]).to_pylist()
+    rows = objects.store.get(ARTIFACT_CHUNKS.name, [(objects.info(path).object_id, 0)]).to_pylist()
     return pa.Table.from_pylist([{**rows[0], "data": data, **({"sha256": sha256} if sha256 else {})}])
 
 
@@ -158,12 +162,13 @@ def test_a_missing_chunk_is_told(store: Store, objects: ObjectStore) -> None:
 
 
 def test_an_object_replaced_while_it_is_read(store: Store, objects: ObjectStore) -> None:
-    objects.put("x", bytes(2 * CHUNK_BYTES))
+    # Of three batches the first is given out, and the second may be on its way.
+    objects.put("x", bytes(3 * BATCH_CHUNKS * CHUNK_BYTES))
     chunks = objects.open("x")
     next(chunks)
     objects.put("x", b"new")
     with pytest.raises(ObjectNotFoundError, match="'x' was replaced or deleted while it was read; read it again"):
-        next(chunks)
+        list(chunks)
 
 
 def test_the_manifest_is_a_row_that_sql_can_see(store: Store, objects: ObjectStore) -> None:

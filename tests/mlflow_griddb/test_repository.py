@@ -12,6 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from gridwatch.containers import open_store
+from gridwatch.containers.object_uri import ObjectUri
 from gridwatch.containers.objects import ObjectStore
 from mlflow_griddb import GridDBArtifactRepository, stores
 
@@ -133,7 +134,7 @@ def test_streams(repository: GridDBArtifactRepository, objects: ObjectStore) -> 
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("griddb://admin:secret@host:1/c/d/r", r"griddb://\*\*\*@host carries a user or password"),
+        ("griddb://admin:secret@host:1/c/d/r", r"griddb://\*\*\*@host:1/c/d/r' carries a user or password"),
         ("griddb://host:1/cluster", "misses a part; use griddb://host:port/cluster/database/folder"),
     ],
 )
@@ -150,7 +151,7 @@ def test_only_the_configured_store_is_connected_to(objects: ObjectStore) -> None
 
 
 def test_one_store_serves_all_repositories(objects: ObjectStore) -> None:
-    assert stores.objects_at("") is stores.objects_at("")
+    assert stores.objects_at(ObjectUri("", "a")) is stores.objects_at(ObjectUri("", "b"))
 
 
 @pytest.mark.filterwarnings("default::DeprecationWarning", "default::FutureWarning", "default::ResourceWarning")

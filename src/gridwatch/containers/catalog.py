@@ -159,7 +159,8 @@ LEASES = _collection("leases", "name:STRING! holder:STRING until_ms:LONG", "name
 
 ARTIFACTS = _collection(
     "mlflow_artifacts",
-    "path:STRING! object_id:STRING size:LONG sha256:STRING chunks:INTEGER chunk_size:INTEGER stored_ms:LONG",
+    "path:STRING! object_id:STRING size:LONG sha256:STRING chunks:INTEGER chunk_size:INTEGER stored_ms:LONG "
+    "manifest_sha256:STRING",
     "path",
 )
 """The manifest row is the commit point of an object; it is written after the chunks."""

@@ -1,0 +1,198 @@
+"""Takes the bytes of one object piece by piece: hashed by the caller's thread, stored by another."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pyarrow as pa
+import structlog
+
+from gridwatch.containers._object_rows import (
+    BATCH_CHUNKS,
+    CHUNK_BYTES,
+    ObjectInfo,
+    check_path,
+    delete_chunk_keys,
+    delete_chunks,
+    find,
+    refuse_conflict,
+    write_manifest,
+)
+from gridwatch.containers.catalog import ARTIFACT_CHUNKS
+from gridwatch.containers.store import Store
+from gridwatch.errors import StoreError
+
+__all__ = ["GRACE_MS", "ObjectWriter"]
+
+log = structlog.get_logger(__name__)
+
+GRACE_MS = 24 * 3_600_000
+"""Chunks younger than a day may belong to a writer that has not committed yet."""
+
+
+class ObjectWriter:
+    """Takes the bytes of one object piece by piece; nothing is seen of them before `commit`.
+
+    One thread at a time may write; `abort` may come from another. At most two batches of chunks are in memory: one
+    that is filled and one that the store is taking.
+
+    Args:
+        store: Where the object goes.
+        path: Its path.
+        now_ms: The clock, UTC epoch ms.
+
+    Raises:
+        ValueRefusedError: The path is refused.
+        ObjectConflictError: The path is a folder, or below an object.
+    """
+
+    def __init__(self, store: Store, path: str, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._path = check_path(path)
+        # Before the bytes come, for they may be many.
+        refuse_conflict(store, path)
+        self._now_ms = now_ms
+        self._stored_ms = now_ms()
+        # The time comes first, so that chunks without a manifest show their age.
+        self._object_id = f"{self._stored_ms:012x}{uuid.uuid4().hex[:20]}"
+        self._pieces: list[bytes | memoryview] = []
+        self._pieces_bytes = 0
+        self._full: list[tuple[bytes, str]] = []
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._chunks = 0
+        self._threads: ThreadPoolExecutor | None = None
+        self._storing: Future[None] | None = None
+        self._lock = threading.Lock()
+        self._over = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take some bytes.
+
+        Raises:
+            StoreError: The store refused an earlier chunk; the caller aborts.
+        """
+        left = memoryview(data if isinstance(data, bytes) else bytes(data))
+        while left:
+            room = CHUNK_BYTES - self._pieces_bytes
+            # A piece that is the whole of `data` is kept as it is, and a chunk of one such piece is never copied.
+            piece = data if isinstance(data, bytes) and len(left) == len(data) <= room else left[:room]
+            self._pieces.append(piece)
+            self._pieces_bytes += len(piece)
+            left = left[room:]
+            if self._pieces_bytes == CHUNK_BYTES:
+                self._seal()
+        return len(data)
+
+    def _seal(self) -> None:
+        """Make a chunk of the pending pieces; hand a full batch to the storing thread."""
+        data = b"".join(self._pieces)
+        self._pieces, self._pieces_bytes = [], 0
+        # Each chunk has the digest of everything up to its end: one pass of hashing serves the chunks and the whole.
+        self._sha256.update(data)
+        self._size += len(data)
+        self._full.append((data, self._sha256.copy().hexdigest()))
+        if len(self._full) == BATCH_CHUNKS:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._stored()
+        batch, self._full = self._full, []
+        with self._lock:
+            if self._over:
+                raise self._given_up()
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(1, "object-writer")
+            self._storing = self._threads.submit(self._store_chunks, self._chunks, batch)
+            self._chunks += len(batch)
+
+    def _store_chunks(self, first: int, batch: list[tuple[bytes, str]]) -> None:
+        rows = {
+            "object_id": [self._object_id] * len(batch),
+            "chunk": pa.array(range(first, first + len(batch)), pa.int32()),
+            "data": [data for data, _ in batch],
+            "sha256": [digest for _, digest in batch],
+        }
+        self._store.put(ARTIFACT_CHUNKS.name, pa.table(rows))
+
+    def _stored(self) -> None:
+        """Wait for the batch that is being stored."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            storing.result()
+
+    def commit(self) -> ObjectInfo:
+        """Make the object visible in place of an older one of the same path, whose chunks are deleted afterwards.
+
+        Raises:
+            StoreError: The store failed, or `abort` came first; the older object stays.
+        """
+        if self._pieces:
+            self._seal()
+        self._stored()
+        if self._full:
+            batch, self._full = self._full, []
+            self._chunks += len(batch)
+            self._store_chunks(self._chunks - len(batch), batch)
+        if not self._end():
+            self._throw_away()
+            raise self._given_up()
+        self._close()
+        info = ObjectInfo(
+            self._path, self._size, self._sha256.hexdigest(), self._stored_ms, self._object_id, self._chunks
+        )
+        self._refuse_late()
+        old = find(self._store, self._path)
+        write_manifest(self._store, info)
+        if old is not None:
+            try:
+                delete_chunks(self._store, [old])
+            except StoreError as error:
+                # The new object is there; what is left of the old one is an orphan.
+                log.warning("old_chunks_left", path=self._path, object_id=old.object_id, error=str(error))
+        return info
+
+    def _refuse_late(self) -> None:
+        """Refuse an upload that took so long that its chunks may have been collected as orphans."""
+        if self._now_ms() - self._stored_ms > GRACE_MS:
+            self._throw_away()
+            raise StoreError(
+                f"Object {self._path!r} took longer than {GRACE_MS // 3_600_000} hours to upload; store it again.",
+                path=self._path,
+            )
+
+    def abort(self) -> None:
+        """Throw the bytes away, unless `commit` has begun: its manifest may name them already.
+
+        A caller that is cancelled may abort while another thread commits, so whoever comes first decides.
+        """
+        if not self._end():
+            return
+        self._close()
+        self._pieces, self._full = [], []
+        self._throw_away()
+
+    def _throw_away(self) -> None:
+        try:
+            delete_chunk_keys(self._store, [(self._object_id, chunk) for chunk in range(self._chunks)])
+        except StoreError as error:
+            # No manifest names them: orphans. What made the caller give up must not be hidden by this.
+            log.warning("chunks_left", path=self._path, object_id=self._object_id, error=str(error))
+
+    def _given_up(self) -> StoreError:
+        return StoreError(f"Object {self._path!r} was given up before its commit; store it again.", path=self._path)
+
+    def _close(self) -> None:
+        """End the storing thread, after the batch it is at."""
+        if self._threads is not None:
+            self._threads.shutdown()
+
+    def _end(self) -> bool:
+        """Take the right to end this object; true once."""
+        with self._lock:
+            over, self._over = self._over, True
+        return not over

@@ -1,0 +1,146 @@
+"""What is wrong with the objects of a store, found without reading their bytes; and what a crash left, collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from gridwatch.containers._object_rows import (
+    CHUNK_BYTES,
+    ObjectInfo,
+    ancestors,
+    delete_chunk_keys,
+    find,
+    infos_of,
+    list_rows,
+)
+from gridwatch.containers._object_writer import GRACE_MS
+from gridwatch.containers.catalog import ARTIFACT_CHUNKS
+from gridwatch.containers.store import Store
+
+__all__ = ["Findings", "Orphan", "check_objects", "collect_orphans"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Chunks that no manifest names.
+
+    Attributes:
+        object_id: The upload they belong to.
+        chunks: Their numbers.
+        size: Their bytes.
+        begun_ms: When the upload began, UTC epoch ms; 0 when the id does not tell.
+    """
+
+    object_id: str
+    chunks: tuple[int, ...]
+    size: int
+    begun_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What `check_objects` found.
+
+    Attributes:
+        objects: Manifests that were looked at.
+        size: Bytes that they name.
+        broken: Path of each object that cannot be read, with the reason.
+        orphans: Chunks without a manifest whose upload began before the grace.
+        uploads: Chunks without a manifest that may belong to an upload that is going on.
+    """
+
+    objects: int
+    size: int
+    broken: dict[str, str] = field(default_factory=dict)
+    orphans: list[Orphan] = field(default_factory=list)
+    uploads: list[Orphan] = field(default_factory=list)
+
+
+def check_objects(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GRACE_MS) -> Findings:
+    """Compare manifests and chunks by number and size; for the bytes themselves, read the objects.
+
+    Args:
+        store: Where the objects are; others may go on using it.
+        now_ms: The clock, UTC epoch ms.
+        grace_ms: Longer than any upload takes from its first chunk to its commit.
+    """
+    # The chunks first: what is committed in between has its manifest, and is not taken for an orphan.
+    chunks = _chunk_sizes(store)
+    infos = infos_of(list_rows(store, ""))
+    broken = {}
+    for info, why in _broken(infos, chunks):
+        # Replaced or deleted since the chunks were listed: no fault.
+        if find(store, info.path) == info:
+            broken[info.path] = why
+    known = {info.object_id for info in infos}
+    youngest_ms = now_ms() - grace_ms
+    left = [
+        Orphan(object_id, tuple(sorted(sizes)), sum(sizes.values()), _begun_ms(object_id))
+        for object_id, sizes in sorted(chunks.items())
+        if object_id not in known
+    ]
+    return Findings(
+        len(infos),
+        sum(info.size or 0 for info in infos),
+        broken,
+        [orphan for orphan in left if orphan.begun_ms < youngest_ms],
+        [orphan for orphan in left if orphan.begun_ms >= youngest_ms],
+    )
+
+
+def collect_orphans(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GRACE_MS) -> list[Orphan]:
+    """Delete chunks that no object names and whose upload began before the grace; return them."""
+    orphans = check_objects(store, now_ms=now_ms, grace_ms=grace_ms).orphans
+    for orphan in orphans:
+        delete_chunk_keys(store, [(orphan.object_id, chunk) for chunk in orphan.chunks])
+    log.info("orphan_chunks_deleted", store=store.url, chunks=sum(len(orphan.chunks) for orphan in orphans))
+    return orphans
+
+
+def _chunk_sizes(store: Store) -> dict[str, dict[int, int]]:
+    """Return the bytes of each chunk, by object id and number; the store counts them, none are read here."""
+    rows = store.sql(f"SELECT object_id, chunk, LENGTH(data) AS size FROM {ARTIFACT_CHUNKS.name}")
+    found: dict[str, dict[int, int]] = {}
+    for object_id, chunk, size in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        found.setdefault(object_id, {})[chunk] = size or 0
+    return found
+
+
+def _broken(infos: list[ObjectInfo], chunks: dict[str, dict[int, int]]) -> list[tuple[ObjectInfo, str]]:
+    paths = {info.path for info in infos}
+    found = []
+    for info in infos:
+        why = _wrong(info, chunks.get(info.object_id, {}))
+        above = next((folder for folder in ancestors(info.path.rstrip("/")) if folder in paths), None)
+        if why is None and (above or (info.is_folder and info.path.rstrip("/") in paths)):
+            why = f"{above or info.path.rstrip('/')!r} is an object as well as its folder"
+        if why:
+            found.append((info, why))
+    return found
+
+
+def _wrong(info: ObjectInfo, sizes: dict[int, int]) -> str | None:
+    if not info.is_sound:
+        return "its manifest does not match the manifest's own sha256"
+    missing = sorted(set(range(info.chunks)) - set(sizes))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return f"chunk {missing[0]}{more} of {info.chunks} is missing"
+    for number in range(info.chunks):
+        expected = min(CHUNK_BYTES, info.size - number * CHUNK_BYTES)
+        if sizes[number] != expected:
+            return f"chunk {number} has {sizes[number]} bytes, {expected} were stored"
+    extra = sorted(set(sizes) - set(range(info.chunks)))
+    return f"chunk {extra[0]} is there, but the object has only {info.chunks}" if extra else None
+
+
+def _begun_ms(object_id: str) -> int:
+    try:
+        return int(object_id[:12], 16)
+    except ValueError:
+        return 0
