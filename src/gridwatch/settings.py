@@ -132,6 +132,11 @@ class ServerSettings(_Group):
     allowed_hosts: list[str] = Field(
         default_factory=list, description="Host names (JSON list) it answers to, besides localhost and addresses."
     )
+    cluster: str = Field("gridwatch", description="Cluster name in the addresses of its GridDB Web API.")
+    auth: Literal["auto", "on"] = Field(
+        "auto",
+        description="Whether the Web API asks this machine too for a user: `on`, or `auto`, not while bound to loopback.",
+    )
 
 
 class Settings(BaseSettings):

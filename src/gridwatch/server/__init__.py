@@ -1,4 +1,4 @@
-"""One Flask application: trigger handler, inbox, the anomalies' pages and health."""
+"""One Flask application: GridDB's Web API, trigger handler, inbox, the anomalies' pages and health."""
 
 from gridwatch.server.app import create_app
 from gridwatch.server.run import serve

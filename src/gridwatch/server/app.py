@@ -12,10 +12,13 @@ from werkzeug.exceptions import HTTPException
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.alerts.wording import number
-from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.server import anomalies, health, inbox, trigger
 from gridwatch.server.auth import guard
+from gridwatch.server.griddb_webapi import blueprint as griddb_webapi
+from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
+from gridwatch.server.griddb_webapi.routes import PREFIX, http_error
 from gridwatch.server.state import State
+from gridwatch.server.users import Users
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -35,18 +38,13 @@ PAGE_POLICY = (
 
 
 def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) -> Flask:
-    """Make the application: trigger handler, local inbox, anomaly pages, health.
+    """Make the application: GridDB Web API, trigger handler, local inbox, anomaly pages, health.
 
     Args:
         settings: Token, mail, datasets.
-        store: Holds anomalies and deliveries; the containers for deliveries are made when missing.
+        store: Holds anomalies and deliveries; a store that is only served gets no container of ours.
         clock: UTC epoch ms.
-
-    Raises:
-        StoreError: The store cannot be used.
     """
-    store.put_container(DELIVERIES, modifiable=True)
-    store.put_container(LEASES)
     app = Flask("gridwatch.server", static_folder="static", template_folder="templates")
     app.extensions["gridwatch"] = State(
         settings=settings,
@@ -54,12 +52,15 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
         clock=clock,
         inbox=Inbox(settings.home / "inbox"),
         address_book=AddressBook(settings),
+        users=Users(settings.home / "users.json"),
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.globals["number"] = number
     guard(app)
     for module in (trigger, inbox, anomalies, health):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(griddb_webapi)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.add_url_rule("/", "home", lambda: redirect(url_for("anomalies.page")))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
@@ -70,6 +71,8 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
 def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
     if error.code is None or error.code < 400:
         return error.get_response()
+    if request.path.startswith(PREFIX):
+        return http_error(error.code, error.description or error.name)
     answer = jsonify({"status": "error", "error": error.description or error.name})
     answer.status_code = error.code
     return answer
@@ -78,6 +81,8 @@ def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
 def _defect(error: Exception) -> Response:
     """The process edge: what nobody expected is logged with its trace, and the caller learns only that it happened."""
     log.error("request_failed", method=request.method, endpoint=request.endpoint, exc_info=error)
+    if request.path.startswith(PREFIX):
+        return http_error(500, "gridwatch failed here; its log says why.")
     answer = jsonify({"status": "failed", "error": "gridwatch failed here; its log says why."})
     answer.status_code = 500
     return answer

@@ -14,7 +14,7 @@ from gridwatch.alerts.email import warm_up
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.errors import MissingServiceError
 from gridwatch.server.app import create_app
-from gridwatch.server.inbox import MAIL_MAX
+from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.state import THREADS, state
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def serve(
         sockets=[listening],
         threads=THREADS,
         ident=None,
-        max_request_body_size=MAIL_MAX + 1024,
+        max_request_body_size=BODY_BYTES_MAX,
         channel_timeout=120,
     )
     state(app).base_url = url

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gridwatch.alerts.address import url_of
+from gridwatch.containers.catalog import DELIVERIES
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gridwatch.alerts.delivery import Delivery
     from gridwatch.alerts.inbox import Inbox
     from gridwatch.containers import Store
+    from gridwatch.server.users import Users
     from gridwatch.settings import Settings
 
 __all__ = ["THREADS", "TRIGGERS_MAX", "State", "state"]
@@ -40,6 +42,7 @@ class State:
     clock: Callable[[], int]
     inbox: Inbox
     address_book: AddressBook
+    users: Users
     base_url: str = ""
     triggers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TRIGGERS_MAX))
     _delivery: Delivery | None = None
@@ -50,12 +53,17 @@ class State:
 
     @property
     def delivery(self) -> Delivery:
-        """Made on first use, when the address of the local inbox is known."""
+        """Made on first use, when the address of the local inbox is known.
+
+        Raises:
+            StoreError: The container of deliveries can neither be found nor made.
+        """
         from gridwatch.alerts.delivery import Delivery
         from gridwatch.alerts.sendgrid import Mailer
 
         with self._lock:
             if self._delivery is None:
+                self.store.put_container(DELIVERIES, modifiable=True)
                 self._delivery = Delivery(
                     self.store,
                     self.settings,

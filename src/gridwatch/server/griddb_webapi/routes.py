@@ -1,0 +1,286 @@
+"""The addresses of the Web API. The body is read before the credentials are checked, as GridDB does it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, current_app, request
+
+from gridwatch.errors import ConfigError, StoreError
+from gridwatch.server.griddb_webapi import bodies, containers, rows, sql, tql
+from gridwatch.server.griddb_webapi.access import caller, enter, need_write
+from gridwatch.server.griddb_webapi.answers import dumped, empty, json_answer, spliced
+from gridwatch.server.griddb_webapi.errors import ApiError, error_answer, of_store
+from gridwatch.server.state import state
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+
+__all__ = ["PREFIX", "blueprint", "http_error"]
+
+PREFIX = "/griddb/"
+
+blueprint = Blueprint("griddb_webapi", __name__, url_prefix="/griddb/v2/<cluster>/dbs/<database>")
+
+TIMEOUT_MS_MAX = 10_000
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}|-?(?:0[xX]|#)[0-9a-fA-F]{1,16}")
+
+
+def _store() -> Store:
+    return state(current_app).store
+
+
+@blueprint.errorhandler(ApiError)
+def _refused(error: ApiError) -> Response:
+    return error_answer(error)
+
+
+@blueprint.errorhandler(StoreError)
+def _store_refused(error: StoreError) -> Response:
+    return error_answer(of_store(error))
+
+
+@blueprint.errorhandler(ConfigError)
+def _misconfigured(error: ConfigError) -> Response:
+    return error_answer(ApiError(503, str(error)))
+
+
+@blueprint.before_request
+def _acceptable() -> Response | None:
+    accepted = request.accept_mimetypes
+    if not accepted or request.path.rstrip("/").endswith("/rows/blob") or accepted.best_match(["application/json"]):
+        return None
+    return empty(406)
+
+
+def http_error(status: int, description: str) -> Response:
+    """Return the answer to an address, method or size that is none of the Web API's."""
+    if status == 404:
+        now = state(current_app).clock()
+        body = {"timestamp": now, "status": 404, "error": "Not Found", "path": request.path}
+        answer = json_answer(dumped(body), 404)
+        answer.headers["Content-Type"] = "application/json"
+        return answer
+    message = f"Request method '{request.method}' not supported" if status == 405 else description
+    return error_answer(ApiError(status, message))
+
+
+def _content(*, strict: bool = False) -> str:
+    """Return the text of a JSON body; `strict` is the single put's, which takes JSON in any character set.
+
+    Raises:
+        ApiError: Another content type (415, or 400 on DELETE), no body, or no text.
+    """
+    kind = request.mimetype
+    if kind != "application/json" and (strict or not re.fullmatch(r"application/[^/]+\+json", kind)):
+        if request.method == "DELETE":
+            raise ApiError(400, "Required request body is missing: it has to be application/json")
+        shown = request.headers.get("Content-Type", "" if strict else "application/octet-stream")
+        raise ApiError(415, f"Content type '{shown}' not supported")
+    charset = request.mimetype_params.get("charset", "utf-8") if strict else "utf-8"
+    return bodies.read_text(request.get_data(cache=False), charset)
+
+
+def _body(read: bodies.Reader) -> Any:
+    return bodies.whole(bodies.parsed(_content()), read)
+
+
+def _number(name: str) -> int | None:
+    """Return a number of the address; None where there is none.
+
+    Raises:
+        ApiError: It is none.
+    """
+    text = "".join((request.args.get(name) or "").split())
+    if not text:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise ApiError(400, f"Parameter {name!r} is no integer: {text[:80]!r}")
+    digits = text.replace("#", "0x")
+    number = int(digits, 16 if "x" in digits.lower() else 10)
+    if not -(2**31) <= number < 2**31:
+        raise ApiError(400, f"Parameter {name!r} is no integer of 32 bits: {text[:80]!r}")
+    return number
+
+
+def _choice(name: str, *allowed: str) -> str | None:
+    text = (request.args.get(name) or "").strip()
+    if text and text not in allowed:
+        raise ApiError(400, f"Parameter {name!r} is {text[:80]!r}; use {' or '.join(allowed)}")
+    return text or None
+
+
+@blueprint.get("/checkConnection", strict_slashes=False)
+def check_connection(cluster: str, database: str) -> Response:
+    """Answer 200 when the credentials open the database."""
+    timeout = _number("timeout")
+    enter(caller(), cluster, database)
+    if timeout is not None and timeout <= 0:
+        raise ApiError(400, "Timeout must be greater than 0")
+    if timeout is not None and timeout > TIMEOUT_MS_MAX:
+        raise ApiError(400, "Cannot wait that long")
+    return empty(200)
+
+
+@blueprint.get("/containers", strict_slashes=False)
+def list_containers(cluster: str, database: str) -> Response:
+    """List container names."""
+    limit, offset = _number("limit"), _number("offset")
+    kind, order = _choice("type", "COLLECTION", "TIME_SERIES"), _choice("sort", "ASC", "DESC")
+    if limit is None:
+        raise ApiError(400, "'limit' is required")
+    enter(caller(), cluster, database)
+    return json_answer(dumped(containers.listed(_store(), kind, limit, offset or 0, descending=order == "DESC")))
+
+
+@blueprint.post("/containers", strict_slashes=False)
+def create_container(cluster: str, database: str) -> Response:
+    """Make a container."""
+    asked = _body(containers.CONTAINER)
+    who = caller()
+    containers.checked(asked)
+    enter(who, cluster, database)
+    need_write()
+    containers.create(_store(), asked)
+    return empty(201)
+
+
+@blueprint.delete("/containers", strict_slashes=False)
+def delete_containers(cluster: str, database: str) -> Response:
+    """Drop containers."""
+    names = _body(bodies.each(bodies.text))
+    enter(caller(), cluster, database)
+    need_write()
+    containers.drop(_store(), names)
+    return empty(204)
+
+
+@blueprint.get("/containers/<container>/info", strict_slashes=False)
+def container_info(cluster: str, database: str, container: str) -> Response:
+    """Describe a container."""
+    enter(caller(), cluster, database)
+    return json_answer(dumped(containers.describe(containers.found(_store(), container))))
+
+
+@blueprint.put("/containers/<container>/rows", strict_slashes=False)
+def put_rows(cluster: str, database: str, container: str) -> Response:
+    """Upsert rows."""
+    content = _content(strict=True)
+    found = rows.row_arrays(content)
+    who = caller()
+    if not found:
+        raise ApiError(400, "Rows data is empty")
+    enter(who, cluster, database)
+    need_write()
+    return json_answer(dumped({"count": rows.put(_store(), container, found, content)}))
+
+
+@blueprint.post("/containers/<container>/rows", strict_slashes=False)
+def query_rows(cluster: str, database: str, container: str) -> Response:
+    """Query rows."""
+    asked = _body(rows.QUERY)
+    who = caller()
+    rows.check_query(asked)
+    enter(who, cluster, database)
+    return json_answer(spliced(rows.query(_store(), container, asked)))
+
+
+@blueprint.delete("/containers/<container>/rows", strict_slashes=False)
+def delete_rows(cluster: str, database: str, container: str) -> Response:
+    """Delete rows by key."""
+    keys = _body(bodies.any_array)
+    enter(caller(), cluster, database)
+    need_write()
+    rows.delete(_store(), container, keys)
+    return empty(204)
+
+
+@blueprint.put("/containers/rows", strict_slashes=False)
+def put_many(cluster: str, database: str) -> Response:
+    """Upsert rows of several containers."""
+    asked = _body(rows.MULTI_PUT)
+    enter(caller(), cluster, database)
+    need_write()
+    return json_answer(dumped(rows.put_many(_store(), asked)))
+
+
+@blueprint.post("/containers/rows", strict_slashes=False)
+def query_many(cluster: str, database: str) -> Response:
+    """Query rows of several containers by key."""
+    asked = _body(rows.MULTI_GET)
+    enter(caller(), cluster, database)
+    return json_answer(_array(rows.query_many(_store(), asked)))
+
+
+def _array(answers: list[dict[str, Any]]) -> str:
+    return f"[{','.join(spliced(answer) for answer in answers)}]"
+
+
+@blueprint.post("/tql", strict_slashes=False)
+def run_tql(cluster: str, database: str) -> Response:
+    """Run TQL statements."""
+    asked = _body(tql.STATEMENTS)
+    who = caller()
+    tql.check(asked)
+    enter(who, cluster, database)
+    return json_answer(_array([tql.run(_store(), one) for one in asked]))
+
+
+def _queries(cluster: str, database: str, verbs: re.Pattern[str] | None) -> Response:
+    asked = _body(sql.STATEMENTS)
+    who = caller()
+    statements = sql.check(asked, verbs)
+    sql.check_characters(statements)
+    enter(who, cluster, database, sql=True)
+    try:
+        return json_answer(_array([sql.query(_store(), statement) for statement in statements]))
+    except StoreError as error:
+        raise sql.refused(error) from error
+
+
+def _changes(cluster: str, database: str, verbs: re.Pattern[str] | None, *, counted: bool) -> Response:
+    asked = _body(sql.STATEMENTS)
+    who = caller()
+    statements = sql.check(asked, verbs)
+    enter(who, cluster, database, sql=True)
+    parts = state(current_app)
+    answers = [sql.change(parts, database, statement, counted=counted) for statement in statements]
+    return json_answer(dumped(answers))
+
+
+@blueprint.post("/sql", strict_slashes=False)
+@blueprint.post("/sql/select", strict_slashes=False)
+def run_sql(cluster: str, database: str) -> Response:
+    """Run SELECT statements."""
+    return _queries(cluster, database, None)
+
+
+@blueprint.post("/sql/dml/query", strict_slashes=False)
+def run_query(cluster: str, database: str) -> Response:
+    """Run SELECT statements, and nothing that begins otherwise."""
+    return _queries(cluster, database, sql.QUERY)
+
+
+@blueprint.post("/sql/update", strict_slashes=False)
+def run_update(cluster: str, database: str) -> Response:
+    """Run any statement that changes something."""
+    return _changes(cluster, database, None, counted=True)
+
+
+@blueprint.post("/sql/dml/update", strict_slashes=False)
+def run_dml(cluster: str, database: str) -> Response:
+    """Run UPDATE, DELETE, INSERT and REPLACE."""
+    return _changes(cluster, database, sql.UPDATE, counted=True)
+
+
+@blueprint.post("/sql/ddl", strict_slashes=False)
+def run_ddl(cluster: str, database: str) -> Response:
+    """Run CREATE, ALTER and DROP."""
+    return _changes(cluster, database, sql.DDL, counted=False)
+
+
+@blueprint.post("/sql/dcl", strict_slashes=False)
+def run_dcl(cluster: str, database: str) -> Response:
+    """Run GRANT, REVOKE and SET PASSWORD."""
+    return _changes(cluster, database, sql.DCL, counted=False)

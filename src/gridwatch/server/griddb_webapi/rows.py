@@ -1,0 +1,311 @@
+"""Rows of one container or of several: put, query, delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from gridwatch.containers import ColumnType, ContainerInfo, ContainerType
+from gridwatch.errors import ValueRefusedError
+from gridwatch.server.griddb_webapi import bodies
+from gridwatch.server.griddb_webapi.answers import columns_of, rows_text
+from gridwatch.server.griddb_webapi.cells import cell_reader
+from gridwatch.server.griddb_webapi.columns import Written, rows_table
+from gridwatch.server.griddb_webapi.containers import found
+from gridwatch.server.griddb_webapi.errors import ApiError, named
+from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, MULTI_LIMIT, check_response, native_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gridwatch.containers import Store
+
+__all__ = ["MULTI_GET", "MULTI_PUT", "QUERY", "check_query", "delete", "put", "put_many", "query", "query_many"]
+
+T = ColumnType
+
+QUERY = bodies.fields(
+    {
+        "limit": bodies.integer,
+        "offset": bodies.integer,
+        "condition": bodies.text,
+        "sort": bodies.text,
+        "fileNameCol": bodies.text,
+    },
+    {"limit": 0, "offset": 0},
+)
+MULTI_GET = bodies.each(
+    bodies.fields(
+        {
+            "name": bodies.text,
+            "startKeyValue": bodies.any_value,
+            "finishKeyValue": bodies.any_value,
+            "keyValues": bodies.any_array,
+            "offset": bodies.integer,
+            "limit": bodies.integer,
+        },
+        {"offset": 0, "limit": MULTI_LIMIT},
+    )
+)
+MULTI_PUT = bodies.each(
+    bodies.fields({"containerName": bodies.text, "rows": bodies.each(bodies.any_array)}, {}),
+)
+
+
+def _arrays(value: Any) -> list[list[Any]]:
+    """Return every array at the top of a body, those inside its objects included, as GridDB's single put reads it."""
+    if not isinstance(value, list):
+        return []
+    if set(map(type, value)) <= {list}:
+        return value
+    rows: list[list[Any]] = []
+    waiting: list[Any] = value[::-1]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            rows.append(one)
+        elif isinstance(one, dict):
+            waiting.extend(reversed(one.values()))
+    return rows
+
+
+def row_arrays(content: str) -> list[list[Any]]:
+    """Return the rows of a body of a single put.
+
+    Raises:
+        ApiError: It is no JSON, or null.
+    """
+    value = bodies.parsed(content)
+    if value is None:
+        raise ApiError(400, "Rows data is empty")
+    return _arrays(value)
+
+
+def put(store: Store, name: str, rows: list[list[Any]], content: str) -> int:
+    """Upsert the rows of a body; return how many there were.
+
+    Raises:
+        ApiError: The container is missing, a row or a value is refused; nothing was stored.
+    """
+    return _stored(store, {name: rows_table(found(store, name), rows, Written(content, _arrays))})
+
+
+def put_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """Upsert rows into several containers, all or none; return the count of each.
+
+    A container that is named twice keeps the rows of the last place only, as in GridDB, and both are counted.
+
+    Raises:
+        ApiError: A container is missing, a row or a value is refused; nothing was stored.
+    """
+    tables, counts = {}, []
+    for one in asked:
+        if one is None or not (one["containerName"] or "").strip():
+            raise ApiError(400, "The container is invalid")
+        if not one["rows"] or None in one["rows"]:
+            raise ApiError(400, "Row data is invalid")
+        name = one["containerName"]
+        tables[name] = rows_table(found(store, name), one["rows"])
+        counts.append({"containerName": name, "updatedRows": len(one["rows"])})
+    _stored(store, tables)
+    return counts
+
+
+def _stored(store: Store, tables: dict[str, pa.Table]) -> int:
+    try:
+        return store.put_many(tables)
+    except ValueRefusedError as error:
+        # What the Web API itself checks has no number of GridDB's; what the server or the client library checks has.
+        if error.code in {60079, 145006}:
+            raise
+        raise ApiError(400, named(error.code, str(error)) if error.code else str(error)) from error
+
+
+def check_query(asked: dict[str, Any]) -> None:
+    """Refuse a query without a limit, or with a NUL character.
+
+    Raises:
+        ApiError: One of them.
+    """
+    if asked["limit"] <= 0:
+        raise ApiError(400, "'limit' is invalid")
+    if asked["offset"] < 0:
+        raise ApiError(400, "'offset' is invalid")
+    if any("\0" in (asked[name] or "") for name in ("condition", "sort")):
+        raise ApiError(400, "Invalid character(s) found")
+
+
+def select(store: Store, info: ContainerInfo, name: str, asked: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the rows of a query, and the fields of its answer besides `columns` and `rows`.
+
+    Raises:
+        ApiError: Too many bytes, or a container that cannot be queried.
+        StoreError: The condition or the sort is refused.
+    """
+    limit = min(asked["limit"], LIMIT_MAX)
+    where = f" where {asked['condition']}" if asked["condition"] else ""
+    order = f" order by {asked['sort']}" if asked["sort"] else ""
+    offset = f" offset {asked['offset']}" if asked["offset"] else ""
+    if getattr(info, "partitioning", None) is not None:
+        raise ApiError(400, "Unsupported partition table type")
+    # The caller's own TQL, as GridDB's Web API puts it together; `tql` reads one SELECT on this container and no more.
+    statement = f"select * from {name}{where}{order} limit {limit}{offset}"  # noqa: S608
+    table = store.tql(name, statement, rows_max=LIMIT_MAX)
+    total = store.tql(name, f"select count(*) from {name}{where}")  # noqa: S608
+    count = int(total.column(0)[0].as_py()) if total.num_rows else 0
+    return table, {"offset": asked["offset"], "limit": limit, "total": count}
+
+
+def query(store: Store, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of a row query, its rows as JSON text."""
+    info = found(store, name)
+    table, rest = select(store, info, name, asked)
+    check_response(native_bytes(column) for column in table.columns)
+    return {"columns": columns_of(info.columns), "rows": rows_text(table), **rest}
+
+
+def delete(store: Store, name: str, keys: Sequence[Any]) -> int:
+    """Delete rows by key; unknown keys, and values that can be no key, are passed over as in GridDB.
+
+    Raises:
+        ApiError: No container of this name, or it has no key of one column.
+    """
+    info = found(store, name)
+    if not info.row_key:
+        raise ApiError(400, "Row key does not exist")
+    if len(info.row_key) > 1:
+        raise ApiError(400, "This method cannot be used for composite row key")
+    kind = info.column(info.row_key[0]).type
+    return store.delete(name, [key for key in (_deletable(kind, one) for one in keys) if key is not None])
+
+
+def _deletable(kind: ColumnType, value: Any) -> Any:
+    """Return a JSON value as a key, or None: here text is no number, unlike in a put."""
+    wanted = str if kind is T.STRING or kind.precision else int
+    if type(value) is not wanted:
+        return None
+    try:
+        return _key(kind, value)
+    except ApiError:
+        return None
+
+
+def _key(kind: ColumnType, value: Any) -> Any:
+    """Return a JSON value as a row key; a time is of the type of its column."""
+    read = cell_reader(kind)(value)
+    if kind is T.STRING:
+        if "\0" in read:
+            raise ApiError(400, named(145006, "Illegal '\\0' character found"), 145006)
+        try:
+            read.encode()
+        except UnicodeEncodeError as error:
+            raise ApiError(400, f"The key is not Unicode: {error}") from error
+    if kind.precision and kind is not T.TIMESTAMP:
+        return pa.scalar(read, kind.arrow).as_py()
+    return read
+
+
+def query_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """Return rows of several containers, by key or range of keys; an answer a container, in GridDB's order.
+
+    Raises:
+        ApiError: A container is missing, a key is none, or the rows are too many bytes.
+    """
+    wanted: dict[str, tuple[ContainerInfo, dict[str, Any]]] = {}
+    for one in asked:
+        if one is None or not (one["name"] or "").strip():
+            raise ApiError(400, "The container is invalid")
+        if one["limit"] < 0:
+            raise ApiError(400, "The limit is invalid")
+        if one["offset"] < 0:
+            raise ApiError(400, "The offset is invalid")
+        info = found(store, one["name"])
+        if info.name != one["name"]:
+            raise ApiError(400, f"Container {one['name']!r} is written {info.name!r}")
+        wanted[info.name] = info, one
+    answers = []
+    for name in hash_order(list(wanted), string_hash):
+        info, one = wanted[name]
+        table = _by_key(store, info, one)
+        limit = min(one["limit"], LIMIT_MAX)
+        page = table.slice(one["offset"], limit)
+        check_response(native_bytes(column) for column in page.columns)
+        answers.append(
+            {
+                "container": name,
+                "columns": columns_of(info.columns),
+                "results": rows_text(page),
+                "offset": one["offset"],
+                "limit": limit,
+                "total": table.num_rows,
+            }
+        )
+    return answers
+
+
+def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any]) -> pa.Table:
+    if len(info.row_key) != 1:
+        return _all(store, info)
+    kind = info.column(info.row_key[0]).type
+    keys = [_asked_key(kind, one) for one in asked["keyValues"] or () if one is not None or kind in {T.INTEGER, T.LONG}]
+    if keys:
+        return store.get(info.name, hash_order(keys, key_hash))
+    start, finish = (
+        None if kind is T.STRING or asked[side] is None else _asked_key(kind, asked[side])
+        for side in ("startKeyValue", "finishKeyValue")
+    )
+    if start is None and finish is None:
+        return _all(store, info)
+    if start is not None and finish is not None and start > finish:
+        return info.arrow.empty_table()
+    if info.type is ContainerType.TIME_SERIES:
+        return store.read(info.name, start, finish)
+    if kind.precision:
+        raise ApiError(400, named(60049, f"a range of the key of {info.name!r}, a time"), 60049)
+    column = f'"{info.row_key[0]}"'
+    bounds = [f"{column} {sign} {bound}" for sign, bound in ((">=", start), ("<=", finish)) if bound is not None]
+    return store.tql(info.name, f"select * where {' and '.join(bounds)} order by {column}")
+
+
+def _all(store: Store, info: ContainerInfo) -> pa.Table:
+    if info.type is ContainerType.TIME_SERIES:
+        return store.read(info.name)
+    return store.tql(info.name, "select *")
+
+
+def _asked_key(kind: ColumnType, value: Any) -> Any:
+    if (kind is T.STRING or kind.precision) and not isinstance(value, str):
+        raise ApiError(400, f"A key of type {kind} is text, not {value!r:.60}")
+    return _key(kind, value)
+
+
+def string_hash(text: str) -> int:
+    """Return Java's hash of a string.
+
+    >>> string_hash("wa_i"), string_hash("")
+    (3642062, 0)
+    """
+    units = text.encode("utf-16-be", "surrogatepass")
+    found = 0
+    for place in range(0, len(units), 2):
+        found = (31 * found + (units[place] << 8) + units[place + 1]) & 0xFFFFFFFF
+    return found
+
+
+def key_hash(key: Any) -> int:
+    """Return Java's hash of a row key: text, an integer, or a time in ms."""
+    if isinstance(key, str):
+        return string_hash(key)
+    if isinstance(key, int):
+        return (key ^ (key >> 32)) & 0xFFFFFFFF if not -(2**31) <= key < 2**31 else key & 0xFFFFFFFF
+    return 0
+
+
+def hash_order(keys: Sequence[Any], hash_of: Any) -> list[Any]:
+    """Return keys, repeats left out, in the order of Java's hash table, which is the order GridDB answers in."""
+    distinct = list(dict.fromkeys(keys))
+    size = 16
+    while len(distinct) > size * 3 // 4:
+        size *= 2
+    return sorted(distinct, key=lambda key: (hash_of(key) ^ (hash_of(key) >> 16)) & (size - 1))
