@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from gridwatch.cli import anomalies, bench, data, demo, model, platform, project, services, store
+from gridwatch.cli import anomalies, artifacts, bench, data, demo, model, platform, project, services, store
 from gridwatch.cli._context import state
 from gridwatch.cli._logging import configure
 from gridwatch.errors import ConfigError, GridwatchError
@@ -55,7 +55,7 @@ def root(
     configure("DEBUG" if verbose else None)
 
 
-for module in (demo, platform, project, data, model, anomalies, services, store, bench):
+for module in (demo, platform, project, data, model, artifacts, anomalies, services, store, bench):
     module.register(app)
 
 

@@ -72,7 +72,7 @@ def check_objects(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GR
     # The chunks first: what is committed in between has its manifest, and is not taken for an orphan.
     chunks = _chunk_sizes(store)
     infos = infos_of(list_rows(store, ""))
-    broken = {}
+    broken: dict[str, str] = {}
     for info, why in _broken(infos, chunks):
         # Replaced or deleted since the chunks were listed: no fault.
         if find(store, info.path) == info:
@@ -85,7 +85,7 @@ def check_objects(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GR
         if object_id not in known
     ]
     return Findings(
-        len(infos),
+        sum(not info.is_folder for info in infos),
         sum(info.size or 0 for info in infos),
         broken,
         [orphan for orphan in left if orphan.begun_ms < youngest_ms],

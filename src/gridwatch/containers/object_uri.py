@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from gridwatch.errors import ConfigError
 
-__all__ = ["SCHEMES", "ObjectUri", "is_object_uri"]
+__all__ = ["SCHEMES", "ObjectUri", "is_object_uri", "uri_of"]
 
 SCHEMES = ("griddb", "griddb+http", "griddb+https")
 _SECRETS = "set GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD instead"
@@ -26,6 +26,15 @@ def is_object_uri(text: str) -> bool:
     (True, True, False)
     """
     return text.partition(":")[0].lower() in SCHEMES and ":" in text
+
+
+def uri_of(path: str) -> str:
+    """Return the URI of an object in the store of the settings; only what a URI gives a meaning is escaped.
+
+    >>> uri_of("mlflow/Gänge [1].txt"), uri_of("100%?#")
+    ('griddb:///mlflow/Gänge [1].txt', 'griddb:///100%25%3F%23')
+    """
+    return "griddb:///" + path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -173,15 +173,6 @@ class ObjectStore:
             part.unlink(missing_ok=True)
         return info
 
-    def list(self, prefix: str = "", *, folders: bool = False) -> list[ObjectInfo]:
-        """Return the objects below a folder (`""` is everything), or the one object of this path, sorted by path.
-
-        Args:
-            prefix: The folder.
-            folders: Also the marks of empty folders, whose paths end with a slash.
-        """
-        return [info for info in infos_of(list_rows(self.store, prefix)) if folders or not info.is_folder]
-
     def delete(self, path: str) -> bool:
         """Delete an object; return whether there was one."""
         return self._delete([info for info in self.list(path) if info.path == path]) > 0
@@ -190,7 +181,7 @@ class ObjectStore:
         """Delete everything below a folder, or the one object of this path; return how many objects that were."""
         return self._delete(self.list(prefix, folders=True))
 
-    def _delete(self, infos: list[ObjectInfo]) -> int:
+    def _delete(self, infos: Sequence[ObjectInfo]) -> int:
         # The manifests first: a crash in between leaves orphan chunks, not a broken object.
         deleted = delete_manifests(self.store, [info.path for info in infos])
         delete_chunks(self.store, infos)
@@ -204,3 +195,12 @@ class ObjectStore:
         """Delete chunks that no object names and whose upload began before the grace; return how many."""
         orphans = collect_orphans(self.store, now_ms=self._now_ms, grace_ms=grace_ms)
         return sum(len(orphan.chunks) for orphan in orphans)
+
+    def list(self, prefix: str = "", *, folders: bool = False) -> list[ObjectInfo]:
+        """Return the objects below a folder (`""` is everything), or the one object of this path, sorted by path.
+
+        Args:
+            prefix: The folder.
+            folders: Also the marks of empty folders, whose paths end with a slash.
+        """
+        return [info for info in infos_of(list_rows(self.store, prefix)) if folders or not info.is_folder]
