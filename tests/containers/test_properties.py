@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers import PLAIN_TYPES, Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import StoreError
 
@@ -31,7 +31,7 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 SERIES = ContainerInfo(
     "series",
     ContainerType.TIME_SERIES,
-    (Column("ts", T.TIMESTAMP, nullable=False), *(Column(f"c_{kind.lower()}", kind) for kind in ColumnType)),
+    (Column("ts", T.TIMESTAMP, nullable=False), *(Column(f"c_{kind.lower()}", kind) for kind in PLAIN_TYPES)),
     ("ts",),
 )
 PAIRS = ContainerInfo(
@@ -68,7 +68,7 @@ def as_rows(table: pa.Table) -> list[tuple[Any, ...]]:
 
 
 rows_of_series = st.lists(
-    st.tuples(st.integers(0, 30), *(st.none() | VALUES[kind] for kind in ColumnType)), max_size=30
+    st.tuples(st.integers(0, 30), *(st.none() | VALUES[kind] for kind in PLAIN_TYPES)), max_size=30
 )
 
 
@@ -90,8 +90,8 @@ def test_a_series_is_a_sorted_dict(
     found = as_rows(store.read("series", start, end))
     assert found == [model[key] for key in sorted(model) if start <= key <= end]
     counted = store.sql("SELECT COUNT(*), MIN(c_long), MAX(c_string) FROM series")
-    longs = [row[1 + list(ColumnType).index(T.LONG)] for row in model.values()]
-    texts = [row[1 + list(ColumnType).index(T.STRING)] for row in model.values()]
+    longs = [row[1 + PLAIN_TYPES.index(T.LONG)] for row in model.values()]
+    texts = [row[1 + PLAIN_TYPES.index(T.STRING)] for row in model.values()]
     assert as_rows(counted) == [
         (
             len(model),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers import PLAIN_TYPES, Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.catalog import series_info
 from gridwatch.errors import SchemaError, ValueRefusedError
 from gridwatch.streaming import TimeFormat
@@ -25,7 +25,7 @@ TS = Column("ts", T.TIMESTAMP, nullable=False)
 EVERY = ContainerInfo(
     "every",
     ContainerType.TIME_SERIES,
-    (TS, *(Column(f"c_{kind.lower()}", kind) for kind in T)),
+    (TS, *(Column(f"c_{kind.lower()}", kind) for kind in PLAIN_TYPES)),
     ("ts",),
 )
 BARS = series_info("INTRADAY_X")

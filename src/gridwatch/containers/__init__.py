@@ -1,6 +1,25 @@
 """GridDB's container model over many backends: `open_store(url)` returns a `Store`."""
 
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import (
+    PLAIN_TYPES,
+    Column,
+    ColumnType,
+    ContainerInfo,
+    ContainerType,
+    Index,
+    Partitioning,
+)
 from gridwatch.containers.store import ROWS_MAX, Store, open_store
 
-__all__ = ["ROWS_MAX", "Column", "ColumnType", "ContainerInfo", "ContainerType", "Store", "open_store"]
+__all__ = [
+    "PLAIN_TYPES",
+    "ROWS_MAX",
+    "Column",
+    "ColumnType",
+    "ContainerInfo",
+    "ContainerType",
+    "Index",
+    "Partitioning",
+    "Store",
+    "open_store",
+]
