@@ -13,6 +13,7 @@ from gridwatch.containers.dialect.kinds import (
     make,
     mismatch,
     name_of,
+    not_a_number,
     overflow_checked,
 )
 
@@ -35,10 +36,14 @@ def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
     """
     _numbers(sign, left, right)
     sql = f"({left.sql} {sign} {right.sql})"
-    if {left.kind, right.kind} & FLOATING:
-        return make(sql, T.DOUBLE, [left, right])
     if left.kind is None or right.kind is None:
-        return make("NULL", T.LONG, [left, right])
+        return make("NULL", T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG, [left, right])
+    if {left.kind, right.kind} & FLOATING:
+        # Infinity less itself, or nothing of it, is NaN; what is finite gives infinity at most.
+        both = left.infinite and right.infinite
+        if both or (sign == "*" and (left.infinite or right.infinite)):
+            sql = not_a_number(sql, [left, right])
+        return make(sql, T.DOUBLE, [left, right], infinite=True)
     (low, high), (least, most) = left.bounds, right.bounds
     if sign == "+":
         return overflow_checked(sql, [left, right], low + least, high + most)
@@ -66,7 +71,9 @@ def divided(sign: str, left: Expr, right: Expr) -> Expr:
     if {left.kind, right.kind} & FLOATING:
         # SQLite's % works on integers; mod() is C's fmod.
         sql = f"({left.sql} / {divisor})" if sign == "/" else f"mod({left.sql}, {divisor})"
-        return make(sql, T.DOUBLE, [left, right])
+        if left.infinite and (right.infinite or sign == "%"):
+            sql = not_a_number(sql, [left, right])
+        return make(sql, T.DOUBLE, [left, right], infinite=sign == "/" or left.infinite)
     sql = f"({left.sql} {sign} {divisor})"
     (low, high), (least, most) = left.bounds, right.bounds
     reach = max(abs(low), abs(high))

@@ -129,7 +129,10 @@ def text_of(expr: Expr) -> Expr:
         sql = f"CAST({sql} AS TEXT)"
     elif expr.kind in FLOATING:
         # printf of NULL is '0.0'.
-        sql = f"(CASE WHEN {sql} IS NOT NULL THEN printf('%!.15g', {sql}) END)"
+        written = f"printf('%!.15g', {sql})"
+        if expr.infinite:
+            written = f"CASE {sql} WHEN 9e999 THEN 'Infinity' WHEN -9e999 THEN '-Infinity' ELSE {written} END"
+        sql = f"(CASE WHEN {sql} IS NOT NULL THEN {written} END)"
     elif expr.kind is T.TIMESTAMP:
         seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {sql} / 1000, 'unixepoch')"
         sql = f"({seconds} || printf('.%03dZ', {sql} % 1000))"

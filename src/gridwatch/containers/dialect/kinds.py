@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +17,16 @@ __all__ = [
     "NUMERIC",
     "Expr",
     "as_kind",
+    "as_long",
     "common",
     "failing",
     "inside",
     "make",
     "mismatch",
+    "name_of",
+    "needed",
+    "not_a_number",
+    "number_literal",
     "overflow_checked",
 ]
 
@@ -42,6 +47,8 @@ LIMITS = {
 
 MISMATCH = 305010
 OVERFLOW = 75000
+NOT_FINITE = 75002
+OUT_OF_RANGE = 305004
 
 # Checks repeat the text of what they check; nested ones would grow without end.
 _SQL_MAX = 50_000
@@ -130,6 +137,39 @@ def as_kind(expr: Expr, kind: ColumnType | None) -> Expr:
     if kind in FLOATING and expr.kind in INTEGRAL:
         return replace(expr, sql=f"CAST({expr.sql} AS REAL)", kind=kind, value=UNKNOWN)
     return replace(expr, kind=kind) if expr.kind is not None else expr
+
+
+def needed(what: str, arg: Expr, kinds: frozenset[ColumnType]) -> None:
+    """Refuse an argument of another type.
+
+    Raises:
+        SqlRefusedError: It is of another type (305010).
+    """
+    if arg.kind is not None and arg.kind not in kinds:
+        raise mismatch(f"{what} of {name_of(arg.kind)}")
+
+
+def as_long(what: str, arg: Expr) -> Expr:
+    """Return an argument as GridDB takes it where it wants a LONG: a number loses its decimals.
+
+    Raises:
+        SqlRefusedError: It is no number (305010).
+    """
+    needed(what, arg, NUMERIC)
+    if arg.kind not in FLOATING:
+        return arg
+    if isinstance(arg.value, float) and abs(arg.value) < 2.0**63:
+        return number_literal(math.trunc(arg.value))
+    fail = failing(OUT_OF_RANGE, "Value overflow as integral value", arg.sql)
+    sql = f"(CASE WHEN abs({arg.sql}) >= 9223372036854775808.0 THEN {fail} ELSE CAST({arg.sql} AS INTEGER) END)"
+    return make(sql, T.LONG, [arg])
+
+
+def not_a_number(sql: str, parts: Sequence[Expr]) -> str:
+    """Return SQL that fails where SQLite has null for what is NaN for GridDB; the parts are what it is made of."""
+    fail = failing(NOT_FINITE, "the result is no number, which is not taken here", parts[0].sql)
+    values = " AND ".join(f"{part.sql} IS NOT NULL" for part in parts)
+    return f"coalesce({sql}, CASE WHEN {values} THEN {fail} END)"
 
 
 def failing(code: int, message: str, seed: str) -> str:

@@ -23,7 +23,7 @@ from gridwatch.containers.dialect.clauses import (
     set_key,
 )
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import Expr, common
+from gridwatch.containers.dialect.kinds import FLOATING, Expr, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import range_key, range_query
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
@@ -213,7 +213,7 @@ class Selects:
         columns = []
         for number, (column, kind) in enumerate(query.columns):
             sql = f"{name}.c{number}"
-            columns.append((column, Expr(sql, kind, free=frozenset({sql}))))
+            columns.append((column, Expr(sql, kind, free=frozenset({sql}), infinite=kind in FLOATING)))
         return Source(alias, f"({query.sql}) AS {name}", tuple(columns))
 
     @staticmethod
