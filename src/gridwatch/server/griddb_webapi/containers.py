@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTAINER", "create", "describe", "drop", "found", "listed"]
 
+_FOREIGN = re.compile(r"[^A-Za-z0-9_\-./=@#]")
 _INDEXES = ("TREE", "HASH", "SPATIAL")
 # In GridDB's order: a number in place of a name means its place.
 _SCALARS = ("STRING", "BOOL", "BYTE", "SHORT", "INTEGER", "LONG", "FLOAT", "DOUBLE", "TIMESTAMP")
@@ -58,6 +60,8 @@ def listed(store: Store, kind: str | None, limit: int, offset: int, *, descendin
     if kind is not None:
         infos = ((name, store.container(name)) for name in names)
         names = [name for name, info in infos if info is not None and info.type.value == kind]
+    if 0 < offset <= len(names) and offset + limit >= 2**31:
+        raise ApiError(400, "'limit' is invalid: with 'offset' it is more than 32 bits hold")
     page = names[offset : offset + min(limit, LIMIT_MAX)]
     return {"names": page, "total": len(names), "offset": offset, "limit": min(limit, LIMIT_MAX)}
 
@@ -66,10 +70,13 @@ def found(store: Store, name: str) -> ContainerInfo:
     """Return a container.
 
     Raises:
-        ApiError: There is none (404).
+        ApiError: There is none (404), or it can have no such name (400).
     """
     info = store.container(name)
     if info is None:
+        foreign = _FOREIGN.search(name)
+        if foreign:
+            raise ApiError(400, named(145007, f"Illegal character found (character={foreign.group()!r})"), 145007)
         raise ApiError(404, "Container not existed")
     return info
 
@@ -117,6 +124,9 @@ def create(store: Store, asked: dict[str, Any]) -> None:
     name = asked["container_name"]
     if store.container(name) is not None:
         raise ApiError(409, "Container already existed")
+    names = [(one or {}).get("name") for one in asked["columns"]]
+    if len({(one or "").lower() for one in names}) < len(names):
+        raise ApiError(500, named(145023, "Duplicate column name"), 145023)
     columns = [_column(place, one, key=asked["rowkey"]) for place, one in enumerate(asked["columns"])]
     indexes = tuple(column.name for column, one in zip(columns, asked["columns"], strict=True) if one["index"])
     kind = ContainerType(asked["container_type"])
