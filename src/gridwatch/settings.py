@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, get_origin
 from urllib.parse import urlsplit
@@ -31,6 +32,11 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _network(text: str) -> str:
+    ip_network(text, strict=False)
+    return text
+
+
 Url = Annotated[str, AfterValidator(_without_password)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -44,6 +50,18 @@ class GridDBSettings(_Group):
 
     user: str = Field("admin", description="GridDB user.")
     password: SecretStr | None = Field(None, description="GridDB password.")
+    ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) to trust for a Web API over TLS. Unset: the system's."
+    )
+    timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Longest wait for a cluster that is away, such as while a node restarts, and for one answer of a "
+        "Web API, in seconds.",
+    )
+    heap_mib: int | None = Field(
+        None, ge=128, description="Java heap of this process's JVM, in MiB. Unset: a quarter of the machine's memory."
+    )
 
 
 class KafkaSettings(_Group):
@@ -135,7 +153,14 @@ class ServerSettings(_Group):
     cluster: str = Field("gridwatch", description="Cluster name in the addresses of its GridDB Web API.")
     auth: Literal["auto", "on"] = Field(
         "auto",
-        description="Whether the Web API asks this machine too for a user: `on`, or `auto`, not while bound to loopback.",
+        description="Whether the Web API asks this machine too for a user: `on`, or `auto`: not while on loopback.",
+    )
+    trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default_factory=lambda: ["127.0.0.0/8", "::1"],
+        description="Addresses or networks (JSON list) of TLS proxies whose `X-Forwarded-Proto` counts.",
+    )
+    insecure_http: bool = Field(
+        False, description="Take credentials of the Web API over plain HTTP from other machines too."
     )
 
 

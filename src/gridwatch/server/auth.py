@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,9 +15,9 @@ from gridwatch.server.state import state
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["guard", "is_local"]
+__all__ = ["guard", "is_local", "is_private"]
 
-_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
 
 
 def guard(app: Flask) -> None:
@@ -26,8 +26,11 @@ def guard(app: Flask) -> None:
 
 
 def refusal(status: int, message: str) -> Response:
-    """Return an error answer as JSON."""
-    answer = jsonify({"status": "refused", "error": message})
+    """Return an error answer as JSON, below `/griddb/` in the shape of GridDB's Web API."""
+    if request.path.startswith("/griddb/"):
+        answer = jsonify({"version": "v2", "errorCode": 0, "errorMessage": message})
+    else:
+        answer = jsonify({"status": "refused", "error": message})
     answer.status_code = status
     if status == 401:
         # Basic lets a browser ask for the token: any user name, the token as the password.
@@ -38,6 +41,27 @@ def refusal(status: int, message: str) -> Response:
 def is_local() -> bool:
     """Tell whether the request comes from this machine itself, not through a proxy on it."""
     return is_loopback(request.remote_addr) and not any(name in request.headers for name in _PROXY_HEADERS)
+
+
+def is_private(settings: Settings) -> bool:
+    """Tell whether nobody on the way can read the request: it comes from this machine, or over TLS to a trusted proxy.
+
+    `server.insecure_http` makes every request count as private.
+    """
+    if settings.server.insecure_http or is_local():
+        return True
+    # A proxy appends what it knows: the last word is that of the proxy which talks to us.
+    proto = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+    return proto == "https" and _is_trusted(request.remote_addr, settings.server.trusted_proxies)
+
+
+def _is_trusted(address: str | None, proxies: list[str]) -> bool:
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in ip_network(proxy, strict=False) for proxy in proxies)
 
 
 def _check() -> Response | None:

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from gridwatch.server.users import Users
     from gridwatch.settings import Settings
 
-__all__ = ["THREADS", "TRIGGERS_MAX", "State", "state"]
+__all__ = ["API_REQUESTS_MAX", "THREADS", "TRIGGERS_MAX", "State", "state"]
 
-THREADS = 32
-"""Threads of the server."""
+THREADS = 80
+"""Threads of the server: most of them wait for a client or the store."""
+
+API_REQUESTS_MAX = 48
+"""Most requests of the Web API at work at once; one more is asked to come again."""
+
 
 TRIGGERS_MAX = 24
 """Most triggers at work at once. The rest of the threads answers the local inbox, which the triggers themselves call:
@@ -44,6 +48,9 @@ class State:
     address_book: AddressBook
     users: Users
     base_url: str = ""
+    api_requests: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(API_REQUESTS_MAX)
+    )
     triggers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TRIGGERS_MAX))
     _delivery: Delivery | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from flask import current_app, g, request
 
 from gridwatch.alerts.sendgrid import is_loopback
-from gridwatch.server.auth import is_local
+from gridwatch.server.auth import is_local, is_private
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.state import state
 
@@ -40,8 +40,15 @@ def caller() -> Caller:
     """Return who calls; the form of the credentials is checked here, they themselves in `enter`.
 
     Raises:
-        ApiError: No credentials, or none of the form (401).
+        ApiError: No credentials, or none of the form (401); from another machine without TLS (403).
     """
+    settings = state(current_app).settings
+    if not is_private(settings):
+        raise ApiError(
+            403,
+            "Credentials are not taken over plain HTTP from another machine: put a TLS proxy in front "
+            "(GRIDWATCH_SERVER__TRUSTED_PROXIES), or serve with --insecure-http.",
+        )
     header = request.headers.get("Authorization")
     if header is None and _open():
         return Caller(None)

@@ -56,7 +56,13 @@ class Written:
         return _ODD_NUMBER.search(self.body) is None
 
 
-def rows_table(info: ContainerInfo, rows: Sequence[Sequence[Any]], written: Written | None = None) -> pa.Table:
+def rows_table(
+    info: ContainerInfo,
+    rows: Sequence[Sequence[Any]],
+    written: Written | None = None,
+    *,
+    blob: Callable[[Any], bytes | None] | None = None,
+) -> pa.Table:
     """Return JSON rows as a table of the container's schema.
 
     Args:
@@ -64,6 +70,7 @@ def rows_table(info: ContainerInfo, rows: Sequence[Sequence[Any]], written: Writ
         rows: One array a row, all columns in order, numbers as numbers.
         written: The same rows with numbers as text, for the put that reads them so; used only when it makes a
             difference. None where JSON's types count.
+        blob: Reads a BLOB from its JSON value, where that is not base64.
 
     Raises:
         ApiError: A row has another number of values, a value is not of its column's type, or all are too many bytes.
@@ -75,7 +82,7 @@ def rows_table(info: ContainerInfo, rows: Sequence[Sequence[Any]], written: Writ
     for place, column in enumerate(info.columns):
         array = _usual(column.type, columns[place], written)
         if array is None:
-            array = _unusual(column, written.column(place) if written else columns[place])
+            array = _unusual(column, written.column(place) if written else columns[place], blob)
         arrays.append(array)
     table = pa.Table.from_arrays(arrays, schema=_nullable(info))
     if sum(native_bytes(column) for column in table.columns) > REQUEST_BYTES_MAX:
@@ -127,8 +134,8 @@ def _times(texts: pa.Array) -> pa.Array | None:
     return texts.cast(pa.timestamp("ms", tz="UTC"))
 
 
-def _unusual(column: Column, values: Sequence[Any]) -> pa.Array:
-    read = cell_reader(column.type)
+def _unusual(column: Column, values: Sequence[Any], blob: Callable[[Any], bytes | None] | None) -> pa.Array:
+    read = blob if blob is not None and column.type is T.BLOB else cell_reader(column.type)
     try:
         cells = [None if value is None else read(value) for value in values]
         if column.type.precision:

@@ -91,4 +91,7 @@ def error_answer(error: ApiError) -> Response:
     body = {"version": "v2", "errorCode": error.code, "errorMessage": error.message}
     # A lone surrogate of the request may be quoted in the message and has no UTF-8.
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return Response(text, status=error.status, content_type="application/json")
+    answer = Response(text, status=error.status, content_type="application/json")
+    if error.status == 503:
+        answer.headers["Retry-After"] = "1"
+    return answer

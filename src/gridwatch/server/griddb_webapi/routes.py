@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 
 from gridwatch.errors import ConfigError, StoreError
-from gridwatch.server.griddb_webapi import bodies, containers, rows, sql, tql
+from gridwatch.server.griddb_webapi import blobs, bodies, containers, rows, sql, tql
 from gridwatch.server.griddb_webapi.access import caller, enter, need_write
 from gridwatch.server.griddb_webapi.answers import dumped, empty, json_answer, spliced
 from gridwatch.server.griddb_webapi.errors import ApiError, error_answer, of_store
@@ -44,6 +44,20 @@ def _store_refused(error: StoreError) -> Response:
 @blueprint.errorhandler(ConfigError)
 def _misconfigured(error: ConfigError) -> Response:
     return error_answer(ApiError(503, str(error)))
+
+
+@blueprint.before_request
+def _take_turn() -> None:
+    """Keep threads free for triggers and pages, however many clients the Web API has."""
+    if not state(current_app).api_requests.acquire(blocking=False):
+        raise ApiError(503, "Too many requests at once; send this one again.")
+    g.has_turn = True
+
+
+@blueprint.teardown_request
+def _end_turn(_error: BaseException | None) -> None:
+    if g.pop("has_turn", False):
+        state(current_app).api_requests.release()
 
 
 @blueprint.before_request
@@ -194,6 +208,36 @@ def delete_rows(cluster: str, database: str, container: str) -> Response:
     need_write()
     rows.delete(_store(), container, keys)
     return empty(204)
+
+
+@blueprint.put("/containers/<container>/rows/blob", strict_slashes=False)
+def put_blobs(cluster: str, database: str, container: str) -> Response:
+    """Upsert rows whose BLOBs are files of a zip archive."""
+    if request.mimetype not in {"multipart/form-data", "multipart/mixed"}:
+        raise ApiError(400, "Failed to parse multipart request: the content type has to be multipart/form-data")
+    upload = request.files.get("file")
+    sent = request.files["rows"].stream.read() if "rows" in request.files else request.form.get("rows")
+    for part, there in (("rows", sent is not None), ("file", upload is not None)):
+        if not there:
+            raise ApiError(400, f"Required request part '{part}' is not present")
+    found = blobs.row_arrays(sent.encode("utf-8", "surrogateescape") if isinstance(sent, str) else sent or b"")
+    who = caller()
+    archive = blobs.Archive(upload)  # type: ignore[arg-type]
+    enter(who, cluster, database)
+    need_write()
+    answer = json_answer(dumped({"count": blobs.put(_store(), container, found, archive)}))
+    answer.headers["Content-Type"] = "application/json"
+    return answer
+
+
+@blueprint.post("/containers/<container>/rows/blob", strict_slashes=False)
+def query_blobs(cluster: str, database: str, container: str) -> Response:
+    """Query rows, their BLOBs as files of a zip archive."""
+    asked = _body(rows.QUERY)
+    who = caller()
+    rows.check_query(asked)
+    enter(who, cluster, database)
+    return blobs.query(_store(), container, asked)
 
 
 @blueprint.put("/containers/rows", strict_slashes=False)

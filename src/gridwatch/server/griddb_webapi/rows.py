@@ -17,11 +17,24 @@ from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, MULTI_LIMIT, check_response, native_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gridwatch.containers import Store
 
-__all__ = ["MULTI_GET", "MULTI_PUT", "QUERY", "check_query", "delete", "put", "put_many", "query", "query_many"]
+__all__ = [
+    "MULTI_GET",
+    "MULTI_PUT",
+    "QUERY",
+    "check_query",
+    "delete",
+    "put",
+    "put_many",
+    "query",
+    "query_many",
+    "row_arrays",
+    "select",
+    "stored",
+]
 
 T = ColumnType
 
@@ -88,7 +101,7 @@ def put(store: Store, name: str, rows: list[list[Any]], content: str) -> int:
     Raises:
         ApiError: The container is missing, a row or a value is refused; nothing was stored.
     """
-    return _stored(store, {name: rows_table(found(store, name), rows, Written(content, _arrays))})
+    return stored(store, {name: rows_table(found(store, name), rows, Written(content, _arrays))})
 
 
 def put_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
@@ -108,11 +121,16 @@ def put_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dict[
         name = one["containerName"]
         tables[name] = rows_table(found(store, name), one["rows"])
         counts.append({"containerName": name, "updatedRows": len(one["rows"])})
-    _stored(store, tables)
+    stored(store, tables)
     return counts
 
 
-def _stored(store: Store, tables: dict[str, pa.Table]) -> int:
+def stored(store: Store, tables: dict[str, pa.Table]) -> int:
+    """Upsert tables by container, all or none; return how many rows there were.
+
+    Raises:
+        ApiError: The store refuses a value.
+    """
     try:
         return store.put_many(tables)
     except ValueRefusedError as error:
@@ -136,7 +154,7 @@ def check_query(asked: dict[str, Any]) -> None:
         raise ApiError(400, "Invalid character(s) found")
 
 
-def select(store: Store, info: ContainerInfo, name: str, asked: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+def select(store: Store, info: ContainerInfo, name: str, asked: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
     """Return the rows of a query, and the fields of its answer besides `columns` and `rows`.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gridwatch.errors import ConfigError, RangeTooLargeError, StoreError
+from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeError, StoreError
 from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.access import ACCESS_INVALID, may_write
 from gridwatch.server.griddb_webapi.answers import rows_text, table_columns
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.server.state import State
 
-__all__ = ["DCL", "DDL", "QUERY", "STATEMENTS", "UPDATE", "change", "check", "query"]
+__all__ = ["DCL", "DDL", "QUERY", "STATEMENTS", "UPDATE", "change", "check", "check_characters", "query", "refused"]
 
 STATEMENTS = bodies.each(bodies.fields({"stmt": bodies.text}, {}))
 
@@ -34,6 +34,7 @@ DDL = re.compile(f"(?:create|alter|drop){_LINE}")
 DCL = re.compile(f"(?:grant|revoke|set +password){_LINE}")
 
 _BLANK = "".join(map(chr, range(33)))
+NO_TABLE = 280005
 _CATEGORY = 200024
 _OVERFLOW = 75000
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
@@ -117,8 +118,7 @@ def change(parts: State, database: str, statement: str, *, counted: bool) -> dic
     except ApiError as error:
         message = error.message
     except StoreError as error:
-        # A missing table is GridDB's 280005 in SQL, not the 404 of an address.
-        message = named(error.code, str(error).removeprefix(f"[{error.code}] ")) if error.code else str(error)
+        message = refused(error).message
     except ConfigError as error:
         message = str(error)
     answer = {"status": 0 if message else 1, "message": message, "stmt": statement}
@@ -138,5 +138,6 @@ def _changed(parts: State, database: str, statement: str) -> int:
 
 def refused(error: StoreError) -> ApiError:
     """Return the refusal of a query: a missing table is no missing address."""
-    told = of_store(error)
-    return ApiError(400, f"[280005:SQL_DDL_TABLE_NOT_EXISTS] {error}", 280005) if told.status == 404 else told
+    if isinstance(error, ContainerNotFoundError):
+        return ApiError(400, named(NO_TABLE, str(error).removeprefix(f"[{error.code}] ")), NO_TABLE)
+    return of_store(error)
