@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib.util
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,19 @@ from gridwatch.errors import (
     SchemaError,
     ValueRefusedError,
 )
+from tests.containers.web_api import served
 
-BACKENDS: dict[str, Callable[[Path], Store]] = {
+_spec = importlib.util.spec_from_file_location("griddb_server", Path(__file__).with_name("griddb_server.py"))
+assert _spec is not None
+assert _spec.loader is not None
+_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_server)
+
+# Functions that open a store in a folder.
+BACKENDS: dict[str, Any] = {
     "sqlite": lambda folder: open_store(f"sqlite:///{folder / 'store.db'}"),
+    "webapi": served,
+    "griddb": pytest.param(_server.griddb, marks=pytest.mark.griddb),
 }
 
 T = ColumnType

@@ -12,7 +12,7 @@ from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
-__all__ = ["key_batches", "ms_of"]
+__all__ = ["key_batches", "key_rows", "ms_of"]
 
 _BATCH = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,8 +37,8 @@ def ms_of(moment: datetime) -> int:
     return ms
 
 
-def key_batches(info: ContainerInfo, keys: Sequence[Any]) -> Iterator[str]:
-    """Yield the keys as JSON arrays of arrays, repeats left out, in batches that stay well under SQLite's limits.
+def key_rows(info: ContainerInfo, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the keys as tuples of str and int (a TIMESTAMP is in ms), repeats left out, in their order.
 
     Raises:
         SchemaError: The container has no row key.
@@ -47,7 +47,12 @@ def key_batches(info: ContainerInfo, keys: Sequence[Any]) -> Iterator[str]:
     if not info.row_key:
         raise SchemaError(f"Container {info.name!r} has no row key.", code=145024, container=info.name)
     columns = [info.column(name) for name in info.row_key]
-    rows = list(dict.fromkeys(_row(info, columns, key) for key in keys))
+    return list(dict.fromkeys(_row(info, columns, key) for key in keys))
+
+
+def key_batches(info: ContainerInfo, keys: Sequence[Any]) -> Iterator[str]:
+    """Yield the keys as JSON arrays of arrays, in batches that stay well under SQLite's limits; see `key_rows`."""
+    rows = key_rows(info, keys)
     for start in range(0, len(rows), _BATCH):
         yield json.dumps(rows[start : start + _BATCH])
 

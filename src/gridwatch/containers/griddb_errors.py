@@ -1,0 +1,59 @@
+"""What GridDB's Java clients throw, as gridwatch's errors with GridDB's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gridwatch.containers._codes import code_of, error_class, told
+from gridwatch.errors import StoreBusyError, StoreError
+
+__all__ = ["is_connection_error", "translated"]
+
+_LOGIN = frozenset({10005, 10053, 10100, 10102})
+_STATEMENT_TIMEOUT = 10014
+# The cluster is starting, changing masters or away; the rest are the clients' words for a broken connection.
+_CONNECTION = frozenset({10007, 10008, 10009, 10010, 145028, 145029, 145030, 145031, 145032, 145033, 145042})
+
+
+@contextmanager
+def translated(place: str, what: str = "GridDB") -> Iterator[None]:
+    """Raise what GridDB's clients throw inside as a StoreError of the right kind.
+
+    Args:
+        place: The cluster's address, for errors of the connection.
+        what: Begins the message, such as `Container 'x'`.
+    """
+    import jpype
+
+    try:
+        yield
+    except jpype.JException as error:
+        raise _error(error, place, what) from error
+
+
+def is_connection_error(error: StoreError) -> bool:
+    """Tell whether an error of `translated` is the connection's or the cluster's, not the statement's."""
+    return bool(error.values.get("connection"))
+
+
+def _error(error: Any, place: str, what: str) -> StoreError:
+    message = str(error.getMessage() or error.toString())
+    code = _number(error) or code_of(message)
+    text = told(message)
+    kind = str(error.getClass().getSimpleName())
+    if code in _LOGIN:
+        hint = "check cluster and database in the store's URL, GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD"
+        return StoreError(f"GridDB at {place} refuses the login{f' ({text})' if text else ''}; {hint}.", code=code)
+    if code in _CONNECTION or kind == "GSConnectionException":
+        return StoreError(f"GridDB at {place} does not answer: {text}.", code=code, connection=True)
+    if kind in {"GSTimeoutException", "SQLTimeoutException"} or code == _STATEMENT_TIMEOUT:
+        return StoreBusyError(f"GridDB at {place} took too long: {text}.", code=code)
+    return error_class(code)(f"{what}: {text or kind}.", code=code)
+
+
+def _number(error: Any) -> int | None:
+    """GridDB's error number; 0 and below mean none."""
+    found = int(error.getErrorCode()) if hasattr(error, "getErrorCode") else 0
+    return found if found > 0 else None

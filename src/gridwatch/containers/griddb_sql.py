@@ -1,0 +1,192 @@
+"""SQL and DDL on a GridDB cluster, through its JDBC driver and JayDeBeApi; results come back as whole columns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from gridwatch.containers.griddb_address import Cluster
+from gridwatch.containers.griddb_columns import NO_KIND, kind_of, tables_out
+from gridwatch.containers.griddb_errors import is_connection_error, translated
+from gridwatch.containers.griddb_pool import Pool
+from gridwatch.containers.jvm import java_class
+from gridwatch.containers.schema import ColumnType
+from gridwatch.errors import RangeTooLargeError, SqlRefusedError, StoreError, ValueRefusedError
+
+__all__ = ["Sql"]
+
+_DRIVER = "com.toshiba.mwcloud.gs.sql.Driver"
+_COMMENTS = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+_WORD = re.compile(r"\(*\s*([A-Za-z]+)")
+_READING = frozenset({"SELECT", "EXPLAIN"})
+_CHANGING = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
+_DEFINING = frozenset({"CREATE", "DROP", "ALTER", "GRANT", "REVOKE", "SET"})
+_LONG = (-(2**63), 2**63 - 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ALIVE_S = 5
+_TIMESTAMPS = {3: ColumnType.TIMESTAMP, 6: ColumnType.TIMESTAMP_6, 9: ColumnType.TIMESTAMP_9}
+_INT_MAX = 2**31 - 1
+
+
+class Sql:
+    """Runs SQL on one database.
+
+    Args:
+        cluster: Where the cluster is.
+        user: Name of the user.
+        password: Of the user.
+        timeout_s: Longest wait for a connection, in seconds.
+    """
+
+    def __init__(self, cluster: Cluster, user: str, password: str, timeout_s: float) -> None:
+        self._cluster = cluster
+        self._login = {"user": user, "password": password, "applicationName": "gridwatch"}
+        self._timeout_s = timeout_s
+        self._pool = Pool(self._open, _alive)
+
+    def _open(self) -> Any:
+        import jaydebeapi
+
+        properties = self._cluster.sql_properties() | self._login
+        properties["loginTimeout"] = str(max(1, round(self._timeout_s)))
+        with translated(self._cluster.place):
+            return jaydebeapi.connect(_DRIVER, self._cluster.sql_url(), properties)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def query(self, statement: str, parameters: Sequence[Any], rows_max: int) -> pa.Table:
+        """Run one SELECT; see `Store.sql`."""
+        verb = _verb(statement)
+        if verb not in _READING:
+            raise SqlRefusedError(f"SQL refused: {verb} in sql(); execute() takes it.", code=240000)
+        try:
+            return self._query(statement, parameters, rows_max)
+        except StoreError as error:
+            # A connection that was broken meanwhile is told by the first statement on it. Reading twice is harmless.
+            if not is_connection_error(error):
+                raise
+        return self._query(statement, parameters, rows_max)
+
+    def _query(self, statement: str, parameters: Sequence[Any], rows_max: int) -> pa.Table:
+        with self._prepared(statement, parameters) as prepared:
+            prepared.setMaxRows(min(rows_max + 1, _INT_MAX))
+            found = prepared.executeQuery()
+            schema, kinds = _columns(found.getMetaData())
+            table = tables_out(schema, kinds, range(len(kinds)), lambda out, most: out.take(found, most), rows_max)
+        if table.num_rows > rows_max:
+            raise RangeTooLargeError(
+                f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
+            )
+        return table
+
+    def execute(self, statement: str, parameters: Sequence[Any]) -> int:
+        """Run one statement that changes something; see `Store.execute`. It is never run twice."""
+        verb = _verb(statement)
+        if verb in _DEFINING and parameters:
+            raise SqlRefusedError(f"SQL refused: parameters of {verb}.")
+        if verb not in _CHANGING | _DEFINING:
+            raise SqlRefusedError(f"SQL refused: {verb} in execute(); sql() takes SELECT.", code=240000)
+        with self._prepared(statement, parameters) as prepared:
+            count = int(prepared.executeUpdate())
+        return count if verb in _CHANGING else 0
+
+    @contextmanager
+    def _prepared(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
+        """Prepare a statement and bind its parameters."""
+        with self._pool.take() as connection, translated(self._cluster.place, "SQL"):
+            prepared = connection.jconn.prepareStatement(statement)
+            try:
+                marks = int(prepared.getParameterMetaData().getParameterCount())
+                if marks != len(parameters):
+                    raise SqlRefusedError(f"SQL refused: {marks} '?' with {len(parameters)} parameters.")
+                for number, value in enumerate(parameters, 1):
+                    _bind(prepared, number, value)
+                yield prepared
+            finally:
+                prepared.close()
+
+
+def _alive(connection: Any) -> bool:
+    return bool(connection.jconn.isValid(_ALIVE_S))
+
+
+def _verb(statement: str) -> str:
+    """Return the first word of a statement in capitals, comments and parentheses passed over."""
+    start = _COMMENTS.match(statement)
+    found = _WORD.match(statement, start.end() if start else 0)
+    return found.group(1).upper() if found else "nothing"
+
+
+def _bind(prepared: Any, number: int, value: Any) -> None:
+    import jpype
+
+    if value is None:
+        prepared.setNull(number, java_class("java.sql.Types").NULL)
+    elif isinstance(value, bool):
+        prepared.setBoolean(number, value)
+    elif isinstance(value, datetime):
+        prepared.setTimestamp(number, _timestamp(number, value))
+    elif isinstance(value, int):
+        if not _LONG[0] <= value <= _LONG[1]:
+            raise SqlRefusedError(
+                f"SQL refused: parameter {number}, {value}, which is outside the range of LONG.", code=305004
+            )
+        prepared.setLong(number, value)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise SqlRefusedError("SQL refused: a number that is not finite; the store takes neither NaN nor infinity.")
+        prepared.setDouble(number, value)
+    elif isinstance(value, str):
+        _check_text(number, value)
+        prepared.setString(number, value)
+    elif isinstance(value, bytes | bytearray):
+        blob = java_class("com.toshiba.mwcloud.gs.common.BlobImpl")()
+        blob.setDataDirect(jpype.JArray(jpype.JByte)(bytes(value)))
+        prepared.setBlob(number, blob)
+    else:
+        raise SqlRefusedError(f"SQL refused: parameter {number} of type {type(value).__name__}.")
+
+
+def _check_text(number: int, value: str) -> None:
+    if "\0" in value:
+        raise SqlRefusedError("SQL refused: text with a NUL character.", code=145006)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SqlRefusedError(f"SQL refused: parameter {number}, text that is not Unicode.") from error
+
+
+def _timestamp(number: int, value: datetime) -> Any:
+    import jpype
+
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    micros = (aware - _EPOCH) // timedelta(microseconds=1)
+    if not 0 <= micros < 253_402_300_800_000_000:
+        raise ValueRefusedError(f"Parameter {number}, {value.isoformat()}, is outside 1970 to 9999.", code=60079)
+    time = java_class("java.sql.Timestamp")(jpype.JLong(micros // 1000))
+    time.setNanos(micros % 1_000_000 * 1000)
+    return time
+
+
+def _columns(meta: Any) -> tuple[pa.Schema, list[int]]:
+    """Return the Arrow schema of a result and the Java side's kinds."""
+    fields, kinds = [], []
+    for place in range(1, int(meta.getColumnCount()) + 1):
+        name = str(meta.getColumnTypeName(place))
+        kind = None if name == "UNKNOWN" else ColumnType(name)
+        if kind is ColumnType.TIMESTAMP:
+            kind = _TIMESTAMPS.get(int(meta.getPrecision(place)), ColumnType.TIMESTAMP)
+        number = kind_of(kind) if kind is not None else None
+        # Arrays and geometries come as nulls over SQL; so do values of an unknown type, such as NULL itself.
+        known = kind is not None and number is not None
+        fields.append(pa.field(str(meta.getColumnLabel(place)), kind.arrow if kind and known else pa.null()))
+        kinds.append(number if number is not None else NO_KIND)
+    return pa.schema(fields), kinds
