@@ -229,8 +229,9 @@ def open_store(url: str, *, settings: Settings | None = None) -> Store:
     """Open the store at `url`; the scheme picks the backend.
 
     Args:
-        url: `sqlite:///path`, the embedded store. (`griddb://` and `griddb+http(s)://` come with their backends.)
-        settings: Where credentials come from; never from the URL.
+        url: `sqlite:///path`, the embedded store; `griddb://host:port/cluster/database`, a GridDB cluster;
+            `griddb+https://host/cluster/database` (or `griddb+http://`), GridDB's Web API, as of GridDB Cloud.
+        settings: Where credentials come from; never from the URL. None reads the environment.
 
     Raises:
         ConfigError: The scheme is unknown, or the URL carries a password.
@@ -246,4 +247,18 @@ def open_store(url: str, *, settings: Settings | None = None) -> Store:
         from gridwatch.containers.sqlite import SqliteStore
 
         return SqliteStore.from_url(url)
-    raise ConfigError(f"No store backend for {parts.scheme!r} in {url!r}; use sqlite:///path.", scheme=parts.scheme)
+    if parts.scheme == "griddb":
+        from gridwatch.containers.griddb import GridDBStore
+        from gridwatch.settings import GridDBSettings
+
+        return GridDBStore.from_url(url, settings.griddb if settings is not None else GridDBSettings())
+    if parts.scheme in {"griddb+http", "griddb+https"}:
+        from gridwatch.containers.webapi import WebApiStore
+        from gridwatch.settings import load_settings
+
+        return WebApiStore.from_settings(url, (settings or load_settings()).griddb)
+    raise ConfigError(
+        f"No store backend for {parts.scheme!r} in {url!r}; use sqlite:///path, griddb://host:port/cluster/database or "
+        "griddb+https://host/cluster/database.",
+        scheme=parts.scheme,
+    )
