@@ -75,7 +75,7 @@ def test_the_wheel_carries_the_project_and_the_plugin(wheel: Path) -> None:
     carried = {name.removeprefix("gridwatch/_project/") for name in names if name.startswith("gridwatch/_project/")}
     kept = {
         str(path.relative_to(ROOT))
-        for top in ("flows", "expectations")
+        for top in ("flows", "expectations", "grafana")
         for path in (ROOT / top).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

@@ -243,7 +243,8 @@ def _check_names() -> None:
     """Refuse what pydantic lets pass, or tells without naming the variable: misspelt names and lists that are none."""
     known = dict(_known(Settings))
     for name, value in sorted(_given().items()):
-        if name in _RUNNER_NAMES:
+        # Those of Grafana's provisioning are read by Grafana, which may share its environment.
+        if name in _RUNNER_NAMES or name.startswith(f"{_PREFIX}GRAFANA_"):
             continue
         if name not in known:
             # Without the prefix, which alone would make any name look like any other.

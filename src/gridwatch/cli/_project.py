@@ -9,11 +9,11 @@ from gridwatch.errors import ConfigError
 
 __all__ = ["project_files", "shipped"]
 
-_PARTS = ("flows", "expectations", "prefect.yaml")
+_PARTS = ("flows", "expectations", "grafana", "prefect.yaml")
 
 
 def shipped() -> Path:
-    """Return the folder with gridwatch's own `flows/`, `expectations/` and `prefect.yaml`.
+    """Return the folder with gridwatch's own `flows/`, `expectations/`, `grafana/` and `prefect.yaml`.
 
     Raises:
         ConfigError: The installation lacks them.

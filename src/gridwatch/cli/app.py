@@ -12,7 +12,20 @@ from typing import Annotated
 import structlog
 import typer
 
-from gridwatch.cli import anomalies, artifacts, bench, data, demo, model, platform, project, services, store
+from gridwatch.cli import (
+    anomalies,
+    artifacts,
+    bench,
+    data,
+    demo,
+    grafana,
+    model,
+    platform,
+    project,
+    services,
+    store,
+    users,
+)
 from gridwatch.cli._context import state
 from gridwatch.cli._logging import configure
 from gridwatch.errors import ConfigError, GridwatchError
@@ -55,7 +68,7 @@ def root(
     configure("DEBUG" if verbose else None)
 
 
-for module in (demo, platform, project, data, model, artifacts, anomalies, services, store, bench):
+for module in (demo, platform, project, data, model, artifacts, anomalies, services, users, store, grafana, bench):
     module.register(app)
 
 
