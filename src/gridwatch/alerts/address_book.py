@@ -58,6 +58,10 @@ class AddressBook:
             status=None,
         )
 
+    def containers(self) -> list[str]:
+        """Return the containers of all datasets that can be read, each once."""
+        return list({dataset.container: None for dataset in self._load().values()})
+
     def _load(self) -> dict[str, Dataset]:
         from gridwatch.sources.dataset import load_dataset
 

@@ -31,15 +31,25 @@ def register(app: typer.Typer) -> None:
 def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    insecure_http: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure-http", help="Let other machines log in to the Web API without TLS.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Serve the trigger handler, the inbox and the pages."""
+    """Serve GridDB's Web API over the store, the trigger handler, the inbox and the pages.
+
+    On loopback this machine needs no user; other machines need one (`gridwatch users add`), and a TLS proxy in front.
+    """
     from gridwatch.server.run import serve as run
 
     def ready(url: str) -> None:
         typer.echo(f"gridwatch serves at {url}; Ctrl-C ends it.", err=True)
 
     found = settings()
-    wanted = {key: value for key, value in (("port", port), ("host", host)) if value is not None}
+    given = {"port": port, "host": host, "insecure_http": insecure_http}
+    wanted = {key: value for key, value in given.items() if value is not None}
     found = found.model_copy(update={"server": found.server.model_copy(update=wanted)})
     with store(found) as opened, stop_on_signals() as stop:
         run(found, opened, clock=now_ms, on_ready=ready, stop=stop)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.alerts.wording import number
-from gridwatch.server import anomalies, health, inbox, trigger
+from gridwatch.server import anomalies, health, inbox, metrics, trigger
 from gridwatch.server.auth import guard
 from gridwatch.server.griddb_webapi import blueprint as griddb_webapi
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
@@ -52,12 +52,14 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
         clock=clock,
         inbox=Inbox(settings.home / "inbox"),
         address_book=AddressBook(settings),
+        metrics=metrics.Metrics(),
         users=Users(settings.home / "users.json"),
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.globals["number"] = number
+    metrics.watch(app)
     guard(app)
-    for module in (trigger, inbox, anomalies, health):
+    for module in (trigger, inbox, anomalies, health, metrics):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(griddb_webapi)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX

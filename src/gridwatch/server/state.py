@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gridwatch.alerts.delivery import Delivery
     from gridwatch.alerts.inbox import Inbox
     from gridwatch.containers import Store
+    from gridwatch.server.metrics import Metrics
     from gridwatch.server.users import Users
     from gridwatch.settings import Settings
 
@@ -47,6 +48,7 @@ class State:
     inbox: Inbox
     address_book: AddressBook
     users: Users
+    metrics: Metrics
     base_url: str = ""
     api_requests: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(API_REQUESTS_MAX)

@@ -21,6 +21,7 @@ from gridwatch.server.griddb_webapi.containers import found
 from gridwatch.server.griddb_webapi.errors import ApiError
 from gridwatch.server.griddb_webapi.limits import REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, native_bytes
 from gridwatch.server.griddb_webapi.rows import select, stored
+from gridwatch.server.metrics import count_rows
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage
@@ -110,6 +111,7 @@ def query(store: Store, name: str, asked: Mapping[str, Any]) -> Response:
     """
     info = found(store, name)
     table, rest = select(store, info, name, asked)
+    count_rows("out", table.num_rows)
     naming = _column_of(table, asked["fileNameCol"])
     files: dict[str, bytes] = {}
     arrays = []

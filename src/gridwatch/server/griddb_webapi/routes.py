@@ -12,6 +12,7 @@ from gridwatch.server.griddb_webapi import blobs, bodies, containers, rows, sql,
 from gridwatch.server.griddb_webapi.access import caller, enter, need_write
 from gridwatch.server.griddb_webapi.answers import dumped, empty, json_answer, spliced
 from gridwatch.server.griddb_webapi.errors import ApiError, error_answer, of_store
+from gridwatch.server.metrics import count_store_error
 from gridwatch.server.state import state
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def _refused(error: ApiError) -> Response:
 
 @blueprint.errorhandler(StoreError)
 def _store_refused(error: StoreError) -> Response:
+    count_store_error(error.code)
     return error_answer(of_store(error))
 
 
@@ -280,6 +282,7 @@ def _queries(cluster: str, database: str, verbs: re.Pattern[str] | None) -> Resp
     try:
         return json_answer(_array([sql.query(_store(), statement) for statement in statements]))
     except StoreError as error:
+        count_store_error(error.code)
         raise sql.refused(error) from error
 
 

@@ -15,6 +15,7 @@ from gridwatch.server.griddb_webapi.columns import Written, rows_table
 from gridwatch.server.griddb_webapi.containers import found
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, MULTI_LIMIT, check_response, native_bytes
+from gridwatch.server.metrics import count_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,12 +133,14 @@ def stored(store: Store, tables: dict[str, pa.Table]) -> int:
         ApiError: The store refuses a value.
     """
     try:
-        return store.put_many(tables)
+        count = store.put_many(tables)
     except ValueRefusedError as error:
         # What the Web API itself checks has no number of GridDB's; what the server or the client library checks has.
         if error.code in {60079, 145006}:
             raise
         raise ApiError(400, named(error.code, str(error)) if error.code else str(error)) from error
+    count_rows("in", count)
+    return count
 
 
 def check_query(asked: dict[str, Any]) -> None:
@@ -180,6 +183,7 @@ def query(store: Store, name: str, asked: dict[str, Any]) -> dict[str, Any]:
     info = found(store, name)
     table, rest = select(store, info, name, asked)
     check_response(native_bytes(column) for column in table.columns)
+    count_rows("out", table.num_rows)
     return {"columns": columns_of(info.columns), "rows": rows_text(table), **rest}
 
 
@@ -249,6 +253,7 @@ def query_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dic
         limit = min(one["limit"], LIMIT_MAX)
         page = table.slice(one["offset"], limit)
         check_response(native_bytes(column) for column in page.columns)
+        count_rows("out", page.num_rows)
         answers.append(
             {
                 "container": name,

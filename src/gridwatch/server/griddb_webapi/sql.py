@@ -15,6 +15,7 @@ from gridwatch.server.griddb_webapi.answers import rows_text, table_columns
 from gridwatch.server.griddb_webapi.errors import ApiError, named, of_store
 from gridwatch.server.griddb_webapi.limits import QUERIES_MAX, check_response, sql_bytes
 from gridwatch.server.griddb_webapi.rights import change_users, is_about_users
+from gridwatch.server.metrics import count_rows, count_store_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,7 @@ def query(store: Store, statement: str) -> dict[str, Any]:
         # The embedded store holds nothing infinite, so that it was worked out; GridDB's arithmetic fails there.
         raise ApiError(400, named(_OVERFLOW, "Value overflow in arithmetic operation"), _OVERFLOW)
     size = check_response(sql_bytes(column) for column in table.columns)
+    count_rows("out", table.num_rows)
     return {"columns": table_columns(table.schema), "results": rows_text(table), "responseSizeByte": size}
 
 
@@ -118,6 +120,7 @@ def change(parts: State, database: str, statement: str, *, counted: bool) -> dic
     except ApiError as error:
         message = error.message
     except StoreError as error:
+        count_store_error(error.code)
         message = refused(error).message
     except ConfigError as error:
         message = str(error)

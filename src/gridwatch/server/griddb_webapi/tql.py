@@ -12,6 +12,7 @@ from gridwatch.server.griddb_webapi.answers import columns_of, rows_text, table_
 from gridwatch.server.griddb_webapi.containers import found
 from gridwatch.server.griddb_webapi.errors import ApiError
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, QUERIES_MAX, check_response, native_bytes
+from gridwatch.server.metrics import count_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +86,7 @@ def run(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     if table.num_columns != len(names):
         table = info.arrow.empty_table()
     table = table.select(places)
+    count_rows("out", table.num_rows)
     return {
         "columns": columns_of(info.columns[place] for place in places),
         "results": rows_text(table),

@@ -1,0 +1,83 @@
+"""The users' file: hashed, private, changed as a whole."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from gridwatch.errors import ConfigError
+from gridwatch.server.users import PASSWORD_BYTES_MAX, Users
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "users.json"
+
+
+def test_a_user_is_known_by_the_password_only(path: Path) -> None:
+    users = Users(path)
+    assert users.all() == []
+    assert users.check("ana", "secret") is None
+    assert users.add("ana", "sécret", rights="read")
+    found = users.check("ana", "sécret")
+    assert found is not None
+    assert (found.name, found.rights) == ("ana", "read")
+    for wrong in ("secret", "sécret ", "", "x" * (PASSWORD_BYTES_MAX + 1), "\udcff"):
+        assert users.check("ana", wrong) is None
+    assert users.check("Ana", "sécret") is None
+
+
+def test_the_file_is_private_and_holds_no_password(path: Path) -> None:
+    Users(path).add("ana", "hunter2")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "hunter2" not in path.read_text()
+
+
+def test_a_change_counts_at_once_for_others(path: Path) -> None:
+    serving, changing = Users(path), Users(path)
+    changing.add("ana", "one")
+    assert serving.check("ana", "one") is not None
+    assert not changing.add("ana", "two", rights="admin")
+    assert serving.check("ana", "one") is None
+    assert serving.check("ana", "two") is not None
+    assert changing.set_rights("ana", "none")
+    found = serving.find("ana")
+    assert found is not None
+    assert found.rights == "none"
+    assert changing.remove("ana")
+    assert serving.check("ana", "two") is None
+    assert not changing.remove("ana")
+    assert not changing.set_password("ana", "x")
+
+
+def test_changes_at_once_lose_nobody(path: Path) -> None:
+    threads = [threading.Thread(target=Users(path).add, args=(f"u{n}", "pw")) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [user.name for user in Users(path).all()] == [f"u{n}" for n in range(8)]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "é", "x" * 65, "a:b", "a\nb"])
+def test_a_name_that_cannot_be_one_is_refused(path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a user's name"):
+        Users(path).add(name, "pw")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("password", ["", "x" * (PASSWORD_BYTES_MAX + 1)])
+def test_a_password_that_cannot_be_one_is_refused(path: Path, password: str) -> None:
+    with pytest.raises(ConfigError, match="A password has 1 to 1024 bytes"):
+        Users(path).add("ana", password)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"users": [{"name": "ana"}]}', '{"users": 5}'])
+def test_a_damaged_file_is_told(path: Path, text: str) -> None:
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"users\.json' cannot be read: .*gridwatch users add"):
+        Users(path).all()
