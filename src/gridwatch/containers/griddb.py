@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import structlog
 
 from gridwatch.containers._arrow import coerce
 from gridwatch.containers._keys import key_rows
-from gridwatch.containers._rules import check_info, merged
+from gridwatch.containers._literals import name_sql
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import batches, kinds_of, rows_in, tables_out
-from gridwatch.containers.griddb_errors import translated
-from gridwatch.containers.griddb_pool import Pool
-from gridwatch.containers.griddb_schema import from_java, to_java
-from gridwatch.containers.griddb_series import TIME_MS_MAX, SeriesOperations, date_of
-from gridwatch.containers.griddb_sql import Sql
-from gridwatch.containers.jvm import java_class, start_jvm
-from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.griddb_definitions import Definitions
+from gridwatch.containers.griddb_errors import is_old_rows_error
+from gridwatch.containers.griddb_schema import to_java
+from gridwatch.containers.griddb_series import TIME_MS_MAX, SeriesOperations, date_of, fetched
+from gridwatch.containers.griddb_session import is_partitioned
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
-from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeError, SchemaError
+from gridwatch.errors import RangeTooLargeError, SchemaError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,42 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["GridDBStore"]
 
-log = structlog.get_logger(__name__)
-
-_OPEN_S = 5
-_KEYS = 10_000
+_KEYS = 5_000
+_SQL_KEYS = 200
 
 
-class GridDBStore(SeriesOperations):
-    """A database of a GridDB cluster; see `Store` for what each method promises.
-
-    Args:
-        cluster: Where it is.
-        settings: User, password and patience.
-        environ: Environment variables, for Java and the cache of jars; None for this process's own.
-
-    Raises:
-        ConfigError: No password is set.
-        StoreError: The cluster does not answer or refuses the login, or this process was forked after the JVM's start.
-        JavaError: There is no Java, or its jars cannot be had.
-    """
-
-    def __init__(
-        self, cluster: Cluster, settings: GridDBSettings, *, url: str, environ: Mapping[str, str] | None = None
-    ) -> None:
-        if settings.password is None:
-            raise ConfigError(f"The store {url!r} wants a password; set GRIDWATCH_GRIDDB__PASSWORD.", url=url)
-        self.url = url
-        self._cluster = cluster
-        cluster.check_reachable()
-        start_jvm(os.environ if environ is None else environ, heap_mib=settings.heap_mib)
-        password = settings.password.get_secret_value()
-        self._login = {"user": settings.user, "password": password, "applicationName": "gridwatch"}
-        self._check_login()
-        self._native = Pool(lambda: self._open(settings.timeout_s), lambda _: True)
-        self._sql = Sql(cluster, settings.user, password, settings.timeout_s)
-        # Also closes a store that is only dropped.
-        self._finalizer = weakref.finalize(self, _close, self._native, self._sql)
+class GridDBStore(Definitions, SeriesOperations):
+    """A database of a GridDB cluster; see `Store` for what each method promises, `GridDBSession` for the arguments."""
 
     @classmethod
     def from_url(cls, url: str, settings: GridDBSettings, *, environ: Mapping[str, str] | None = None) -> Self:
@@ -81,124 +47,67 @@ class GridDBStore(SeriesOperations):
         """
         return cls(Cluster.from_url(url), settings, url=url, environ=environ)
 
-    def _open(self, timeout_s: float) -> Any:
-        properties = java_class("java.util.Properties")()
-        found = self._cluster.native_properties() | self._login | {"failoverTimeout": str(max(1, round(timeout_s)))}
-        for name, value in found.items():
-            properties.setProperty(name, value)
-        with translated(self._cluster.place):
-            return java_class("com.toshiba.mwcloud.gs.GridStoreFactory").getInstance().getGridStore(properties)
-
-    def _check_login(self) -> None:
-        """The client itself would find out at the first call only, and after minutes."""
-        store = self._open(_OPEN_S)
-        with translated(self._cluster.place):
-            store.getPartitionController().getPartitionCount()
-            store.close()
-
-    @contextmanager
-    def _lent(self, what: str = "GridDB") -> Iterator[Any]:
-        with self._native.take() as store, translated(self._cluster.place, what):
-            yield store
-
-    def put_container(self, info: ContainerInfo, *, modifiable: bool = False) -> ContainerInfo:
-        """Make the container or check it; see `Store.put_container`."""
-        check_info(info)
-        with self._lent(f"Container {info.name!r}") as store:
-            old = self._find(store, info.name)
-            if old is None:
-                return self._create(store, info)
-            new = merged(old, info, modifiable=modifiable)
-            if (new, new.indexes) != (old, old.indexes):
-                self._change(store, old, new)
-            return new
-
-    def _create(self, store: Any, info: ContainerInfo) -> ContainerInfo:
-        store.putContainer(info.name, to_java(info), False)
-        container = store.getContainer(info.name)
-        for name in info.indexes:
-            container.createIndex(info.column(name).name)
-        return self._known(store, info.name)
-
-    @staticmethod
-    def _change(store: Any, old: ContainerInfo, new: ContainerInfo) -> None:
-        if len(new.columns) > len(old.columns):
-            store.putContainer(old.name, to_java(new), True)
-        container = store.getContainer(old.name)
-        for name in new.indexes:
-            if name not in old.indexes:
-                container.createIndex(new.column(name).name)
-
-    def _find(self, store: Any, name: str) -> ContainerInfo | None:
-        found = store.getContainerInfo(name)
-        return None if found is None else from_java(found)
-
-    def _known(self, store: Any, name: str) -> ContainerInfo:
-        info = self._find(store, name)
-        if info is None:
-            raise ContainerNotFoundError(f"No container {name!r} in store {self.url!r}.", container=name)
-        return info
-
-    def container(self, name: str) -> ContainerInfo | None:
-        """Return the container, or None."""
-        with self._lent(f"Container {name!r}") as store:
-            return self._find(store, name)
-
-    def containers(self) -> list[str]:
-        """Return all container names, sorted."""
-        rows = self._sql.query('SELECT TABLE_NAME FROM "#tables"', (), ROWS_MAX)
-        return sorted(rows.column(0).to_pylist())
-
-    def drop_container(self, name: str) -> None:
-        """Drop the container, if there is one."""
-        with self._lent(f"Container {name!r}") as store:
-            if self._find(store, name) is not None:
-                store.dropContainer(name)
-
     def put(self, name: str, rows: pa.Table | pd.DataFrame) -> int:
-        """Upsert rows; see `Store.put`. More than one request of them is a transaction of its own."""
+        """Upsert rows; see `Store.put`.
+
+        Rows that need several requests are one transaction. On a partitioned table, which has none, a failure may
+        leave some of them written; putting them again is safe.
+        """
         with self._lent(f"Container {name!r}") as store:
-            info = self._known(store, name)
+            info, container = self._known(store, name)
             table = coerce(info, rows)
-            kinds = [column.type for column in info.columns]
-            cut = list(batches(table))
-            container = store.getContainer(name)
-            if len(cut) > 1:
-                container.setAutoCommit(False)
-            for batch in cut:
-                rows_in(batch, kinds).put(container)
-            if len(cut) > 1:
-                container.commit()
+            _put(container, info, table)
         return int(table.num_rows)
 
     def put_many(self, rows: Mapping[str, pa.Table | pd.DataFrame]) -> int:
-        """Upsert rows into several containers; all are checked first, then each is written all or none."""
-        tables = {}
+        """Upsert rows into several containers: all are checked first, then each container's are written all or none."""
         with self._lent() as store:
-            for name, table in rows.items():
-                tables[name] = coerce(self._known(store, name), table)
-        return sum(self.put(name, table) for name, table in tables.items())
+            found = {name: self._known(store, name) for name in rows}
+            tables = {name: coerce(found[name][0], table) for name, table in rows.items()}
+            for name, table in tables.items():
+                _put(found[name][1], found[name][0], table)
+        return sum(int(table.num_rows) for table in tables.values())
 
     def get(self, name: str, keys: Sequence[Any]) -> pa.Table:
         """Return the rows with these keys, in their order."""
-        with self._lent(f"Container {name!r}") as store:
-            info = self._known(store, name)
-            schema, numbers = info.arrow, kinds_of(info.columns)
-            found = store.getContainerInfo(name)
-            parts = []
-            for batch, kinds in _key_batches(info, keys):
-                rows = rows_in(batch, kinds).get(store, found)
-                parts.append(tables_out(schema, numbers, range(len(numbers)), _once(rows), batch.num_rows))
-        return pa.concat_tables(parts) if parts else schema.empty_table()
+        try:
+            with self._lent(f"Container {name!r}") as store:
+                info, _ = self._known(store, name)
+                numbers, java = kinds_of(info.columns), to_java(info)
+                parts = []
+                for batch, kinds in _key_batches(info, keys):
+                    rows = rows_in(batch, kinds).get(store, java)
+                    parts.append(tables_out(info.arrow, numbers, range(len(numbers)), _once(rows), batch.num_rows))
+        except StoreError as error:
+            if not is_old_rows_error(error):
+                raise
+            return self._get_by_sql(info, keys)
+        return pa.concat_tables(parts) if parts else info.arrow.empty_table()
+
+    def _get_by_sql(self, info: ContainerInfo, keys: Sequence[Any]) -> pa.Table:
+        """As `get`, for rows that the native client cannot read (see `is_old_rows_error`)."""
+        rows = key_rows(info, keys)
+        times = [info.column(name).type.precision is not None for name in info.row_key]
+        equal = " AND ".join(f"{name_sql(name)} = ?" for name in info.row_key)
+        found: dict[tuple[Any, ...], pa.Table] = {}
+        for start in range(0, len(rows), _SQL_KEYS):
+            part = rows[start : start + _SQL_KEYS]
+            where = " OR ".join([f"({equal})"] * len(part))
+            values = [_moment(value) if time else value for row in part for value, time in zip(row, times, strict=True)]
+            table = self._sql.query(f"SELECT * FROM {name_sql(info.name)} WHERE {where}", values, len(part))
+            table = table.cast(info.arrow)
+            for place in range(table.num_rows):
+                row = table.slice(place, 1)
+                found[key_rows(info, [tuple(row.column(name)[0].as_py() for name in info.row_key)])[0]] = row
+        parts = [found[row] for row in rows if row in found]
+        return pa.concat_tables(parts) if parts else info.arrow.empty_table()
 
     def delete(self, name: str, keys: Sequence[Any]) -> int:
         """Delete the rows with these keys; return how many there were."""
         with self._lent(f"Container {name!r}") as store:
-            info = self._known(store, name)
-            found, container = store.getContainerInfo(name), store.getContainer(name)
-            return sum(
-                int(rows_in(batch, kinds).remove(store, found, container)) for batch, kinds in _key_batches(info, keys)
-            )
+            info, container = self._known(store, name)
+            java, cut = to_java(info), list(_key_batches(info, keys))
+            return sum(int(rows_in(batch, kinds).remove(store, java, container)) for batch, kinds in cut)
 
     def read(
         self,
@@ -210,14 +119,19 @@ class GridDBStore(SeriesOperations):
         rows_max: int = ROWS_MAX,
     ) -> pa.Table:
         """Return a time series' rows of an inclusive range, oldest first; see `Store.read`."""
-        with self._lent(f"Container {name!r}") as store:
-            info = self._known(store, name)
-            chosen = [info.column(column) for column in columns] if columns is not None else list(info.columns)
-            _check_range(info, start_ms, end_ms)
-            schema = ContainerInfo(info.name, info.type, tuple(chosen)).arrow
-            fields = [info.columns.index(column) for column in chosen]
-            rows = _query(store.getContainer(name), info, start_ms, end_ms, rows_max).fetch()
-            table = tables_out(schema, kinds_of(chosen), fields, lambda out, most: out.take(rows, most), rows_max)
+        try:
+            with self._lent(f"Container {name!r}") as store:
+                info, container = self._known(store, name)
+                chosen = [info.column(column) for column in columns] if columns is not None else list(info.columns)
+                _check_range(info, start_ms, end_ms)
+                whole = is_partitioned(container)
+                table = None if whole else fetched(_query(container, info, start_ms, end_ms), info, chosen, rows_max)
+        except StoreError as error:
+            if not is_old_rows_error(error):
+                raise
+            table = None
+        if table is None:
+            table = self._read_by_sql(info, chosen, start_ms, end_ms, rows_max)
         if table.num_rows > rows_max:
             raise RangeTooLargeError(
                 f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
@@ -227,6 +141,21 @@ class GridDBStore(SeriesOperations):
             )
         return table
 
+    def _read_by_sql(
+        self, info: ContainerInfo, chosen: Sequence[Column], start_ms: int | None, end_ms: int | None, rows_max: int
+    ) -> pa.Table:
+        """As `read`, for partitioned tables and for rows that the native client cannot read."""
+        words = [f"SELECT {', '.join(name_sql(column.name) for column in chosen)} FROM {name_sql(info.name)}"]
+        bounds = [(">=", start_ms), ("<=", end_ms)]
+        given = [(sign, _moment(bound)) for sign, bound in bounds if bound is not None and 0 <= bound <= TIME_MS_MAX]
+        if given:
+            words.append(f"WHERE {' AND '.join(f'{name_sql(info.columns[0].name)} {sign} ?' for sign, _ in given)}")
+        if info.row_key:
+            words.append(f"ORDER BY {', '.join(name_sql(name) for name in info.row_key)}")
+        words.append(f"LIMIT {rows_max + 1}")
+        table = self._sql.query(" ".join(words), [bound for _, bound in given], rows_max + 1)
+        return table.cast(ContainerInfo(info.name, info.type, tuple(chosen)).arrow)
+
     def sql(self, statement: str, parameters: Sequence[Any] = (), *, rows_max: int = ROWS_MAX) -> pa.Table:
         """Run one SELECT in GridDB's SQL; see `Store.sql`."""
         return self._sql.query(statement, parameters, rows_max)
@@ -234,10 +163,6 @@ class GridDBStore(SeriesOperations):
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement that changes something; see `Store.execute`."""
         return self._sql.execute(statement, parameters)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._finalizer()
 
     def __enter__(self) -> Self:
         return self
@@ -248,9 +173,17 @@ class GridDBStore(SeriesOperations):
         self.close()
 
 
-def _close(native: Pool, sql: Sql) -> None:
-    native.close()
-    sql.close()
+def _put(container: Any, info: ContainerInfo, table: pa.Table) -> None:
+    cut = list(batches(table))
+    kinds = [column.type for column in info.columns]
+    if len(cut) > 1 and not is_partitioned(container):
+        container.setAutoCommit(False)
+        for batch in cut:
+            rows_in(batch, kinds).put(container)
+        container.commit()
+        return
+    for batch in cut:
+        rows_in(batch, kinds).put(container)
 
 
 def _key_batches(info: ContainerInfo, keys: Sequence[Any]) -> Iterator[tuple[pa.RecordBatch, list[ColumnType]]]:
@@ -278,14 +211,13 @@ def _check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) 
         raise ValueError(msg)
 
 
-def _query(container: Any, info: ContainerInfo, start_ms: int | None, end_ms: int | None, rows_max: int) -> Any:
-    import jpype
-
+def _query(container: Any, info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> Any:
     if info.type is ContainerType.TIME_SERIES:
         start, end = max(0, start_ms or 0), TIME_MS_MAX if end_ms is None else min(end_ms, TIME_MS_MAX)
-        query = container.query(date_of(start), date_of(end))
-    else:
-        order = f" order by {', '.join(info.row_key)}" if info.row_key else ""
-        query = container.query(f"select *{order}")
-    query.setFetchOption(java_class("com.toshiba.mwcloud.gs.FetchOption").LIMIT, jpype.JLong(rows_max + 1))
-    return query
+        return container.query(date_of(start), date_of(end))
+    order = f" order by {', '.join(name_sql(name) for name in info.row_key)}" if info.row_key else ""
+    return container.query(f"select *{order}")
+
+
+def _moment(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)

@@ -9,7 +9,7 @@ from typing import Any
 from gridwatch.containers._codes import code_of, error_class, told
 from gridwatch.errors import StoreBusyError, StoreError
 
-__all__ = ["is_connection_error", "translated"]
+__all__ = ["is_connection_error", "is_old_rows_error", "translated"]
 
 _LOGIN = frozenset({10005, 10053, 10100, 10102})
 _STATEMENT_TIMEOUT = 10014
@@ -36,6 +36,14 @@ def translated(place: str, what: str = "GridDB") -> Iterator[None]:
 def is_connection_error(error: StoreError) -> bool:
     """Tell whether an error of `translated` is the connection's or the cluster's, not the statement's."""
     return bool(error.values.get("connection"))
+
+
+def is_old_rows_error(error: StoreError) -> bool:
+    """Tell whether the native client could not read rows from before a container's first STRING or BLOB column.
+
+    The server sends such rows too short. SQL reads them, and to put them again cures them.
+    """
+    return "BufferUnderflowException" in str(error)
 
 
 def _error(error: Any, place: str, what: str) -> StoreError:

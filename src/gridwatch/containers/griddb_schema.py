@@ -6,7 +6,7 @@ from typing import Any
 
 from gridwatch.containers.griddb_columns import kind_of
 from gridwatch.containers.jvm import java_class
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Index
 from gridwatch.errors import SchemaError
 
 __all__ = ["from_java", "to_java"]
@@ -58,19 +58,33 @@ def from_java(found: Any) -> ContainerInfo:
         column = found.getColumnInfo(place)
         nullable = column.getNullable()
         columns.append(Column(str(column.getName()), _type(column), nullable is None or bool(nullable)))
-    keys = [int(place) for place in found.getRowKeyColumnList()]
-    indexes = []
-    for index in found.getIndexInfoList():
-        names = [str(name) for name in index.getColumnNameList()]
-        if len(names) == 1 and names[0] not in indexes:
-            indexes.append(names[0])
+    row_key = tuple(columns[int(place)].name for place in found.getRowKeyColumnList())
+    indexes, named = _indexes(found.getIndexInfoList(), row_key)
     return ContainerInfo(
         str(found.getName()),
         ContainerType(str(found.getType().name())),
         tuple(columns),
-        tuple(columns[place].name for place in keys),
+        row_key,
         tuple(indexes),
+        tuple(named),
     )
+
+
+def _indexes(found: Any, row_key: tuple[str, ...]) -> tuple[list[str], list[Index]]:
+    """Return the columns with an index of their own, and the indexes that have a name or several columns."""
+    indexes: list[str] = []
+    named: list[Index] = []
+    for index in found:
+        names = tuple(str(name) for name in index.getColumnNameList())
+        name = "" if index.getName() is None else str(index.getName())
+        # SQL makes an index for the key it declares; for the native client a key needs none. Both behave alike.
+        if names == row_key and not name:
+            continue
+        if len(names) == 1 and names[0] not in indexes:
+            indexes.append(names[0])
+        if name or len(names) > 1:
+            named.append(Index(names, name))
+    return indexes, named
 
 
 def _type(column: Any) -> ColumnType:

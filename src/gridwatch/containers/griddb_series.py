@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from gridwatch.containers.griddb_columns import kinds_of, tables_out
+from gridwatch.containers.griddb_session import GridDBSession, is_partitioned
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
-from gridwatch.containers.schema import ContainerInfo, ContainerType
+from gridwatch.containers.schema import Column, ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError
 
-__all__ = ["TIME_MS_MAX", "SeriesOperations", "date_of"]
+__all__ = ["TIME_MS_MAX", "SeriesOperations", "date_of", "fetched"]
 
 _GS = "com.toshiba.mwcloud.gs"
 TIME_MS_MAX = 253_402_300_799_999
@@ -27,14 +27,8 @@ _AGGREGATE = re.compile(r"\s*select\s+(max|min|sum|avg|count|variance|stddev|tim
 _SAMPLING_UNITS = ("DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND")
 
 
-class SeriesOperations:
+class SeriesOperations(GridDBSession):
     """The methods of `Store` that read time series and run TQL; see there for what each promises."""
-
-    def _lent(self, what: str = "GridDB") -> AbstractContextManager[Any]:
-        raise NotImplementedError
-
-    def _known(self, store: Any, name: str) -> ContainerInfo:
-        raise NotImplementedError
 
     def tql(self, name: str, statement: str, *, rows_max: int = ROWS_MAX) -> pa.Table:
         """Run one TQL SELECT against one container; see `Store.tql`."""
@@ -44,13 +38,11 @@ class SeriesOperations:
         if "\0" in statement:
             raise SqlRefusedError("TQL refused: text with a NUL character.", code=145006)
         with self._lent("TQL") as store:
-            info = self._known(store, name)
-            query = store.getContainer(info.name).query(statement, None)
-            query.setFetchOption(java_class(f"{_GS}.FetchOption").LIMIT, _long(rows_max + 1))
-            rows = query.fetch()
+            info, container = self._known(store, name)
+            query = container.query(statement, None)
             if _AGGREGATE.match(statement):
-                return _aggregation(rows)
-            table = _table(info, rows, rows_max)
+                return _aggregation(query.fetch())
+            table = fetched(query, info, info.columns, rows_max)
         if table.num_rows > rows_max:
             raise RangeTooLargeError(
                 f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
@@ -123,17 +115,22 @@ class SeriesOperations:
                 interval,
                 java_class(f"{_GS}.TimeUnit").valueOf(step.value),
             )
-            query.setFetchOption(java_class(f"{_GS}.FetchOption").LIMIT, _long(ROWS_MAX + 1))
-            table = _table(info, query.fetch(), ROWS_MAX)
+            table = fetched(query, info, info.columns, ROWS_MAX)
         if table.num_rows > ROWS_MAX:
             raise RangeTooLargeError(f"Sampling container {name!r} gives more than {ROWS_MAX} rows; use a longer step.")
         return table
 
     def _series(self, store: Any, name: str) -> tuple[ContainerInfo, Any]:
-        info = self._known(store, name)
+        info, container = self._known(store, name)
         if info.type is not ContainerType.TIME_SERIES:
             raise SchemaError(f"Container {info.name!r} is a collection; only a time series can be asked this.")
-        return info, store.getContainer(info.name)
+        if is_partitioned(container):
+            raise SqlRefusedError(
+                f"Container {info.name!r} is partitioned; GridDB's native client does this on ordinary ones only. Use "
+                "sql().",
+                code=145003,
+            )
+        return info, container
 
 
 def date_of(time_ms: int) -> Any:
@@ -153,9 +150,13 @@ def _long(value: int) -> Any:
     return jpype.JLong(value)
 
 
-def _table(info: ContainerInfo, rows: Any, rows_max: int) -> pa.Table:
-    numbers = kinds_of(info.columns)
-    return tables_out(info.arrow, numbers, range(len(numbers)), lambda out, most: out.take(rows, most), rows_max)
+def fetched(query: Any, info: ContainerInfo, columns: Sequence[Column], rows_max: int) -> pa.Table:
+    """Run a query of the native client and return some columns of its rows, `rows_max` + 1 rows at most."""
+    query.setFetchOption(java_class(f"{_GS}.FetchOption").LIMIT, _long(rows_max + 1))
+    rows = query.fetch()
+    schema = ContainerInfo(info.name, info.type, tuple(columns)).arrow
+    fields = [info.columns.index(column) for column in columns]
+    return tables_out(schema, kinds_of(columns), fields, lambda out, most: out.take(rows, most), rows_max)
 
 
 def _one(info: ContainerInfo, row: Any) -> pa.Table:

@@ -17,7 +17,7 @@ from gridwatch.containers.griddb_errors import is_connection_error, translated
 from gridwatch.containers.griddb_pool import Pool
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.schema import ColumnType
-from gridwatch.errors import RangeTooLargeError, SqlRefusedError, StoreError, ValueRefusedError
+from gridwatch.errors import RangeTooLargeError, SqlRefusedError, StoreError
 
 __all__ = ["Sql"]
 
@@ -170,7 +170,9 @@ def _timestamp(number: int, value: datetime) -> Any:
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
     micros = (aware - _EPOCH) // timedelta(microseconds=1)
     if not 0 <= micros < 253_402_300_800_000_000:
-        raise ValueRefusedError(f"Parameter {number}, {value.isoformat()}, is outside 1970 to 9999.", code=60079)
+        raise SqlRefusedError(
+            f"SQL refused: parameter {number}, {value.isoformat()}, which is outside 1970 to 9999.", code=60079
+        )
     time = java_class("java.sql.Timestamp")(jpype.JLong(micros // 1000))
     time.setNanos(micros % 1_000_000 * 1000)
     return time
