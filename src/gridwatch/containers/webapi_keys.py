@@ -1,0 +1,156 @@
+"""Rows found and deleted by their keys over the Web API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gridwatch.containers._arrow import restore
+from gridwatch.containers._keys import key_batches
+from gridwatch.containers._literals import literal, name_sql, tuple_sql
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp
+from gridwatch.containers.webapi_rows import column_types, table_of
+from gridwatch.containers.webapi_schema import raise_failed
+from gridwatch.errors import RangeTooLargeError
+
+__all__ = ["KeyedRows", "condition"]
+
+_GET_KEYS = 5000
+"""Keys in one request: the API returns 10,000 rows of a container at most unless told otherwise."""
+
+_SQL_KEYS = 500
+_STATEMENT_CHARACTERS = 100_000
+
+Key = tuple[Any, ...]
+
+
+class KeyedRows:
+    """The rows of one container, by key."""
+
+    def __init__(self, http: WebApiHttp, info: ContainerInfo) -> None:
+        self._http = http
+        self._info = info
+
+    def get(self, keys: Sequence[Any]) -> pa.Table:
+        """Return the rows with these keys, in their order; unknown keys are left out."""
+        wanted = self._normal(keys)
+        # The API's own get takes one key column, and times of milliseconds only.
+        plain = len(self._info.row_key) == 1 and self._info.columns[0].type in {
+            ColumnType.STRING, ColumnType.INTEGER, ColumnType.LONG, ColumnType.TIMESTAMP,
+        }  # fmt: skip
+        size = _GET_KEYS if plain else _SQL_KEYS
+        parts = []
+        for start in range(0, len(wanted), size):
+            parts += self._get(wanted[start : start + size], plain=plain)
+        rows = pa.concat_tables([self._info.arrow.empty_table(), *parts])
+        return self._ordered(rows, wanted)
+
+    def _normal(self, keys: Sequence[Any]) -> list[Key]:
+        return [tuple(key) for batch in key_batches(self._info, keys) for key in json.loads(batch)]
+
+    def _get(self, keys: list[Key], *, plain: bool) -> list[pa.Table]:
+        try:
+            return [self._by_api(keys) if plain else self._by_sql(keys)]
+        except TooLargeError as error:
+            if len(keys) == 1:
+                raise RangeTooLargeError(
+                    f"The row with key {keys[0]!r} of container {self._info.name!r} is larger than the Web API sends.",
+                    container=self._info.name,
+                ) from error
+        half = len(keys) // 2
+        return self._get(keys[:half], plain=plain) + self._get(keys[half:], plain=plain)
+
+    def _by_api(self, keys: list[Key]) -> pa.Table:
+        values = [_api_value(self._info.columns[0], key[0]) for key in keys]
+        question = {"name": self._info.name, "keyValues": values, "limit": len(keys)}
+        answers = self._http.call("POST", "containers/rows", [question])
+        return restore(table_of(column_types(answers[0]["columns"]), answers[0]["results"]), self._info.arrow)
+
+    def _by_sql(self, keys: list[Key]) -> pa.Table:
+        columns = ", ".join(name_sql(column.name) for column in self._info.columns)
+        where = condition(self._info, keys)
+        statement = f"SELECT {columns} FROM {name_sql(self._info.name)} WHERE {where}"
+        (answer,) = self._http.call("POST", "sql/dml/query" if "\n" not in where else "sql", [{"stmt": statement}])
+        return restore(table_of(column_types(answer["columns"]), answer["results"]), self._info.arrow)
+
+    def _ordered(self, rows: pa.Table, keys: list[Key]) -> pa.Table:
+        if not rows.num_rows:
+            return rows
+        names = [self._info.column(name).name for name in self._info.row_key]
+        columns = [rows.column(name) for name in names]
+        plain = [c.cast(pa.int64()) if pa.types.is_timestamp(c.type) else c for c in columns]
+        if len(plain) == 1:
+            places = pc.index_in(pa.array([key[0] for key in keys], plain[0].type), plain[0].combine_chunks())
+        else:
+            found = {key: place for place, key in enumerate(zip(*(c.to_pylist() for c in plain), strict=True))}
+            places = pa.array([found.get(key) for key in keys], pa.int64())
+        return rows.take(places.drop_null())
+
+    def delete(self, keys: Sequence[Any]) -> int:
+        """Delete the rows with these keys; return how many there were."""
+        wanted = self._normal(keys)
+        deleted = 0
+        for batch in self._statements(wanted):
+            statement = f"DELETE FROM {name_sql(self._info.name)} WHERE {batch}"
+            endpoint = "sql/dml/update" if "\n" not in batch else "sql/update"
+            answers = self._http.call("POST", endpoint, [{"stmt": statement}], repeatable=False)
+            raise_failed(answers)
+            deleted += int(answers[0]["updatedRows"] or 0)
+        return deleted
+
+    def _statements(self, keys: list[Key]) -> Iterator[str]:
+        """Yield conditions that together match the keys, none too long."""
+        start = 0
+        size = 5000 if len(self._info.row_key) == 1 else _SQL_KEYS
+        while start < len(keys):
+            where = condition(self._info, keys[start : start + size])
+            if len(where) > _STATEMENT_CHARACTERS and size > 1:
+                size //= 2
+                continue
+            yield where
+            start += size
+
+
+def condition(info: ContainerInfo, keys: Sequence[Key]) -> str:
+    """Return the condition that matches these keys; a TIMESTAMP is UTC epoch ms."""
+    columns = [info.column(name) for name in info.row_key]
+    if info.type is ContainerType.TIME_SERIES:
+        # Not `ts IN (times)`: a DELETE with a hundred of them crashes GridDB 5.9.0.
+        time, instants = name_sql(columns[0].name), sorted(key[0] for key in keys)
+        first, last = (literal(_sql_value(columns[0], instant)) for instant in (instants[0], instants[-1]))
+        inside = f"{time} >= {first} AND {time} <= {last}"
+        return inside if len(keys) == 1 else f"{inside} AND TO_EPOCH_MS({time}) IN {tuple_sql(instants)}"
+    groups: dict[Key, list[Any]] = {}
+    for key in keys:
+        groups.setdefault(key[:-1], []).append(key[-1])
+    last_column = columns[-1]
+    parts = []
+    for head, tails in groups.items():
+        equal = [
+            f"{name_sql(column.name)} = {literal(_sql_value(column, value))}"
+            for column, value in zip(columns, head, strict=False)
+        ]
+        values = [_sql_value(last_column, value) for value in tails]
+        name = name_sql(last_column.name)
+        equal.append(f"{name} = {literal(values[0])}" if len(values) == 1 else f"{name} IN {tuple_sql(values)}")
+        parts.append(" AND ".join(equal))
+    return parts[0] if len(parts) == 1 else " OR ".join(f"({part})" for part in parts)
+
+
+def _api_value(column: Column, value: Any) -> Any:
+    if column.type is ColumnType.TIMESTAMP:
+        moment = datetime.fromtimestamp(value // 1000, UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{value % 1000:03d}Z"
+    return value
+
+
+def _sql_value(column: Column, value: Any) -> Any:
+    if column.type is ColumnType.TIMESTAMP:
+        return datetime.fromtimestamp(value // 1000, UTC).replace(microsecond=value % 1000 * 1000)
+    return value
