@@ -51,17 +51,17 @@ def test_a_new_object_replaces_the_old_one_and_its_chunks(store: Store, objects:
     assert chunk_count(store) == 1
 
 
-class BrokenPipe(io.RawIOBase):
-    """Gives one chunk and then fails, as a connection does."""
+class BrokenPipe:
+    """Gives one batch and then fails, as a connection does; it has `read` only."""
 
     def __init__(self) -> None:
-        self.given = False
+        self.given = 0
 
     def read(self, size: int = -1) -> bytes:
-        if self.given:
+        if self.given > BATCH_CHUNKS * CHUNK_BYTES:
             raise ConnectionResetError
-        self.given = True
-        return bytes(CHUNK_BYTES)
+        self.given += size
+        return bytes(size)
 
 
 def test_a_put_that_fails_leaves_the_old_object_and_nothing_else(store: Store, objects: ObjectStore) -> None:
@@ -103,12 +103,12 @@ def test_a_writer_that_died_leaves_orphans_that_are_collected_after_the_grace(st
     objects = ObjectStore(store, now_ms=lambda: clock[0])
     objects.put("kept", b"kept")
     writer = objects.start("x")
-    writer.write(bytes(2 * CHUNK_BYTES))
+    writer.write(bytes(BATCH_CHUNKS * CHUNK_BYTES))
     # Stored by another thread.
     writer._stored()
     assert objects.collect_orphans(grace_ms=60_000) == 0
     clock[0] += 60_001
-    assert objects.collect_orphans(grace_ms=60_000) == 2
+    assert objects.collect_orphans(grace_ms=60_000) == BATCH_CHUNKS
     assert objects.read("kept") == b"kept"
 
 

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow as pa
-
 from gridwatch.containers._object_rows import BATCH_CHUNKS, ObjectInfo, corrupt, find_sound
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS
 from gridwatch.containers.store import Store
@@ -23,53 +21,61 @@ def read_chunks(store: Store, info: ObjectInfo) -> Iterator[memoryview]:
         ObjectNotFoundError: The object was replaced or deleted while it was read.
         ObjectCorruptError: Bytes are missing or are not the ones that were stored.
     """
-    sha256 = hashlib.sha256()
-    size = 0
-    for number, data, stored in _rows(store, info):
-        if data is None:
-            raise _missing(store, info, number)
-        sha256.update(data)
-        # The digest of everything up to here: what went before has been checked already.
-        if sha256.copy().hexdigest() != stored:
-            raise corrupt(info, f"chunk {number} does not match its sha256")
-        size += len(data)
-        yield data
-    if (size, sha256.hexdigest()) != (info.size, info.sha256):
-        raise corrupt(info, f"{size} bytes do not match the sha256 of {info.size} bytes that were stored")
-
-
-def _rows(store: Store, info: ObjectInfo) -> Iterator[tuple[int, memoryview | None, str | None]]:
-    """Yield number, bytes and stored digest of each chunk; bytes are None where the chunk is missing."""
     starts = range(0, info.chunks, BATCH_CHUNKS)
+    batches = _Batches(store, info)
     if len(starts) <= 1:
         for start in starts:
-            yield from _batch(store, info, start)
+            yield from batches.read(start)
+        batches.finish()
         return
+    # Fetched and hashed there while the caller works on the batch before; neither holds Python's lock.
     threads = ThreadPoolExecutor(1, "object-reader")
     try:
-        coming = threads.submit(_batch, store, info, 0)
+        coming = threads.submit(batches.read, 0)
         for start in starts:
-            rows = coming.result()
+            chunks = coming.result()
             if start + BATCH_CHUNKS < info.chunks:
-                coming = threads.submit(_batch, store, info, start + BATCH_CHUNKS)
-            yield from rows
+                coming = threads.submit(batches.read, start + BATCH_CHUNKS)
+            yield from chunks
+        batches.finish()
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _batch(store: Store, info: ObjectInfo, start: int) -> list[tuple[int, memoryview | None, str | None]]:
-    numbers = range(start, min(start + BATCH_CHUNKS, info.chunks))
-    rows = store.get(ARTIFACT_CHUNKS.name, [(info.object_id, number) for number in numbers])
-    found = {
-        chunk.as_py(): (_view(data), stored.as_py())
-        for chunk, data, stored in zip(*(rows.column(name) for name in ("chunk", "data", "sha256")), strict=True)
-    }
-    return [(number, *found.get(number, (None, None))) for number in numbers]
+class _Batches:
+    """Chunks of one object, fetched a batch at a time, in order, and checked."""
 
+    def __init__(self, store: Store, info: ObjectInfo) -> None:
+        self._store = store
+        self._info = info
+        self._sha256 = hashlib.sha256()
+        self._size = 0
 
-def _view(data: pa.BinaryScalar) -> memoryview | None:
-    # Straight from Arrow's buffer: `as_py` would copy it.
-    return memoryview(data.as_buffer()) if data.is_valid else None
+    def read(self, start: int) -> list[memoryview]:
+        """Return the chunks of the batch that begins with number `start`, each checked."""
+        numbers = range(start, min(start + BATCH_CHUNKS, self._info.chunks))
+        rows = self._store.get(ARTIFACT_CHUNKS.name, [(self._info.object_id, number) for number in numbers])
+        found = dict(zip(rows.column("chunk").to_pylist(), range(rows.num_rows), strict=True))
+        checked = []
+        for number in numbers:
+            if number not in found:
+                raise _missing(self._store, self._info, number)
+            data, stored = (rows.column(name)[found[number]] for name in ("data", "sha256"))
+            # Straight from Arrow's buffer: `as_py` would copy it.
+            view = memoryview(data.as_buffer() if data.is_valid else b"")
+            self._sha256.update(view)
+            # The digest of everything up to here: what went before has been checked already.
+            if self._sha256.copy().hexdigest() != stored.as_py():
+                raise corrupt(self._info, f"chunk {number} does not match its sha256")
+            self._size += len(view)
+            checked.append(view)
+        return checked
+
+    def finish(self) -> None:
+        """Check the whole."""
+        info = self._info
+        if (self._size, self._sha256.hexdigest()) != (info.size, info.sha256):
+            raise corrupt(info, f"{self._size} bytes do not match the sha256 of {info.size} bytes that were stored")
 
 
 def _missing(store: Store, info: ObjectInfo, number: int) -> Exception:

@@ -35,8 +35,8 @@ CHUNK_BYTES = 2 * 1024 * 1024
 """A GridDB server with its default memory limit put a row of 32 MiB and could not read it back; a few MiB are safe,
 and larger chunks were not faster."""
 
-BATCH_CHUNKS = 2
-"""Chunks in one call of the store, up and down: fewer calls, each of which is a commit, for 4 MiB of memory."""
+BATCH_CHUNKS = 4
+"""Chunks in one call of the store, up and down: fewer calls, each of which is a commit, for 8 MiB of memory."""
 
 _PATH_BYTES_MAX = 4096
 _KEYS_MAX = 1000

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
 
 import pyarrow as pa
 import structlog
@@ -29,6 +30,8 @@ from gridwatch.errors import StoreError
 __all__ = ["GRACE_MS", "ObjectWriter"]
 
 log = structlog.get_logger(__name__)
+
+_BATCH_BYTES = BATCH_CHUNKS * CHUNK_BYTES
 
 GRACE_MS = 24 * 3_600_000
 """Chunks younger than a day may belong to a writer that has not committed yet."""
@@ -59,12 +62,14 @@ class ObjectWriter:
         self._stored_ms = now_ms()
         # The time comes first, so that chunks without a manifest show their age.
         self._object_id = f"{self._stored_ms:012x}{uuid.uuid4().hex[:20]}"
-        self._pieces: list[bytes | memoryview] = []
-        self._pieces_bytes = 0
-        self._full: list[tuple[bytes, str]] = []
+        # Filled from one end to the other, used again and again: fresh memory costs more than the copying.
+        self._buffer = pa.allocate_buffer(_BATCH_BYTES)
+        self._spare: pa.Buffer | None = None
+        self._filled = 0
+        self._digests: list[str] = []
         self._sha256 = hashlib.sha256()
-        self._size = 0
         self._chunks = 0
+        self._size = 0
         self._threads: ThreadPoolExecutor | None = None
         self._storing: Future[None] | None = None
         self._lock = threading.Lock()
@@ -76,48 +81,83 @@ class ObjectWriter:
         Raises:
             StoreError: The store refused an earlier chunk; the caller aborts.
         """
-        left = memoryview(data if isinstance(data, bytes) else bytes(data))
-        while left:
-            room = CHUNK_BYTES - self._pieces_bytes
-            # A piece that is the whole of `data` is kept as it is, and a chunk of one such piece is never copied.
-            piece = data if isinstance(data, bytes) and len(left) == len(data) <= room else left[:room]
-            self._pieces.append(piece)
-            self._pieces_bytes += len(piece)
-            left = left[room:]
-            if self._pieces_bytes == CHUNK_BYTES:
-                self._seal()
-        return len(data)
+        with memoryview(data).cast("B") as left:
+            taken = 0
+            while taken < len(left):
+                with self._room() as room:
+                    size = min(len(room), len(left) - taken)
+                    room[:size] = left[taken : taken + size]
+                self._take(size)
+                taken += size
+        return taken
+
+    def write_from(self, source: BinaryIO) -> int:
+        """Take bytes of a stream, at most to the end of a chunk; return how many, 0 at its end.
+
+        Raises:
+            StoreError: The store refused an earlier chunk; the caller aborts.
+        """
+        with self._room() as room:
+            if hasattr(source, "readinto"):
+                size = source.readinto(room) or 0
+            else:
+                data = source.read(len(room))
+                size = len(data)
+                room[:size] = data
+        self._take(size)
+        return size
+
+    def _room(self) -> memoryview:
+        """Return what is left of the chunk that is being filled."""
+        end = (self._filled // CHUNK_BYTES + 1) * CHUNK_BYTES
+        return memoryview(self._buffer).cast("B")[self._filled : end]
+
+    def _take(self, size: int) -> None:
+        self._filled += size
+        if size and self._filled % CHUNK_BYTES == 0:
+            self._seal()
+            if self._filled == _BATCH_BYTES:
+                self._hand_over()
 
     def _seal(self) -> None:
-        """Make a chunk of the pending pieces; hand a full batch to the storing thread."""
-        data = b"".join(self._pieces)
-        self._pieces, self._pieces_bytes = [], 0
-        # Each chunk has the digest of everything up to its end: one pass of hashing serves the chunks and the whole.
-        self._sha256.update(data)
-        self._size += len(data)
-        self._full.append((data, self._sha256.copy().hexdigest()))
-        if len(self._full) == BATCH_CHUNKS:
-            self._hand_over()
+        """Close the chunk that is being filled."""
+        start = len(self._digests) * CHUNK_BYTES
+        with memoryview(self._buffer)[start : self._filled] as chunk:
+            # Each chunk has the digest of everything up to its end: one pass of hashing serves chunks and the whole.
+            self._sha256.update(chunk)
+            self._size += len(chunk)
+        self._digests.append(self._sha256.copy().hexdigest())
 
     def _hand_over(self) -> None:
+        """Have the other thread store the full batch, and go on with the other buffer."""
         self._stored()
-        batch, self._full = self._full, []
+        rows = self._rows()
         with self._lock:
             if self._over:
                 raise self._given_up()
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1, "object-writer")
-            self._storing = self._threads.submit(self._store_chunks, self._chunks, batch)
-            self._chunks += len(batch)
+            self._storing = self._threads.submit(self._put, rows)
+            self._chunks += len(self._digests)
+        self._buffer, self._spare = self._spare or pa.allocate_buffer(_BATCH_BYTES), self._buffer
+        self._filled, self._digests = 0, []
 
-    def _store_chunks(self, first: int, batch: list[tuple[bytes, str]]) -> None:
-        rows = {
-            "object_id": [self._object_id] * len(batch),
-            "chunk": pa.array(range(first, first + len(batch)), pa.int32()),
-            "data": [data for data, _ in batch],
-            "sha256": [digest for _, digest in batch],
-        }
-        self._store.put(ARTIFACT_CHUNKS.name, pa.table(rows))
+    def _rows(self) -> pa.Table:
+        """Return the sealed chunks as rows; the bytes are the buffer's own."""
+        count = len(self._digests)
+        ends = [min(CHUNK_BYTES * place, self._filled) for place in range(count + 1)]
+        data = [None, pa.array(ends, pa.int32()).buffers()[1], self._buffer]
+        return pa.table(
+            {
+                "object_id": [self._object_id] * count,
+                "chunk": pa.array(range(self._chunks, self._chunks + count), pa.int32()),
+                "data": pa.BinaryArray.from_buffers(pa.binary(), count, data),
+                "sha256": self._digests,
+            }
+        )
+
+    def _put(self, rows: pa.Table) -> None:
+        self._store.put(ARTIFACT_CHUNKS.name, rows)
 
     def _stored(self) -> None:
         """Wait for the batch that is being stored."""
@@ -131,13 +171,13 @@ class ObjectWriter:
         Raises:
             StoreError: The store failed, or `abort` came first; the older object stays.
         """
-        if self._pieces:
+        if self._filled % CHUNK_BYTES:
             self._seal()
         self._stored()
-        if self._full:
-            batch, self._full = self._full, []
-            self._chunks += len(batch)
-            self._store_chunks(self._chunks - len(batch), batch)
+        if self._digests:
+            rows = self._rows()
+            self._chunks += rows.num_rows
+            self._put(rows)
         if not self._end():
             self._throw_away()
             raise self._given_up()
@@ -173,7 +213,6 @@ class ObjectWriter:
         if not self._end():
             return
         self._close()
-        self._pieces, self._full = [], []
         self._throw_away()
 
     def _throw_away(self) -> None:

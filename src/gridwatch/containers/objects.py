@@ -84,10 +84,9 @@ class ObjectStore:
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
         writer = self.start(path)
         try:
-            while data := stream.read(CHUNK_BYTES):
-                writer.write(data)
+            while size := writer.write_from(stream):
                 if progress:
-                    progress(len(data))
+                    progress(size)
             return writer.commit()
         except BaseException:
             writer.abort()

@@ -156,10 +156,11 @@ class SqliteStore(SeriesOperations):
             fields = [f"json_extract(value, '$[{i}]') AS k{i}" for i in range(len(info.row_key))]
             on = " AND ".join(f"c.{layout.quoted(column)} = k.k{i}" for i, column in enumerate(info.row_key))
             columns = ", ".join(f"c.{layout.quoted(column.name)}" for column in info.columns)
-            # CROSS JOIN keeps SQLite to this order of loops: one look-up by key for each key.
+            # CROSS JOIN keeps SQLite to this order of loops: one look-up by key for each key, in their order. An ORDER
+            # BY would put every row through a sorter, which slows blobs down tenfold.
             sql = (
-                f"SELECT {columns} FROM (SELECT key AS position, {', '.join(fields)} FROM json_each(?)) AS k "
-                f"CROSS JOIN {layout.table_of(info)} AS c ON {on} ORDER BY k.position LIMIT {ROWS_MAX}"
+                f"SELECT {columns} FROM (SELECT {', '.join(fields)} FROM json_each(?)) AS k "
+                f"CROSS JOIN {layout.table_of(info)} AS c ON {on} LIMIT {ROWS_MAX}"
             )
             parts = [self._select(session, info.arrow, sql, [batch]) for batch in key_batches(info, keys)]
         return pa.concat_tables(parts) if parts else info.arrow.empty_table()
