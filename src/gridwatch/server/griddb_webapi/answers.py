@@ -16,7 +16,17 @@ from gridwatch.containers import ColumnType
 if TYPE_CHECKING:
     from gridwatch.containers import Column
 
-__all__ = ["JSON_TYPE", "columns_of", "dumped", "empty", "json_answer", "rows_text", "spliced", "table_columns"]
+__all__ = [
+    "JSON_TYPE",
+    "columns_of",
+    "dumped",
+    "empty",
+    "json_answer",
+    "rows_text",
+    "shown_by_sql",
+    "spliced",
+    "table_columns",
+]
 
 JSON_TYPE = "application/json;charset=UTF-8"
 
@@ -47,6 +57,14 @@ def _kind(kind: ColumnType) -> dict[str, Any]:
     if kind.precision:
         return {"type": "TIMESTAMP", "timePrecision": _PRECISIONS[kind.precision]}
     return {"type": kind.value}
+
+
+def shown_by_sql(table: pa.Table) -> pa.Table:
+    """Return a table with nulls in the columns that SQL does not show."""
+    for place, kind in enumerate(table.schema.types):
+        if _sql_kind(kind)["type"] == "UNKNOWN":
+            table = table.set_column(place, table.field(place).name, pa.nulls(table.num_rows))
+    return table
 
 
 def rows_text(table: pa.Table) -> str:
@@ -85,11 +103,21 @@ def _numbers(values: pa.Array) -> pa.Array:
     texts = pc.if_else(
         pc.match_substring_regex(texts, r"^-?[0-9]+$"), pc.binary_join_element_wise(texts, ".0", ""), texts
     )
+    if values.type == pa.float32():
+        texts = _two_digits(values, texts)
     finite = pc.is_finite(values)
     if pc.all(finite).as_py() is not False:
         return texts
     names = pc.if_else(pc.is_nan(values), '"NaN"', pc.if_else(pc.greater(values, 0), '"Infinity"', '"-Infinity"'))
     return pc.if_else(finite, texts, names)
+
+
+def _two_digits(values: pa.Array, texts: pa.Array) -> pa.Array:
+    """Write the tiniest numbers as Java does, with two digits: 1.4E-45, where one would be enough to tell it."""
+    tiny = pc.and_(pc.less(pc.abs(values), 1e-43), pc.not_equal(values, 0))
+    if not pc.any(tiny).as_py():
+        return texts
+    return pc.if_else(tiny, pa.array([None if one is None else f"{one:.1e}" for one in values.to_pylist()]), texts)
 
 
 def _times(values: pa.Array) -> pa.Array:

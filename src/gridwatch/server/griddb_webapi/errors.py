@@ -61,9 +61,9 @@ _NAMES = {
     305010: "SQL_PROC_UNSUPPORTED_TYPE_CONVERSION",
 }
 
-# GridDB's client library checks these before it asks the server; its Web API answers 500 for them, except for some.
-_CLIENT = range(140_000, 150_000)
-_CLIENT_400 = frozenset({145001, 145007, 145024})
+# What GridDB's client library refuses before it asks the server has status 500 in its Web API, save for three numbers.
+# Those that this server can give are answered alike; nothing else is a 500.
+_STATUS_500 = frozenset({145006, 145009, 145023})
 
 
 def named(code: int, message: str) -> str:
@@ -81,8 +81,7 @@ def of_store(error: StoreError) -> ApiError:
         return ApiError(404, "Container not existed")
     if error.code is not None:
         message = named(error.code, str(error).removeprefix(f"[{error.code}] "))
-        refused_by_client = error.code in _CLIENT and error.code not in _CLIENT_400
-        return ApiError(500 if refused_by_client else 400, message, error.code)
+        return ApiError(500 if error.code in _STATUS_500 else 400, message, error.code)
     return ApiError(503 if isinstance(error, StoreBusyError) else 400, str(error))
 
 

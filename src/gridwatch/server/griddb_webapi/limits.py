@@ -48,6 +48,7 @@ MULTI_LIMIT = 10_000
 _NATIVE = {
     pa.bool_(): 1, pa.int8(): 8, pa.int16(): 2, pa.int32(): 4, pa.int64(): 8, pa.float32(): 4, pa.float64(): 8,
 }  # fmt: skip
+_LISTS = (pa.lib.ListType, pa.lib.LargeListType)
 # The length of a time as text, by its unit.
 _TIME_TEXT = {"ms": 24, "us": 27, "ns": 30, "s": 24}
 
@@ -58,6 +59,8 @@ def native_bytes(column: pa.ChunkedArray) -> int:
     filled = len(column) - column.null_count
     if pa.types.is_timestamp(kind):
         return filled * (9 if kind.unit == "ns" else 8)
+    if isinstance(kind, _LISTS):
+        return _array_bytes(column)
     return filled * _NATIVE[kind] if kind in _NATIVE else _text_bytes(column)
 
 
@@ -67,9 +70,19 @@ def sql_bytes(column: pa.ChunkedArray) -> int:
     filled = len(column) - column.null_count
     if kind == pa.int8():
         return filled
+    if isinstance(kind, _LISTS) or kind == pa.large_string():
+        # SQL shows neither arrays nor GEOMETRY.
+        return 0
     if pa.types.is_timestamp(kind):
         return filled * _TIME_TEXT[kind.unit]
     return native_bytes(column)
+
+
+def _array_bytes(column: pa.ChunkedArray) -> int:
+    if not pa.types.is_string(column.type.value_type):
+        return native_bytes(pa.chunked_array([column.combine_chunks().flatten()]))
+    # GridDB counts an array of texts as if each were as long as the first.
+    return sum(len(texts) * len(texts[0].encode()) for texts in column.to_pylist() if texts)
 
 
 def _text_bytes(column: pa.ChunkedArray) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 T = ColumnType
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:@[A-Za-z0-9_]+)?")
 
 QUERY = bodies.fields(
     {
@@ -170,6 +173,9 @@ def select(store: Store, info: ContainerInfo, name: str, asked: Mapping[str, Any
     offset = f" offset {asked['offset']}" if asked["offset"] else ""
     if getattr(info, "partitioning", None) is not None:
         raise ApiError(400, "Unsupported partition table type")
+    if not _PLAIN_NAME.fullmatch(name):
+        # TQL ends the name in FROM where its own grammar does, and then it is the name of another container.
+        raise ApiError(400, named(150010, f"Rows of {name!r} cannot be queried: TQL reads no such name"), 150010)
     # The caller's own TQL, as GridDB's Web API puts it together; `tql` reads one SELECT on this container and no more.
     statement = f"select * from {name}{where}{order} limit {limit}{offset}"  # noqa: S608
     table = store.tql(name, statement, rows_max=LIMIT_MAX)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeError, StoreError
 from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.access import ACCESS_INVALID, may_write
-from gridwatch.server.griddb_webapi.answers import rows_text, table_columns
+from gridwatch.server.griddb_webapi.answers import rows_text, shown_by_sql, table_columns
 from gridwatch.server.griddb_webapi.errors import ApiError, named, of_store
 from gridwatch.server.griddb_webapi.limits import QUERIES_MAX, check_response, sql_bytes
 from gridwatch.server.griddb_webapi.rights import change_users, is_about_users
@@ -98,7 +98,7 @@ def query(store: Store, statement: str) -> dict[str, Any]:
         raise ApiError(400, named(_OVERFLOW, "Value overflow in arithmetic operation"), _OVERFLOW)
     size = check_response(sql_bytes(column) for column in table.columns)
     count_rows("out", table.num_rows)
-    return {"columns": table_columns(table.schema), "results": rows_text(table), "responseSizeByte": size}
+    return {"columns": table_columns(table.schema), "results": rows_text(shown_by_sql(table)), "responseSizeByte": size}
 
 
 def _is_infinite(column: pa.ChunkedArray) -> bool:

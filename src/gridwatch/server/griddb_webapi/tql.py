@@ -10,7 +10,7 @@ import pyarrow as pa
 from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.answers import columns_of, rows_text, table_columns
 from gridwatch.server.griddb_webapi.containers import found
-from gridwatch.server.griddb_webapi.errors import ApiError
+from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, QUERIES_MAX, check_response, native_bytes
 from gridwatch.server.metrics import count_rows
 
@@ -77,7 +77,8 @@ def run(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     places = [names.index(name) for name in asked["columns"] or ()] or list(range(len(names)))
     statement = asked["stmt"].replace("\n", " ").replace("\r", " ")
     if getattr(info, "partitioning", None) is not None:
-        raise ApiError(400, f"Container {info.name!r} is partitioned: TQL over the Web API cannot read it, SQL can")
+        message = f"Container {info.name!r} is partitioned: TQL over the Web API cannot read it, SQL can"
+        raise ApiError(400, named(151001, message), 151001)
     limited, limit, offset = _limited(statement)
     total = _total(store, asked["name"], statement)
     table = store.tql(asked["name"], limited, rows_max=LIMIT_MAX)
