@@ -72,6 +72,10 @@ def rows(table: pa.Table) -> list[list[Any]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
+RANGE = (
+    "FROM t WHERE ts >= TIMESTAMP('2024-01-01T00:00:00Z') AND ts < TIMESTAMP('2024-01-01T04:00:00Z') "
+    "GROUP BY RANGE (ts)"
+)
 ANSWERS: dict[str, list[list[Any]]] = {
     "SELECT i, s FROM t ORDER BY ts LIMIT 2": [[1, "a"], [2, "b"]],
     "SELECT i FROM t ORDER BY ts LIMIT 2 OFFSET 4": [[5], [-5]],
@@ -142,6 +146,41 @@ ANSWERS: dict[str, list[list[Any]]] = {
     "GROUP BY RANGE(ts) EVERY(60, MINUTE) ORDER BY ts DESC LIMIT 2": [
         [START_MS + 2 * HOUR_MS, None],
         [START_MS + HOUR_MS, 5],
+    ],
+    f"SELECT ts, SUM(i), COUNT(*) + 1 {RANGE} EVERY (1, HOUR) FILL (PREVIOUS)": [
+        [START_MS, 6, 4],
+        [START_MS + HOUR_MS, 5, 3],
+        [START_MS + 2 * HOUR_MS, 5, 3],
+        [START_MS + 3 * HOUR_MS, -5, 2],
+    ],
+    f"SELECT ts, COUNT(*) {RANGE} EVERY (2, HOUR, 1) FILL (NONE)": [
+        [START_MS - HOUR_MS, 3],
+        [START_MS + HOUR_MS, 2],
+        [START_MS + 3 * HOUR_MS, 1],
+    ],
+    f"SELECT MAX(f), AVG(l), i, s {RANGE} EVERY (1, HOUR, '-00:00') FILL (LINEAR)": [
+        [2.5, 15.0, 1, "a"],
+        [5.5, 45.0, 5, ""],
+        # GridDB's own arithmetic leads from 5 to -5 through 2.
+        [2.25, 52.5, 2, ""],
+        [-1.0, 60.0, -5, "B"],
+    ],
+    f"SELECT COALESCE(SUM(i), 7), ts t {RANGE} EVERY (1, HOUR) HAVING COUNT(*) IS NULL": [[7, None]],
+    "SELECT MEDIAN(i), STDDEV(i), VAR_POP(DISTINCT l), GROUP_CONCAT(i, '-') FROM t": [
+        [2, 3.7682887362833544, 344.0, "1-2-3-5--5"]
+    ],
+    "SELECT s, PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY i DESC) p FROM t WHERE l > 0 GROUP BY s ORDER BY s": [
+        ["", 5],
+        ["B", -5],
+        ["a", 1],
+        ["b", 2],
+        [None, None],
+    ],
+    "SELECT ROUND(2.675, 2), ROUND(-2.5), TRUNC(-1299, -2), TRUNC(2.789, 2), LOG(2, 8), HEX_TO_DEC(' fF ')": [
+        [2.68, -3.0, -1200, 2.7800000000000002, 3.0, 255]
+    ],
+    "SELECT INSTR('abcabc', 'c', 1, 2), INSTR('abcabc', 'c', -4), TRANSLATE('abcde', 'ace', '12'), QUOTE('it''s')": [
+        [6, 3, "1b2d", "'it''s'"]
     ],
     "SELECT i, LAG(i, 1, 0) OVER (ORDER BY ts) p FROM t WHERE i > 0 ORDER BY p": [[1, 0], [2, 1], [3, 2], [5, 3]],
     "SELECT n FROM (SELECT ROW_NUMBER() OVER (PARTITION BY s ORDER BY ts) n FROM t) q WHERE n > 1": [[2]],
@@ -234,11 +273,18 @@ REFUSED = {
     "GROUP BY RANGE (ts) EVERY (1, HOUR)": "without one lower and one upper bound",
     "SELECT ts, COUNT(*) FROM t WHERE ts BETWEEN NULL AND TO_TIMESTAMP_MS(9) "
     "GROUP BY RANGE (ts) EVERY (1, HOUR)": "without one lower and one upper bound",
-    "SELECT ts t, COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
-    "GROUP BY RANGE (ts) EVERY (1, HOUR)": "'ts AS t' beside GROUP BY RANGE",
+    "SELECT COUNT(DISTINCT i) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR)": "DISTINCT in an aggregate function with GROUP BY RANGE",
+    "SELECT (SELECT 1), COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR)": "a subquery or a window function with GROUP BY RANGE",
+    "SELECT COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR) FILL (MEAN)": "FILL .MEAN.; use NONE, NULL, PREVIOUS or LINEAR",
+    "SELECT COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9) "
+    "GROUP BY RANGE (ts) EVERY (1, HOUR, '9:00')": "the zone '9:00'",
+    "SELECT COUNT(*) FROM t GROUP BY RANGE (ts, 1, HOUR)": "GROUP BY RANGE that is not RANGE",
     "SELECT COUNT(*) FROM t GROUP BY RANGE (i) EVERY (1, HOUR)": "a column that is no TIMESTAMP",
     "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (1, MONTH)": "EVERY of 'MONTH'",
-    "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (0, HOUR)": "EVERY of '0'; use a whole number",
+    "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (0, HOUR)": "EVERY '0'; use a whole number",
     "SELECT COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9999999999) "
     "GROUP BY RANGE (ts) EVERY (1, MILLISECOND)": "9999999995 steps",
     "SELECT 1e": "the number 1e|cannot be read",

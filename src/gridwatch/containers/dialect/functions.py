@@ -22,10 +22,20 @@ from gridwatch.containers.dialect.parse import refused
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.expressions import Expressions
 
-__all__ = ["call"]
+__all__ = ["call", "is_aggregate"]
 
 UNKNOWN_FUNCTION = 240010
 ARGUMENTS = 240005
+
+
+def is_aggregate(node: exp.Expression) -> bool:
+    """Tell whether a node is a call of an aggregate function; MAX and MIN of several arguments pick from one row."""
+    if isinstance(node, exp.WithinGroup):
+        return True
+    if not isinstance(node, exp.Anonymous):
+        return False
+    name = str(node.this).upper()
+    return name in AGGREGATES and not (name in {"MAX", "MIN"} and len(node.expressions) > 1)
 
 
 def call(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> Expr:

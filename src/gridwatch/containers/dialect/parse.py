@@ -11,9 +11,12 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from gridwatch.errors import SqlRefusedError
 
-__all__ = ["TYPE_NAMES", "only", "parse_statement", "refused", "tokens_of", "verb_of"]
+__all__ = ["RANGE_MARK", "TYPE_NAMES", "only", "parse_statement", "refused", "tokens_of", "verb_of"]
 
 SYNTAX = 240001
+
+RANGE_MARK = "\x01"
+"""Before the word of FILL in what is made of RANGE ... EVERY, so that nobody can write it so."""
 
 TYPE_NAMES = frozenset(
     {
@@ -114,10 +117,7 @@ def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression
         raise refused(f"{len(marks)} '?' with {len(parameters)} parameters", code=None)
     text = statement[: found[-1].end + 1]
     edits = [(mark.start, mark.end, f":p{number}") for number, mark in enumerate(marks)]
-    # sqlglot does not know RANGE (ts) EVERY (1, HOUR): it is read as RANGE(ts, 1, HOUR).
-    for before, token, after in zip(found, found[1:], found[2:], strict=False):
-        if (before.text, token.text.upper(), after.text) == (")", "EVERY", "("):
-            edits.append((before.start, after.end, ", "))
+    edits += _range_edits(found)
     for start, end, new in sorted(edits, reverse=True):
         text = f"{text[:start]}{new}{text[end + 1 :]}"
     if found[0].text.upper() == "REPLACE":
@@ -132,6 +132,26 @@ def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression
     if not isinstance(tree, exp.Expression):
         raise refused("more than one statement", hint="run them one by one")
     return tree
+
+
+def _range_edits(found: list[Token]) -> list[tuple[int, int, str]]:
+    """Return the edits that make RANGE (ts) EVERY (1, HOUR) FILL (LINEAR), which sqlglot does not know, a plain call.
+
+    It becomes RANGE(LINEAR, ts, 1, HOUR), without FILL of NULL.
+    """
+    edits = []
+    for place, (before, token, after) in enumerate(zip(found, found[1:], found[2:], strict=False)):
+        if (before.text, token.text.upper(), after.text) != (")", "EVERY", "("):
+            continue
+        opening = next((i for i in range(place, 0, -1) if found[i].text == "("), 0)
+        closing = next((i for i in range(place + 2, len(found)) if found[i].text == ")"), len(found))
+        fill, words = "NULL", [token.text.upper() for token in found[closing + 1 : closing + 5]]
+        if words[:2] == ["FILL", "("] and words[3:] == [")"]:
+            fill = words[2]
+            edits.append((found[closing + 1].start, found[closing + 4].end, ""))
+        edits.append((found[opening].start, found[opening].end, f'("{RANGE_MARK}{fill}", '))
+        edits.append((before.start, after.end, ", "))
+    return edits
 
 
 def _first_line(error: Exception) -> str:

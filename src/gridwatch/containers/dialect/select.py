@@ -25,7 +25,7 @@ from gridwatch.containers.dialect.clauses import (
 from gridwatch.containers.dialect.expressions import Expressions
 from gridwatch.containers.dialect.kinds import FLOATING, Expr, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
-from gridwatch.containers.dialect.ranges import range_key, range_query
+from gridwatch.containers.dialect.ranges import Ranges, range_key
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
 from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType
 from gridwatch.errors import SqlRefusedError
@@ -129,7 +129,8 @@ class Selects:
         key = range_key(node.args.get("group"))
         if key is not None:
             body = f"{source}{self._where(node.args.get('where'), compiler)}"
-            ranged, selected = range_query(node, key, scope, compiler, body)
+            named = [pair for part in node.expressions for pair in self._named(part, scope)]
+            ranged, selected = Ranges(node, key, compiler, body).compile(named)
             columns = tuple((name, expr.kind) for name, expr in selected)
             return Query(ranged + limit_of(node), columns, captured=frozenset(scope.captured))
         compiler.windows_max = 1
@@ -235,6 +236,30 @@ class Selects:
         if isinstance(bare, exp.Column):
             return [Item(column_name(bare, scope), expr, None)]
         return [Item("", expr, None)]
+
+    @staticmethod
+    def _named(node: exp.Expression, scope: Scope) -> list[tuple[str, exp.Expression, bool]]:
+        """Return name, expression and whether it has no alias of each entry that one of a list stands for."""
+        table = node.args.get("table") if isinstance(node, exp.Column) else None
+        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+            only(node, "this", "table")
+            return [
+                (
+                    name,
+                    exp.column(exp.to_identifier(name, quoted=True), exp.to_identifier(source.name, quoted=True)),
+                    True,
+                )
+                for source in scope.sources
+                if table is None or same_name(table, source.name)
+                for name, _ in source.columns
+            ]
+        if isinstance(node, exp.Alias):
+            only(node, "this", "alias")
+            return [(str(node.args["alias"].this), node.this, False)]
+        bare = node
+        while isinstance(bare, exp.Paren):
+            bare = bare.this
+        return [(column_name(bare, scope) if isinstance(bare, exp.Column) else "", node, True)]
 
     @staticmethod
     def _where(node: exp.Where | None, compiler: Expressions) -> str:

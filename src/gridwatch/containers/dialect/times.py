@@ -27,7 +27,7 @@ from gridwatch.containers.dialect.parse import refused
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.expressions import Expressions
 
-__all__ = ["SCALARS", "UNIT_FUNCTIONS", "call_with_unit"]
+__all__ = ["FIXED_MS", "SCALARS", "UNIT_FUNCTIONS", "call_with_unit", "offset_ms_of"]
 
 ARGUMENTS = 240005
 BAD_FIELD = 75003
@@ -77,9 +77,20 @@ def _need_time(name: str, arg: Expr) -> None:
 
 
 def _offset_ms(zone: Expr) -> int:
-    found = re.fullmatch(r"Z|([+-])(\d\d):?(\d\d)", zone.value) if isinstance(zone.value, str) else None
-    if found is None:
+    if not isinstance(zone.value, str):
         raise refused("a zone that is not a constant such as 'Z' or '+09:00'", code=None)
+    return offset_ms_of(zone.value)
+
+
+def offset_ms_of(text: str) -> int:
+    """Return the offset of a zone such as 'Z', '+09:00' or '-0330'.
+
+    Raises:
+        SqlRefusedError: It is none.
+    """
+    found = re.fullmatch(r"Z|([+-])([01]\d|2[0-3]):?([0-5]\d)", text)
+    if found is None:
+        raise refused(f"the zone {text!r}", hint="use 'Z' or an offset such as '+09:00'")
     if found.group(1) is None:
         return 0
     minutes = int(found.group(2)) * 60 + int(found.group(3))
