@@ -1,0 +1,163 @@
+"""WHERE as GridDB works through it: alternatives of terms, each tested in an order that decides which errors show.
+
+GridDB writes a condition as alternatives (OR) of lists of terms (AND). For each alternative it first scans by the
+simple terms, a column beside a constant, along an index if there is one, and then tests the others from left to
+right. So a term that fails, such as a division by zero, fails the statement only where a row reaches it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gridwatch.containers.dialect.kinds import NUMERIC, T
+from gridwatch.containers.tql.expressions import COMPARISONS, NOT_BOOLEAN, Expressions
+from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.tree import Binary, Is, Logic, Name, Node
+from gridwatch.containers.tql.values import Value, compare
+
+__all__ = ["Condition", "Term", "compile_condition"]
+
+_ALTERNATIVES_MAX = 128
+_TERMS_MAX = 2000
+
+_OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a condition.
+
+    Args:
+        sql: A condition that is null or 0 on rows it leaves out.
+        fallible: Whether it can fail on a row.
+        simple: Whether it is a column beside a constant, which GridDB tests while it scans.
+        column: That column's name.
+        operator: = <> < <= > >= of a simple comparison, `IS` and `IS NOT` of one with NULL, empty for a BOOL column.
+    """
+
+    sql: str
+    fallible: bool = False
+    simple: bool = False
+    column: str = ""
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition: alternatives, each of terms that all have to hold."""
+
+    alternatives: tuple[tuple[Term, ...], ...]
+
+    @property
+    def fallible(self) -> bool:
+        """Whether it can fail on a row."""
+        return any(term.fallible for terms in self.alternatives for term in terms)
+
+    @property
+    def sql(self) -> str:
+        """The whole condition."""
+        parts = [alternative_sql(terms) for terms in self.alternatives]
+        if len(parts) == 1:
+            return parts[0]
+        if self.fallible:
+            # Every alternative is tested on every row; OR would skip those after the first that holds.
+            return f"({' | '.join(f'coalesce({part}, 0)' for part in parts)})"
+        return f"({' OR '.join(parts)})"
+
+
+def alternative_sql(terms: tuple[Term, ...]) -> str:
+    """Return the SQL of one alternative: simple terms first, then one after the other."""
+    simple = [term.sql for term in terms if not term.fallible]
+    ordered = [term for term in terms if term.simple] + [term for term in terms if not term.simple]
+    if len(simple) == len(terms):
+        return f"({' AND '.join(term.sql for term in ordered)})"
+    # CASE keeps the order, which AND does not promise; the simple terms beside it let SQLite use an index.
+    sql = ordered[-1].sql
+    for term in reversed(ordered[:-1]):
+        sql = f"CASE WHEN {term.sql} THEN {sql} END"
+    scanned = [term.sql for term in terms if term.simple]
+    return f"({' AND '.join([*scanned, f'({sql})'])})"
+
+
+def compile_condition(expressions: Expressions, node: Node) -> Condition:
+    """Return the compiled condition after WHERE.
+
+    Raises:
+        SqlRefusedError: GridDB would refuse it, this store cannot answer alike, or it has too many alternatives.
+    """
+    terms: dict[tuple[int, bool], Term] = {}
+    leaves: list[Node] = []
+
+    def term(leaf: Node, *, holds: bool) -> Term:
+        # One leaf can stand in many alternatives; it is compiled once.
+        number = next((i for i, known in enumerate(leaves) if known is leaf), len(leaves))
+        if number == len(leaves):
+            leaves.append(leaf)
+        key = (number, holds)
+        if key not in terms:
+            terms[key] = _term(expressions, leaf, holds=holds)
+        return terms[key]
+
+    found = _alternatives(node, holds=True)
+    return Condition(tuple(tuple(term(leaf, holds=holds) for leaf, holds in each) for each in found))
+
+
+_Leaves = tuple[tuple[Node, bool], ...]
+
+
+def _alternatives(node: Node, *, holds: bool) -> list[_Leaves]:
+    """Return the alternatives of a condition, or of its opposite: lists of leaves and whether each has to hold."""
+    if not isinstance(node, Logic):
+        return [((node, holds),)]
+    if node.operator == "NOT":
+        return _alternatives(node.operands[0], holds=not holds)
+    parts = [_alternatives(operand, holds=holds) for operand in node.operands]
+    if (node.operator == "OR") is holds:
+        found = [each for part in parts for each in part]
+    else:
+        first, second = parts
+        if len(first) * len(second) > _ALTERNATIVES_MAX:
+            raise refused(f"a condition of more than {_ALTERNATIVES_MAX} alternatives", code=None)
+        found = [(*left, *right) for left in first for right in second]
+    if len(found) > _ALTERNATIVES_MAX or sum(len(each) for each in found) > _TERMS_MAX:
+        raise refused(f"a condition of more than {_ALTERNATIVES_MAX} alternatives", code=None)
+    return found
+
+
+def _term(expressions: Expressions, leaf: Node, *, holds: bool) -> Term:
+    if isinstance(leaf, Name):
+        value = expressions.compile(leaf)
+        if value.kind is not T.BOOL:
+            raise refused(f"column {leaf.text!r} as a condition, which is not BOOL", code=NOT_BOOLEAN)
+        return Term(value.sql if holds else f"(NOT {value.sql})", simple=True, column=str(value.column), operator="")
+    if isinstance(leaf, Binary) and leaf.operator in COMPARISONS:
+        left, right = expressions.compile(leaf.left), expressions.compile(leaf.right)
+        simple = _simple(left, right)
+        if simple:
+            operator = leaf.operator if holds else _OPPOSITE[leaf.operator]
+            value = compare(expressions.context, operator, left, right, simple=True)
+            column = left.column or right.column
+            mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(operator, operator)
+            return Term(value.sql, simple=True, column=str(column), operator=operator if left.column else mirrored)
+        return _general(compare(expressions.context, leaf.operator, left, right), holds=holds)
+    if isinstance(leaf, Is):
+        operand = expressions.compile(leaf.operand)
+        value = expressions.is_null(operand, expressions.compile(leaf.right), negated=leaf.negated)
+        if operand.column is not None:
+            negated = leaf.negated is holds
+            sql = f"({operand.sql} IS {'NOT ' if negated else ''}NULL)"
+            return Term(sql, simple=True, column=operand.column, operator="IS NOT" if negated else "IS")
+        return _general(value, holds=holds)
+    return _general(expressions.truth(expressions.compile(leaf)), holds=holds)
+
+
+def _general(value: Value, *, holds: bool) -> Term:
+    return Term(value.sql if holds else f"(NOT {value.sql})", value.fallible)
+
+
+def _simple(left: Value, right: Value) -> bool:
+    if (left.column is None) == (right.column is None):
+        return False
+    other = right if left.column is not None else left
+    column = left if left.column is not None else right
+    return other.constant and (column.kind in NUMERIC or column.kind is other.kind)

@@ -1,0 +1,259 @@
+"""TQL's functions of a row, each as Python for constants and as SQL for the rest.
+
+An argument of a wrong type is no error of the statement: GridDB finds it out when a row reaches the function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
+from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.values import Context, Value, as_real, constant, failed, nulled, raising, sized
+
+__all__ = ["SCALARS", "call", "like"]
+
+ARGUMENT = 152002
+TYPE = 152010
+COUNT = 152011
+RANGE = 152012
+
+_Function = Callable[[Context, Sequence[Value]], Value]
+
+
+def call(context: Context, name: str, arguments: Sequence[Value]) -> Value:
+    """Return a compiled call of a function that has no syntax of its own.
+
+    Raises:
+        SqlRefusedError: There is no such function (150014), or it needs arrays or shapes.
+    """
+    least, most, code, function = SCALARS[name]
+    if not least <= len(arguments) <= most:
+        return raising(context, T.BOOL, code, "Invalid argument count")
+    return sized(function(context, arguments))
+
+
+def _made(sql: str, kind: T, arguments: Sequence[Value], *, fallible: bool = False, **bounds: int) -> Value:
+    nullable = any(part.nullable for part in arguments)
+    return Value(sql, kind, nullable=nullable, fallible=fallible or failed(*arguments), **bounds)
+
+
+def _wrong(context: Context, kind: T, position: int, what: str, *parts: Value) -> Value:
+    return raising(context, kind, TYPE, f"Argument {position} is not a {what}", *parts)
+
+
+# ---------------------------------------------------------------------------------------------------- numbers
+
+
+def _rounded(sql: Callable[[str], str], python: Callable[[float], float]) -> _Function:
+    def function(context: Context, arguments: Sequence[Value]) -> Value:
+        arg = arguments[0]
+        if arg.kind is None:
+            return nulled(arg)
+        if arg.kind not in NUMERIC:
+            return raising(context, T.DOUBLE, ARGUMENT, "Argument 1 is invalid", arg)
+        if arg.constant:
+            number = float(arg.value)
+            return constant(context, float(python(number)) if math.isfinite(number) else number, T.DOUBLE)
+        # Beyond 2^52 every number is whole; the whole part of all others fits an integer.
+        steps = (
+            f"(SELECT CASE WHEN abs(x) >= 4503599627370496.0 THEN x ELSE CAST({sql('x')} AS REAL) END "
+            f"FROM (SELECT {as_real(arg)} AS x))"
+        )
+        return _made(steps, T.DOUBLE, arguments)
+
+    return function
+
+
+def _half_away(number: float) -> float:
+    whole = math.trunc(number)
+    return float(whole + (number - whole >= 0.5) - (number - whole <= -0.5))
+
+
+def _round_sql(x: str) -> str:
+    whole = f"CAST({x} AS INTEGER)"
+    return f"{whole} + ({x} - {whole} >= 0.5) - ({x} - {whole} <= -0.5)"
+
+
+# ---------------------------------------------------------------------------------------------------- text
+
+
+def _char_length(context: Context, arguments: Sequence[Value]) -> Value:
+    arg = arguments[0]
+    if arg.kind is None:
+        return nulled(arg)
+    if arg.kind is not T.STRING:
+        return _wrong(context, T.INTEGER, 1, "string", arg)
+    if arg.constant:
+        return constant(context, len(arg.value), T.INTEGER)
+    return _made(f"length({arg.sql})", T.INTEGER, arguments, low=0, high=2**31 - 1)
+
+
+def _concat(context: Context, arguments: Sequence[Value]) -> Value:
+    for position, arg in enumerate(arguments, 1):
+        if arg.kind not in {T.STRING, None}:
+            failure = _wrong(context, T.STRING, position, "string", arg)
+            # A null of a wrong type is left out like any other.
+            rest = [part for number, part in enumerate(arguments, 1) if number != position]
+            joined = _concat(context, rest)
+            return replace(joined, sql=f"(coalesce({failure.sql}, '') || {joined.sql})", fallible=True)
+    known = [arg for arg in arguments if arg.kind is not None]
+    if all(arg.constant for arg in known):
+        return constant(context, "".join(arg.value for arg in known), T.STRING)
+    sql = " || ".join(f"coalesce({arg.sql}, '')" for arg in known)
+    return Value(f"({sql})", T.STRING, nullable=False, fallible=failed(*known))
+
+
+def _substring(context: Context, arguments: Sequence[Value]) -> Value:
+    if any(arg.kind is None for arg in arguments):
+        return nulled(*arguments)
+    text, start = arguments[0], arguments[1]
+    if text.kind is not T.STRING:
+        return _wrong(context, T.STRING, 1, "string", *arguments)
+    for position, arg in enumerate(arguments[1:], 2):
+        if arg.kind not in INTEGRAL:
+            return raising(context, T.STRING, TYPE, f"Argument {position} is not an numeric value", *arguments)
+    numbers = [_place(context, start, 1, "Argument 2 is invalid range", arguments)]
+    if len(arguments) == 3:
+        numbers.append(_place(context, arguments[2], 0, "Argument 3 is invalid as length", arguments))
+    if all(arg.constant for arg in arguments) and not failed(*numbers):
+        first = start.value - 1
+        last = first + arguments[2].value if len(arguments) == 3 else None
+        return constant(context, text.value[first:last], T.STRING)
+    sql = f"substr({', '.join([text.sql, *(number.sql for number in numbers)])})"
+    return _made(sql, T.STRING, [*arguments, *numbers])
+
+
+def _place(context: Context, number: Value, least: int, message: str, arguments: Sequence[Value]) -> Value:
+    """Return a position or length that fails below `least`."""
+    most = LIMITS[T.INTEGER][1]
+    if number.low >= least and number.high <= most:
+        return number
+    if number.constant:
+        # The number is cut to 32 bits first.
+        cut = (number.value + 2**31) % 2**32 - 2**31
+        if cut >= least:
+            return constant(context, cut, T.INTEGER)
+        return raising(context, T.INTEGER, RANGE, message, *arguments)
+    fail = context.failing(RANGE, message)
+    sql = f"(CASE WHEN {number.sql} NOT BETWEEN {least} AND {most} THEN {fail} ELSE {number.sql} END)"
+    return _made(sql, T.INTEGER, [number], fallible=True)
+
+
+def _cased(name: str, python: Callable[[str], str]) -> _Function:
+    def function(context: Context, arguments: Sequence[Value]) -> Value:
+        arg = arguments[0]
+        if arg.kind is None:
+            return nulled(arg)
+        if arg.kind is not T.STRING:
+            return _wrong(context, T.STRING, 1, "string", arg)
+        if arg.constant:
+            return constant(context, python(arg.value), T.STRING)
+        return _made(f"{name}({arg.sql})", T.STRING, arguments)
+
+    return function
+
+
+_UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+_PATTERN_MAX = 10_000
+
+
+def like(context: Context, text: Value, pattern: Value, escape: Value | None, *, negated: bool) -> Value:
+    """Return `text [NOT] LIKE pattern [ESCAPE escape]`, which minds the case of letters.
+
+    Raises:
+        SqlRefusedError: A pattern that depends on the row beside an ESCAPE, or a very long one.
+    """
+    parts = [text, pattern, *([escape] if escape is not None else [])]
+    if any(part.kind is None for part in parts):
+        return nulled(*parts)
+    for position, part in enumerate(parts, 1):
+        if part.kind is not T.STRING:
+            return _wrong(context, T.BOOL, position, "string", *parts)
+    if escape is not None and not escape.constant:
+        raise refused("an ESCAPE that is not a constant", code=None)
+    if escape is not None and len(escape.value.encode()) != 1:
+        return raising(context, T.BOOL, RANGE, "ESCAPE CHAR must be only 1 character", *parts)
+    if pattern.constant:
+        if len(pattern.value) > _PATTERN_MAX:
+            raise refused(f"a LIKE pattern of {len(pattern.value)} characters", code=None)
+        glob = _glob(pattern.value, escape.value if escape is not None else "")
+        matched = f"({text.sql} GLOB {context.bind(glob)})"
+    elif escape is not None:
+        raise refused("ESCAPE beside a pattern that is not a constant", code=None)
+    else:
+        glob = pattern.sql
+        for sign, meaning in (("[", "[[]"), ("*", "[*]"), ("?", "[?]"), ("%", "*"), ("_", "?")):
+            glob = f"replace({glob}, '{sign}', '{meaning}')"
+        matched = f"({text.sql} GLOB {glob})"
+    return _made(f"(NOT {matched})" if negated else matched, T.BOOL, parts)
+
+
+def _glob(pattern: str, escape: str) -> str:
+    """Write a LIKE pattern as a GLOB pattern."""
+    out, signs = "", iter(pattern)
+    for sign in signs:
+        literal = sign
+        if sign == escape:
+            literal = next(signs, "")
+            if not literal and out.endswith("*"):
+                # Nothing is left that the sign could stand for, and GridDB then finds no match.
+                return "[^\x01-\U0010ffff]"
+        elif sign in "%_":
+            out += "*" if sign == "%" else "?"
+            continue
+        out += f"[{literal}]" if literal and literal in "[*?" else literal
+    return out
+
+
+def _from_epoch(context: Context, arguments: Sequence[Value]) -> Value:
+    arg = arguments[0]
+    if arg.kind is None:
+        return nulled(arg)
+    if arg.kind not in INTEGRAL:
+        return raising(context, T.TIMESTAMP, TYPE, "Argument 1 is not an integer value", arg)
+    low, high = LIMITS[T.TIMESTAMP]
+    message = "Argument 1 is out of timestamp range"
+    if arg.constant:
+        if low <= arg.value <= high:
+            return constant(context, arg.value, T.TIMESTAMP)
+        return raising(context, T.TIMESTAMP, RANGE, message)
+    fail = context.failing(RANGE, message)
+    sql = f"(CASE WHEN {arg.sql} NOT BETWEEN {low} AND {high} THEN {fail} ELSE {arg.sql} END)"
+    return _made(sql, T.TIMESTAMP, arguments, fallible=True, low=low, high=high)
+
+
+def _to_epoch(context: Context, arguments: Sequence[Value]) -> Value:
+    arg = arguments[0]
+    if arg.kind is None:
+        return nulled(arg)
+    if arg.kind is not T.TIMESTAMP:
+        return _wrong(context, T.LONG, 1, "timestamp value", arg)
+    if arg.constant:
+        return constant(context, arg.value, T.LONG)
+    low, high = LIMITS[T.TIMESTAMP]
+    return _made(arg.sql, T.LONG, arguments, low=low, high=high)
+
+
+def _now(context: Context, arguments: Sequence[Value]) -> Value:
+    return constant(context, context.now_ms, T.TIMESTAMP)
+
+
+SCALARS: dict[str, tuple[int, int, int, _Function]] = {
+    "ROUND": (1, 1, ARGUMENT, _rounded(_round_sql, _half_away)),
+    "CEILING": (1, 1, ARGUMENT, _rounded(lambda x: f"CAST({x} AS INTEGER) + ({x} > CAST({x} AS INTEGER))", math.ceil)),
+    "FLOOR": (1, 1, ARGUMENT, _rounded(lambda x: f"CAST({x} AS INTEGER) - ({x} < CAST({x} AS INTEGER))", math.floor)),
+    "CHAR_LENGTH": (1, 1, COUNT, _char_length),
+    "CONCAT": (2, 1000, COUNT, _concat),
+    "SUBSTRING": (2, 3, COUNT, _substring),
+    "UPPER": (1, 1, COUNT, _cased("upper", lambda text: text.translate(_UPPER))),
+    "LOWER": (1, 1, COUNT, _cased("lower", lambda text: text.translate(_LOWER))),
+    "TO_TIMESTAMP_MS": (1, 1, COUNT, _from_epoch),
+    "TO_EPOCH_MS": (1, 1, COUNT, _to_epoch),
+    "NOW": (0, 0, COUNT, _now),
+}
+"""By name: least and most arguments, the error for another number of them, and how it is compiled."""

@@ -1,0 +1,130 @@
+"""In which order GridDB finds rows: along an index where it uses one, else as they were put or by time."""
+
+from __future__ import annotations
+
+from gridwatch.containers import _sqlite_format as layout
+from gridwatch.containers.dialect.kinds import T
+from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.tql.conditions import Condition, Term, alternative_sql
+from gridwatch.containers.tql.expressions import NO_COLUMN, Expressions
+from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.tree import Name, TqlQuery
+
+__all__ = ["base_order", "by_key_alone", "column_sql", "found_order", "order_of", "uses_index"]
+
+NOT_A_COLUMN = 151004
+CANNOT_SORT = 152010
+
+_ALONG_INDEX = frozenset({"", "=", "<", "<=", ">", ">=", "IS", "IS NOT"})
+_RANGES = frozenset({"=", "<", "<=", ">", ">="})
+
+SORTED = frozenset({T.BOOL, T.STRING, T.BYTE, T.SHORT, T.INTEGER, T.LONG, T.FLOAT, T.DOUBLE, T.TIMESTAMP})
+
+
+def column_sql(name: str) -> str:
+    """Return a column of the container's table, which statements call `c`."""
+    return f"c.{layout.quoted(name)}"
+
+
+def base_order(info: ContainerInfo) -> str:
+    """Return the order in which rows lie: by time, or as they were put."""
+    if info.type is ContainerType.TIME_SERIES:
+        return column_sql(info.columns[0].name)
+    return f"c.{layout.row_number_of(info)}"
+
+
+def _indexed(info: ContainerInfo) -> frozenset[str]:
+    keys = info.row_key if info.type is ContainerType.COLLECTION and len(info.row_key) == 1 else ()
+    return frozenset(name.lower() for name in (*info.indexes, *keys))
+
+
+def _index_of(info: ContainerInfo, terms: tuple[Term, ...]) -> str | None:
+    """Return the column along whose index GridDB scans for an alternative: that of the first term that has one."""
+    known = _indexed(info)
+    for term in terms:
+        if term.simple and term.column.lower() in known and term.operator in _ALONG_INDEX:
+            return term.column
+    return None
+
+
+def uses_index(info: ContainerInfo, condition: Condition | None) -> bool:
+    """Tell whether GridDB scans along an index other than that of a time series' key."""
+    return condition is not None and any(_index_of(info, terms) for terms in condition.alternatives)
+
+
+def by_key_alone(info: ContainerInfo, condition: Condition | None) -> bool:
+    """Tell whether only a range of a time series' key decides which rows there are."""
+    if condition is None:
+        return True
+    if len(condition.alternatives) > 1:
+        return False
+    key = info.columns[0].name
+    return all(
+        term.simple and term.column == key and term.operator in _RANGES for term in condition.alternatives[0]
+    ) and not uses_index(info, condition)
+
+
+def found_order(info: ContainerInfo, condition: Condition | None) -> list[str]:
+    """Return the keys of the order in which GridDB finds rows.
+
+    Raises:
+        SqlRefusedError: Alternatives of a time series of which one uses an index, whose order is left to chance.
+    """
+    base = base_order(info)
+    if condition is None:
+        return [base]
+    indexes = [_index_of(info, terms) for terms in condition.alternatives]
+    if len(indexes) == 1:
+        return [f"{column_sql(indexes[0])} NULLS LAST", base] if indexes[0] is not None else [base]
+    if info.type is ContainerType.TIME_SERIES:
+        if any(indexes):
+            raise refused("OR over a time series with an index on a column", code=None)
+        return [base]
+    # Rows of the first alternative come first, then those that only the second finds, and so on.
+    tests = [alternative_sql(terms) for terms in condition.alternatives]
+    rank = " ".join(f"WHEN {test} THEN {number}" for number, test in enumerate(tests))
+    keys = [f"CASE {rank} END"]
+    for number, index in enumerate(indexes):
+        if index is not None:
+            earlier = "".join(f"WHEN {test} THEN NULL " for test in tests[:number])
+            keys.append(f"CASE {earlier}WHEN {tests[number]} THEN {column_sql(index)} END NULLS LAST")
+    return [*keys, base]
+
+
+def order_of(info: ContainerInfo, query: TqlQuery, expressions: Expressions, condition: Condition | None) -> list[str]:
+    """Return the keys of ORDER BY, and behind them those that decide between equal rows.
+
+    Null is the greatest value.
+
+    Raises:
+        SqlRefusedError: A key that is no column (151004), or one of a type that has no order (152010).
+    """
+    keys: list[tuple[str, ColumnType, bool]] = []
+    for order in query.order:
+        if not isinstance(order.key, Name):
+            raise refused("ORDER BY anything but columns", code=NOT_A_COLUMN)
+        column = expressions.column(order.key)
+        if column is None:
+            raise refused(f"column {order.key.text!r}, which does not exist", code=NO_COLUMN)
+        keys.append((column.name, column.type, order.descending))
+    for name, kind, _ in keys:
+        if kind not in SORTED:
+            raise refused(f"ORDER BY {name!r}, which is {kind.value}", code=CANNOT_SORT)
+    found = found_order(info, condition)
+    if not keys:
+        return found
+    sql = [
+        f"{column_sql(name)} {'DESC NULLS FIRST' if descending else 'ASC NULLS LAST'}" for name, _, descending in keys
+    ]
+    if len(keys) == 1 and keys[0][2] and _sorted_by_index(info, keys[0][0], condition):
+        # Read backwards along the index, equal rows come backwards too.
+        return [*sql, f"{base_order(info)} DESC"]
+    return [*sql, *found]
+
+
+def _sorted_by_index(info: ContainerInfo, name: str, condition: Condition | None) -> bool:
+    if name.lower() not in _indexed(info):
+        return False
+    if condition is None:
+        return True
+    return len(condition.alternatives) == 1 and _index_of(info, condition.alternatives[0]) == name
