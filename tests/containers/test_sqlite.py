@@ -250,28 +250,28 @@ def test_a_store_of_a_newer_gridwatch(path: Path) -> None:
     session = Session(path)
     session.query("PRAGMA user_version = 99")
     session.close()
-    with pytest.raises(StoreError, match=r"has format version 99; this gridwatch knows up to 1.*Use the newer"):
+    with pytest.raises(StoreError, match=r"has format version 99; this gridwatch knows up to 2.*Use the newer"):
         SqliteStore(path)
 
 
 @pytest.fixture
 def newer_format(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A store of format 1 with a row, under a gridwatch of format 3; the list tells which migrations ran."""
+    """A store of format 2 with a row, under a gridwatch of format 4; the list tells which migrations ran."""
     with SqliteStore(path) as old:
         old.put_container(SHARED)
         old.put("shared", rows_of(7))
     ran: list[str] = []
 
-    def to_2(session: Session) -> None:
-        ran.append("to 2")
-        session.query("CREATE TABLE gridwatch_notes (note TEXT) STRICT")
-
     def to_3(session: Session) -> None:
         ran.append("to 3")
-        session.query("INSERT INTO gridwatch_notes VALUES ('of format 3')")
+        session.query("CREATE TABLE gridwatch_notes (note TEXT) STRICT")
 
-    monkeypatch.setattr(layout, "FORMAT_VERSION", 3)
-    monkeypatch.setattr(layout, "_MIGRATIONS", {1: to_2, 2: to_3})
+    def to_4(session: Session) -> None:
+        ran.append("to 4")
+        session.query("INSERT INTO gridwatch_notes VALUES ('of format 4')")
+
+    monkeypatch.setattr(layout, "FORMAT_VERSION", 4)
+    monkeypatch.setattr(layout, "_MIGRATIONS", {2: to_3, 3: to_4})
     return ran
 
 
@@ -285,11 +285,11 @@ def version_of(path: Path) -> int:
 def test_a_store_of_an_older_gridwatch_is_brought_up_to_date_once(path: Path, newer_format: list[str]) -> None:
     with SqliteStore(path) as store:
         assert store.read("shared").to_pylist() == rows_of(7).to_pylist()
-    assert newer_format == ["to 2", "to 3"]
-    assert version_of(path) == 3
+    assert newer_format == ["to 3", "to 4"]
+    assert version_of(path) == 4
     with SqliteStore(path) as again:
         assert again.read("shared").to_pylist() == rows_of(7).to_pylist()
-    assert newer_format == ["to 2", "to 3"]
+    assert newer_format == ["to 3", "to 4"]
     check_integrity(path)
 
 
@@ -300,32 +300,57 @@ def test_a_migration_that_fails_leaves_the_older_store_as_it_was(path: Path, mon
     def broken(session: Session) -> None:
         raise StoreError("out of luck")
 
-    monkeypatch.setitem(layout._MIGRATIONS, 2, broken)
+    monkeypatch.setitem(layout._MIGRATIONS, 3, broken)
     with pytest.raises(StoreError, match="out of luck"):
         SqliteStore(path)
-    assert version_of(path) == 1
+    assert version_of(path) == 2
     # What the first of the two did is undone, so it can be done again.
     monkeypatch.setattr(layout, "_MIGRATIONS", migrations)
     with SqliteStore(path) as store:
         assert store.read("shared").to_pylist() == rows_of(7).to_pylist()
-    assert version_of(path) == 3
+    assert version_of(path) == 4
+
+
+def test_a_store_of_format_1_goes_on(path: Path) -> None:
+    """Without views, with a whole-number key as SQLite's row number, an index named as it was then."""
+    with SqliteStore(path) as store:
+        store.put_container(SHARED)
+    columns = '[["id", "LONG", false], ["v", "DOUBLE", true]]'
+    info = f'{{"name": "Old", "type": "COLLECTION", "columns": {columns}, "row_key": ["id"], "indexes": ["v"]}}'
+    session = Session(path)
+    session.query("DROP TABLE gridwatch_views")
+    session.query('CREATE TABLE "c_old" ("id" INTEGER PRIMARY KEY NOT NULL, "v" REAL) STRICT')
+    session.query('CREATE INDEX "i_old_v" ON "c_old" ("v")')
+    session.query("INSERT INTO gridwatch_containers (key, info) VALUES ('old', ?)", (info,))
+    session.query('INSERT INTO "c_old" VALUES (7, 0.5), (2, 1.5)')
+    session.query("PRAGMA user_version = 1")
+    session.close()
+    with SqliteStore(path) as store:
+        assert store.put("old", pa.table({"id": [7, 9], "v": [2.5, 3.5]})) == 2
+        assert store.sql("SELECT id, v FROM Old ORDER BY id").to_pydict() == {"id": [2, 7, 9], "v": [1.5, 2.5, 3.5]}
+        store.execute("ALTER TABLE old RENAME COLUMN v TO w")
+        store.execute("CREATE VIEW big AS SELECT id FROM old WHERE w > 2")
+        assert store.sql("SELECT * FROM big ORDER BY id").to_pydict() == {"id": [7, 9]}
+        assert store.containers() == ["Old", "shared"]
+    assert version_of(path) == 2
+    check_integrity(path)
 
 
 def test_two_that_open_an_older_store_at_once_migrate_it_once(path: Path, newer_format: list[str]) -> None:
-    first = layout._MIGRATIONS[1]
+    first = layout._MIGRATIONS[2]
 
     def slow(session: Session) -> None:
         first(session)
         time.sleep(0.2)
 
-    layout._MIGRATIONS[1] = slow
+    layout._MIGRATIONS[2] = slow
     threads = [threading.Thread(target=lambda: SqliteStore(path).close()) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert newer_format == ["to 2", "to 3"]
-    assert version_of(path) == 3
+    assert newer_format == ["to 3", "to 4"]
+    assert version_of(path) == 4
 
 
 def test_a_version_that_never_was_is_told(path: Path) -> None:

@@ -15,7 +15,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -239,7 +239,8 @@ def _sql_batch(store: Store, step: dict[str, Any], stand_in: float | None) -> di
 
 def _key(store: Store, step: dict[str, Any]) -> Any:
     kind = _info_of(store, step["container"]).columns[0].type.value
-    return _value(step["key"], kind, None)
+    found = _value(step["key"], kind, None)
+    return tuple(found) if isinstance(found, list) else found
 
 
 def _get(store: Store, step: dict[str, Any], stand_in: float | None) -> dict[str, Any]:
@@ -262,7 +263,8 @@ def _exists(store: Store, step: dict[str, Any], stand_in: float | None) -> dict[
 def _index(store: Store, step: dict[str, Any], stand_in: float | None) -> dict[str, Any]:
     if step["type"] != "TREE":
         raise _missing(f"index of type {step['type']}")
-    store.execute(f'CREATE INDEX ix ON "{step["container"]}" ("{step["column"]}")')
+    info = _info_of(store, step["container"])
+    store.put_container(replace(info, indexes=(*info.indexes, step["column"])))
     return {"ok": True}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gridwatch.containers._arrow_lists import as_lists, as_text, fault_of
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
@@ -21,9 +22,12 @@ TIMESTAMP_MS_MAX = 253_402_300_799_999
 STRING_BYTES_MAX = 31_744
 """Longest STRING in UTF-8 bytes at GridDB's default block size of 64 KiB; longer text belongs in a BLOB."""
 
-_UTC_MS = pa.timestamp("ms", tz="UTC")
+_WKT = r"^POINT\((EMPTY|-?\d+(\.\d+)? -?\d+(\.\d+)?)\)$"
 _INTEGERS = frozenset({ColumnType.BYTE, ColumnType.SHORT, ColumnType.INTEGER, ColumnType.LONG})
 _FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
+# Last instant by precision. Nanoseconds in 64 bits end in the year 2262, before GridDB's.
+_TIME_MAX = {3: TIMESTAMP_MS_MAX, 6: TIMESTAMP_MS_MAX * 1000 + 999, 9: 2**63 - 1}
+_UNITS = {3: "ms", 6: "µs", 9: "ns"}
 
 
 def coerce(info: ContainerInfo, rows: pa.Table | pd.DataFrame) -> pa.Table:
@@ -90,7 +94,9 @@ def _cast(info: ContainerInfo, column: Column, array: pa.ChunkedArray) -> pa.Chu
         return array.cast(column.type.arrow)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         row = _first_uncastable(array, column.type.arrow)
-        why = "finer than a millisecond" if column.type is ColumnType.TIMESTAMP else f"out of range for {column.type}"
+        why = f"out of range for {column.type}"
+        if column.type.precision:
+            why = f"finer than a {_UNITS[column.type.precision]}, or out of range".replace("a ms", "a millisecond")
         if pa.types.is_floating(array.type) and column.type in _INTEGERS:
             why = f"no whole number that a {column.type} holds"
         raise _refused(info, column, array[row], row, why) from error
@@ -103,9 +109,12 @@ def _accepts(target: ColumnType, given: pa.DataType) -> bool:
     integer = pa.types.is_integer(given)
     if target in _INTEGERS | _FLOATS:
         return bool(integer or pa.types.is_floating(given))
-    if target is ColumnType.TIMESTAMP:
+    if target.precision:
         return bool(pa.types.is_timestamp(given) or given == pa.int64())
-    if target is ColumnType.STRING:
+    if target.element:
+        lists = pa.types.is_list(given) or pa.types.is_large_list(given) or pa.types.is_fixed_size_list(given)
+        return bool(lists and _accepts(target.element, given.value_type))
+    if target in {ColumnType.STRING, ColumnType.GEOMETRY}:
         return bool(pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given))
     if target is ColumnType.BLOB:
         return bool(
@@ -135,10 +144,18 @@ def _check(info: ContainerInfo, column: Column, array: pa.ChunkedArray) -> None:
         raise _refused(info, column, *_first(array, pc.is_null(array)), "the column must not be null", code=145001)
     if column.type in _FLOATS:
         _refuse_where(info, column, array, pc.invert(pc.is_finite(array)), "not finite; store a missing value as null")
-    elif column.type is ColumnType.TIMESTAMP:
-        ms = array.cast(pa.int64())
-        outside = pc.or_(pc.less(ms, 0), pc.greater(ms, TIMESTAMP_MS_MAX))
-        _refuse_where(info, column, ms, outside, f"outside 0..{TIMESTAMP_MS_MAX} ms", code=60079)
+    elif column.type.precision:
+        number, last = array.cast(pa.int64()), _TIME_MAX[column.type.precision]
+        outside = pc.or_(pc.less(number, 0), pc.greater(number, last))
+        why = f"outside 0..{last} {_UNITS[column.type.precision]}"
+        _refuse_where(info, column, number, outside, why, code=60079)
+    elif column.type.element:
+        row, why = fault_of(array)
+        if why:
+            raise _refused(info, column, array[row], row, why)
+    elif column.type is ColumnType.GEOMETRY:
+        foreign = pc.invert(pc.match_substring_regex(array, _WKT))
+        _refuse_where(info, column, array, foreign, "no WKT of the form POINT(1 2), which is all this store keeps")
     elif column.type is ColumnType.STRING:
         nul = pc.match_substring(array, "\0")
         _refuse_where(info, column, array, nul, "it holds a NUL character", code=145006)
@@ -175,19 +192,24 @@ def _refused(
 
 
 def storable(table: pa.Table) -> pa.Table:
-    """Return the table with TIMESTAMP as int64 ms and BOOL as int8, the way SQLite keeps them."""
+    """Return the table with times as int64, BOOL as int8 and arrays as JSON, the way SQLite keeps them."""
     for position, kind in enumerate(table.schema.types):
         if pa.types.is_timestamp(kind):
             table = table.set_column(position, table.field(position).name, table.column(position).cast(pa.int64()))
         elif pa.types.is_boolean(kind):
             table = table.set_column(position, table.field(position).name, table.column(position).cast(pa.int8()))
+        elif pa.types.is_list(kind):
+            table = table.set_column(position, table.field(position).name, as_text(table.column(position)))
     return table
 
 
 def restore(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return a table that SQLite gave (int64, double, string, binary) as one of `schema`, by position."""
-    arrays = [
-        column if column.type == field.type else column.cast(field.type)
-        for column, field in zip(table.columns, schema, strict=True)
-    ]
+    arrays = [_restored(column, field.type) for column, field in zip(table.columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _restored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_list(kind):
+        return as_lists(column, kind)
+    return column if column.type == kind else column.cast(kind)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Partitioning
 from gridwatch.errors import ContainerExistsError, SchemaError
 
-__all__ = ["check_container_name", "check_info", "merged"]
+__all__ = ["check_container_name", "check_index_name", "check_info", "merged"]
 
 CONTAINER_NAME_MAX = 16_384
 COLUMN_NAME_MAX = 256
 COLUMNS_MAX = 1024
 KEY_COLUMNS_MAX = 16
-KEY_TYPES = frozenset({ColumnType.STRING, ColumnType.INTEGER, ColumnType.LONG, ColumnType.TIMESTAMP})
+KEY_TYPES = frozenset(
+    {
+        *(ColumnType.STRING, ColumnType.INTEGER, ColumnType.LONG),
+        *(ColumnType.TIMESTAMP, ColumnType.TIMESTAMP_6, ColumnType.TIMESTAMP_9),
+    }
+)
+HASH_COUNT_MAX = 1024
+INTERVAL_MIN_OF_LONG = 1000
+_INTERVAL_MAX = {ColumnType.BYTE: 2**7 - 1, ColumnType.SHORT: 2**15 - 1, ColumnType.INTEGER: 2**31 - 1}
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_\-./=]")
 
@@ -21,10 +30,24 @@ _FOREIGN = re.compile(r"[^A-Za-z0-9_\-./=]")
 def check_container_name(name: str) -> None:
     """Refuse a container name that GridDB refuses.
 
+    A name may end with `@` and a group of nodes to keep the container on, which is a part of the name here.
+
     Raises:
         SchemaError: It is empty or too long, or has a character outside A-Z a-z 0-9 _ - . / = (145007).
     """
-    _check_name("Container", name, CONTAINER_NAME_MAX, 145007)
+    base, sign, group = name.partition("@")
+    _check_name("Container", base, CONTAINER_NAME_MAX, 145007)
+    if sign:
+        _check_name("The group of nodes in the container", group, CONTAINER_NAME_MAX, 145007)
+
+
+def check_index_name(name: str) -> None:
+    """Refuse a name of an index that GridDB refuses.
+
+    Raises:
+        SchemaError: It has a character outside A-Z a-z 0-9 _ - . / = (1008).
+    """
+    _check_name("Index", name, CONTAINER_NAME_MAX, 1008)
 
 
 def _check_name(what: str, name: str, length_max: int, code: int) -> None:
@@ -58,15 +81,23 @@ def check_info(info: ContainerInfo) -> None:
                 code=60015,
             )
         seen.add(column.name.lower())
-    for name in info.indexes:
-        if info.column(name).type is ColumnType.BLOB:
-            raise SchemaError(f"Container {info.name!r}: BLOB column {name!r} cannot have an index.", code=60015)
+    for name in [*info.indexes, *(name for index in info.named_indexes for name in index.columns)]:
+        kind = info.column(name).type
+        if kind in {ColumnType.BLOB, ColumnType.GEOMETRY} or kind.element:
+            raise SchemaError(f"Container {info.name!r}: {kind} column {name!r} cannot have a TREE index.", code=1007)
+    for index in info.named_indexes:
+        if index.name:
+            check_index_name(index.name)
     _check_key(info)
+    if info.partitioning is not None:
+        _check_partitioning(info, info.partitioning)
 
 
 def _check_key(info: ContainerInfo) -> None:
     key = [info.column(name) for name in info.row_key]
     if info.type is ContainerType.TIME_SERIES:
+        if not key:
+            raise SchemaError(f"TIME_SERIES container {info.name!r} needs a row key.", code=145023)
         if len(key) != 1 or key[0].type is not ColumnType.TIMESTAMP:
             raise SchemaError(
                 f"TIME_SERIES container {info.name!r} needs one TIMESTAMP row key, got {info.row_key}.", code=145009
@@ -89,6 +120,46 @@ def _check_key(info: ContainerInfo) -> None:
             raise SchemaError(
                 f"Key column {column.name!r} of container {info.name!r} must not be nullable.", code=145023
             )
+
+
+def _check_partitioning(info: ContainerInfo, how: Partitioning) -> None:
+    if "@" in info.name:
+        raise SchemaError(f"Partitioned container {info.name!r} cannot have a group of nodes in its name.", code=280023)
+    if not (how.hash_count or how.interval):
+        raise SchemaError(f"Partitioning of container {info.name!r} has neither a hash_count nor an interval.")
+    keys = _names(info.row_key)
+    for name in [how.column, *([how.sub_column] if how.sub_column else [])]:
+        column = next((column for column in info.columns if column.name.lower() == name.lower()), None)
+        if column is None:
+            raise SchemaError(f"Partitioning column {name!r} of {info.name!r} does not exist.", code=280013)
+        if keys and column.name.lower() not in keys:
+            raise SchemaError(f"Partitioning column {name!r} of {info.name!r} must be a key column.", code=280013)
+    if how.hash_count > HASH_COUNT_MAX:
+        raise SchemaError(f"{how.hash_count} partitions of {info.name!r}; at most {HASH_COUNT_MAX}.", code=280012)
+    if how.interval:
+        _check_interval(info, how)
+    if how.expiration and not (how.interval and info.column(how.column).type.precision):
+        raise SchemaError(f"An expiration of {info.name!r} needs an interval of a TIMESTAMP column.", code=280012)
+
+
+def _check_interval(info: ContainerInfo, how: Partitioning) -> None:
+    column = info.column(how.column)
+    if column.nullable:
+        raise SchemaError(f"Partitioning column {column.name!r} of {info.name!r} must be NOT NULL.", code=280013)
+    what = f"An interval of {how.interval} {how.interval_unit}".rstrip() + f" for {column.type} column {column.name!r}"
+    if column.type.precision:
+        if how.interval_unit not in {"DAY", "HOUR"}:
+            raise SchemaError(f"{what}: the unit of a time is DAY or HOUR.", code=280012)
+        return
+    least = INTERVAL_MIN_OF_LONG * max(1, how.hash_count)
+    if column.type is not ColumnType.LONG and column.type not in _INTERVAL_MAX:
+        raise SchemaError(f"{what}: only whole numbers and times have intervals.", code=280012)
+    if how.interval_unit:
+        raise SchemaError(f"{what}: only a TIMESTAMP has a unit.", code=280012)
+    if column.type is ColumnType.LONG and how.interval < least:
+        raise SchemaError(f"{what}: at least {least}.", code=280012)
+    if how.interval > _INTERVAL_MAX.get(column.type, 2**63 - 1):
+        raise SchemaError(f"{what}: at most {_INTERVAL_MAX[column.type]}.", code=280012)
 
 
 def merged(old: ContainerInfo, new: ContainerInfo, *, modifiable: bool) -> ContainerInfo:
@@ -116,7 +187,11 @@ def merged(old: ContainerInfo, new: ContainerInfo, *, modifiable: bool) -> Conta
             raise _exists(old, f"the added column {column.name!r} must be nullable", 60149)
     known = {name.lower() for name in old.indexes}
     indexes = old.indexes + tuple(name for name in new.indexes if name.lower() not in known)
-    return ContainerInfo(old.name, old.type, old.columns + added, old.row_key, indexes)
+    known_sets = {_names(index.columns) for index in old.named_indexes}
+    named = tuple(index for index in new.named_indexes if _names(index.columns) not in known_sets)
+    if new.partitioning not in (None, old.partitioning):
+        raise _exists(old, f"its partitioning is {old.partitioning}, not {new.partitioning}", 60149)
+    return replace(old, columns=old.columns + added, indexes=indexes, named_indexes=old.named_indexes + named)
 
 
 def _check_same(old: ContainerInfo, new: ContainerInfo, ours: Column, theirs: Column) -> None:

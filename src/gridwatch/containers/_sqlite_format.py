@@ -5,34 +5,48 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from gridwatch.containers._sqlite_session import BUSY_TIMEOUT_MS, Session
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Index, Partitioning, View
 from gridwatch.errors import SchemaError, StoreBusyError, StoreError
 
 __all__ = [
     "FIRST",
     "FORMAT_VERSION",
-    "add_columns",
+    "change",
     "create",
+    "create_view",
     "decode",
     "drop",
+    "drop_view",
     "names",
+    "order_of",
     "prepare",
     "quoted",
+    "rename_column",
     "row_number_of",
     "stored",
+    "stored_view",
     "table_of",
+    "upsert",
 ]
 
 APPLICATION_ID = 0x67726477  # "grdw"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PAGE_BYTES = 16_384
 
+_VIEWS = "CREATE TABLE gridwatch_views (key TEXT PRIMARY KEY, name TEXT NOT NULL, query TEXT NOT NULL) STRICT"
+
+
+def _add_views(session: Session) -> None:
+    session.query(_VIEWS)
+
+
 # Numbers from 1: what brings a file of that version to the next.
-_MIGRATIONS: dict[int, Callable[[Session], None]] = {}
+_MIGRATIONS: dict[int, Callable[[Session], None]] = {1: _add_views}
 
 _SQLITE_TYPES = {
     ColumnType.BOOL: "INTEGER",
@@ -45,8 +59,14 @@ _SQLITE_TYPES = {
     ColumnType.DOUBLE: "REAL",
     ColumnType.STRING: "TEXT",
     ColumnType.BLOB: "BLOB",
+    ColumnType.TIMESTAMP_6: "INTEGER",
+    ColumnType.TIMESTAMP_9: "INTEGER",
+    ColumnType.GEOMETRY: "TEXT",
 }
+# An array is kept as JSON.
+_SQLITE_TYPES |= {kind: "TEXT" for kind in ColumnType if kind.element}
 
+_EMPTY = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''", "BLOB": "x''"}
 _LITERALS = {"INTEGER": "0", "REAL": "0.5", "TEXT": "''", "BLOB": "x'00'"}
 FIRST = {kind.arrow: _LITERALS[name] for kind, name in _SQLITE_TYPES.items()}
 """By Arrow type, a literal of the storage class: as first row it tells ADBC the type, whatever NULLs follow."""
@@ -88,6 +108,7 @@ def _prepare(session: Session, path: Path) -> None:
         with session.transaction():
             if _number(session, "SELECT count(*) FROM sqlite_schema") == 0:
                 session.query("CREATE TABLE gridwatch_containers (key TEXT PRIMARY KEY, info TEXT NOT NULL) STRICT")
+                session.query(_VIEWS)
                 session.query(f"PRAGMA application_id = {APPLICATION_ID}")
                 session.query(f"PRAGMA user_version = {FORMAT_VERSION}")
         mark = _number(session, "PRAGMA application_id")
@@ -145,6 +166,8 @@ def decode(text: str) -> ContainerInfo:
         tuple(Column(name, ColumnType(kind), nullable) for name, kind, nullable in raw["columns"]),
         tuple(raw["row_key"]),
         tuple(raw["indexes"]),
+        tuple(Index(tuple(columns), name) for columns, name in raw.get("named_indexes", [])),
+        Partitioning(**raw["partitioning"]) if raw.get("partitioning") else None,
     )
 
 
@@ -156,6 +179,8 @@ def _encode(info: ContainerInfo) -> str:
             "columns": [[column.name, column.type.value, column.nullable] for column in info.columns],
             "row_key": list(info.row_key),
             "indexes": list(info.indexes),
+            "named_indexes": [[list(index.columns), index.name] for index in info.named_indexes],
+            "partitioning": asdict(info.partitioning) if info.partitioning else None,
         }
     )
 
@@ -171,7 +196,9 @@ def table_of(info: ContainerInfo) -> str:
 
 
 def row_number_of(info: ContainerInfo) -> str:
-    """Return SQLite's row number of a container without a row key, the order of insertion.
+    """Return SQLite's row number of a collection: the order of insertion, kept when a row is put again.
+
+    In a store of format version 1 a collection with one whole-number key is in the order of its keys.
 
     Raises:
         SchemaError: The container has columns of all three names that SQLite knows it by.
@@ -180,30 +207,83 @@ def row_number_of(info: ContainerInfo) -> str:
     for name in ("rowid", "oid", "_rowid_"):
         if name not in taken:
             return name
-    raise SchemaError(f"Container {info.name!r} without a row key cannot have columns rowid, oid and _rowid_ at once.")
+    raise SchemaError(f"Container {info.name!r}, a collection, cannot have columns rowid, oid and _rowid_ at once.")
+
+
+def order_of(info: ContainerInfo) -> str:
+    """Return SQL to order a container's rows by as GridDB does: a series by time, a collection by insertion."""
+    return quoted(info.columns[0].name) if info.type is ContainerType.TIME_SERIES else row_number_of(info)
+
+
+def upsert(info: ContainerInfo, columns: Sequence[str], rows: str) -> str:
+    """Return the INSERT of rows (VALUES or SELECT ... WHERE) by key; without a key it only adds.
+
+    A collection's row keeps its number, and so its place; a series' number is its time. Columns that are not given
+    become null.
+    """
+    names = ", ".join(quoted(name) for name in columns)
+    if info.type is ContainerType.TIME_SERIES:
+        return f"INSERT OR REPLACE INTO {table_of(info)} ({names}) {rows}"
+    insert = f"INSERT INTO {table_of(info)} ({names}) {rows}"
+    if not info.row_key:
+        return insert
+    keys = {name.lower() for name in info.row_key}
+    others = [quoted(column.name) for column in info.columns if column.name.lower() not in keys]
+    action = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in others)}" if others else "NOTHING"
+    key = ", ".join(quoted(info.column(name).name) for name in info.row_key)
+    return f"{insert} ON CONFLICT ({key}) DO {action}"
 
 
 def create(session: Session, info: ContainerInfo) -> None:
     """Make the table and indexes of a new container, inside the caller's transaction."""
     columns = [_column(column) for column in info.columns]
-    if not info.row_key:
-        row_number_of(info)
-    # A single whole-number key is SQLite's own row number: rows lie in key order and need no second index.
-    alone = len(info.row_key) == 1 and _SQLITE_TYPES[info.columns[0].type] == "INTEGER"
-    if alone:
+    if info.type is ContainerType.TIME_SERIES:
+        # The time is SQLite's own row number: rows lie in its order and need no second index.
         columns[0] = f"{quoted(info.columns[0].name)} INTEGER PRIMARY KEY NOT NULL"
-    elif info.row_key:
+    else:
+        row_number_of(info)
+    if info.row_key and info.type is ContainerType.COLLECTION:
+        if len(info.row_key) == 1 and _SQLITE_TYPES[info.columns[0].type] == "INTEGER":
+            # INT, not INTEGER: a key that is not the row number, which is the order of insertion.
+            columns[0] = f"{quoted(info.columns[0].name)} INT NOT NULL"
         columns.append(f"PRIMARY KEY ({', '.join(quoted(info.column(name).name) for name in info.row_key)})")
     session.query(f"CREATE TABLE {table_of(info)} ({', '.join(columns)}) STRICT")
-    _index(session, info, info.indexes)
+    for index in index_columns(info):
+        _index(session, info, index)
     _save(session, info)
 
 
-def add_columns(session: Session, old: ContainerInfo, new: ContainerInfo) -> None:
-    """Bring a container to a schema with more columns or indexes, inside the caller's transaction."""
+def index_columns(info: ContainerInfo) -> list[tuple[str, ...]]:
+    """Return the columns of each index."""
+    single = {(name.lower(),) for name in info.indexes}
+    more = [index.columns for index in info.named_indexes if tuple(map(str.lower, index.columns)) not in single]
+    return [*((name,) for name in info.indexes), *more]
+
+
+def change(session: Session, old: ContainerInfo, new: ContainerInfo) -> None:
+    """Bring a container to a schema with more columns at the end or other indexes, inside the caller's transaction."""
     for column in new.columns[len(old.columns) :]:
-        session.query(f"ALTER TABLE {table_of(old)} ADD COLUMN {_column(column)}")
-    _index(session, new, new.indexes[len(old.indexes) :])
+        default = "" if column.nullable else f" DEFAULT {_EMPTY[_SQLITE_TYPES[column.type]]}"
+        session.query(f"ALTER TABLE {table_of(old)} ADD COLUMN {_column(column)}{default}")
+    before, after = ({tuple(map(str.lower, index)): index for index in index_columns(info)} for info in (old, new))
+    for key, index in before.items():
+        if key not in after:
+            _drop_index(session, old, index)
+    for key, index in after.items():
+        if key not in before:
+            _index(session, new, index)
+    _save(session, new)
+
+
+def rename_column(session: Session, old: ContainerInfo, new: ContainerInfo) -> None:
+    """Give columns other names, inside the caller's transaction; indexes are named by columns and made anew."""
+    for index in index_columns(old):
+        _drop_index(session, old, index)
+    for before, after in zip(old.columns, new.columns, strict=True):
+        if before.name != after.name:
+            session.query(f"ALTER TABLE {table_of(old)} RENAME COLUMN {quoted(before.name)} TO {quoted(after.name)}")
+    for index in index_columns(new):
+        _index(session, new, index)
     _save(session, new)
 
 
@@ -217,14 +297,48 @@ def _column(column: Column) -> str:
     return f"{quoted(column.name)} {_SQLITE_TYPES[column.type]}{'' if column.nullable else ' NOT NULL'}"
 
 
-def _index(session: Session, info: ContainerInfo, columns: Iterable[str]) -> None:
-    for name in columns:
-        column = info.column(name).name
-        index = quoted(f"i_{info.name.lower()}_{column.lower()}")
-        session.query(f"CREATE INDEX {index} ON {table_of(info)} ({quoted(column)})")
+def _index(session: Session, info: ContainerInfo, columns: Sequence[str]) -> None:
+    names = [info.column(name).name for name in columns]
+    session.query(
+        f"CREATE INDEX {quoted(_index_name(info, names))} ON {table_of(info)} ({', '.join(map(quoted, names))})"
+    )
+
+
+def _index_name(info: ContainerInfo, columns: Sequence[str]) -> str:
+    # No name of a container or column holds a comma.
+    return ",".join(["i", info.name.lower(), *(name.lower() for name in columns)])
+
+
+def _drop_index(session: Session, info: ContainerInfo, columns: Sequence[str]) -> None:
+    # Format version 1 joined the names with '_', which may be the name of another container's index.
+    names = [_index_name(info, columns), f"i_{info.name.lower()}_{columns[0].lower()}"]
+    found = session.query(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND name IN (?, ?)",
+        (f"c_{info.name.lower()}", *names),
+    )
+    for name in found.column(0).to_pylist():
+        session.query(f"DROP INDEX {quoted(name)}")
 
 
 def _save(session: Session, info: ContainerInfo) -> None:
     session.query(
         "INSERT OR REPLACE INTO gridwatch_containers (key, info) VALUES (?, ?)", (info.name.lower(), _encode(info))
     )
+
+
+def stored_view(session: Session, name: str) -> View | None:
+    """Return the view of this name, compared without case, or None."""
+    found = session.query("SELECT name, query FROM gridwatch_views WHERE key = ?", (name.lower(),))
+    return View(*(column[0].as_py() for column in found.columns)) if found.num_rows else None
+
+
+def create_view(session: Session, view: View) -> None:
+    """Keep a new view."""
+    session.query(
+        "INSERT INTO gridwatch_views (key, name, query) VALUES (?, ?, ?)", (view.name.lower(), view.name, view.select)
+    )
+
+
+def drop_view(session: Session, view: View) -> None:
+    """Forget a view."""
+    session.query("DELETE FROM gridwatch_views WHERE key = ?", (view.name.lower(),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,13 +16,14 @@ from gridwatch.containers import dialect
 from gridwatch.containers._arrow import coerce, restore, storable
 from gridwatch.containers._keys import key_batches
 from gridwatch.containers._rules import check_info, merged
-from gridwatch.containers._sqlite_definitions import define
+from gridwatch.containers._sqlite_definitions import define, lookup_of
 from gridwatch.containers._sqlite_series import SeriesOperations
 from gridwatch.containers._sqlite_session import Pool, Session, flush
 from gridwatch.containers.schema import ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import (
     ConfigError,
+    ContainerExistsError,
     ContainerNotFoundError,
     RangeTooLargeError,
     SchemaError,
@@ -90,16 +91,19 @@ class SqliteStore(SeriesOperations):
                 old = layout.decode(text)
                 new = merged(old, info, modifiable=modifiable)
                 # The usual case, nothing to do, needs no write lock.
-                if (new, new.indexes) == (old, old.indexes):
+                if (new, new.indexes, new.named_indexes) == (old, old.indexes, old.named_indexes):
                     return old
             with session.transaction():
                 text = layout.stored(session, info.name)
                 if text is None:
+                    view = layout.stored_view(session, info.name)
+                    if view is not None:
+                        raise ContainerExistsError(f"{view.name!r} is a view.", code=60149, container=info.name)
                     layout.create(session, info)
                     return info
                 old = layout.decode(text)
                 new = merged(old, info, modifiable=modifiable)
-                layout.add_columns(session, old, new)
+                layout.change(session, old, new)
                 return new
 
     def container(self, name: str) -> ContainerInfo | None:
@@ -145,8 +149,8 @@ class SqliteStore(SeriesOperations):
             for name, table in filled.items():
                 info = layout.decode(schemas[name])
                 marks = ", ".join("?" * table.num_columns)
-                verb = "INSERT OR REPLACE" if info.row_key else "INSERT"
-                session.insert(f"{verb} INTO {layout.table_of(info)} VALUES ({marks})", storable(table))
+                statement = layout.upsert(info, table.column_names, f"VALUES ({marks})")
+                session.insert(statement, storable(table))
         return True
 
     def get(self, name: str, keys: Sequence[Any]) -> pa.Table:
@@ -243,7 +247,7 @@ class SqliteStore(SeriesOperations):
     def sql(self, statement: str, parameters: Sequence[Any] = (), *, rows_max: int = ROWS_MAX) -> pa.Table:
         """Run one SELECT in GridDB's SQL; see `Store.sql`."""
         with self._pool.session() as session:
-            query = dialect.compile_query(statement, parameters, self._lookup(session))
+            query = dialect.compile_query(statement, parameters, lookup_of(session))
             # A NULL without a type comes as a column of Arrow's null type.
             kinds = [kind.arrow if kind else pa.int64() for _, kind in query.columns]
             schema = pa.schema([pa.field(name, kind) for (name, _), kind in zip(query.columns, kinds, strict=True)])
@@ -267,16 +271,8 @@ class SqliteStore(SeriesOperations):
                 define(session, dialect.read_definition(statement))
             return 0
         with self._pool.session() as session, session.transaction():
-            change = dialect.compile_change(statement, parameters, self._lookup(session))
+            change = dialect.compile_change(statement, parameters, lookup_of(session))
             return session.execute(change.sql, change.parameters)
-
-    @staticmethod
-    def _lookup(session: Session) -> Callable[[str], ContainerInfo | None]:
-        def lookup(name: str) -> ContainerInfo | None:
-            text = layout.stored(session, name)
-            return layout.decode(text) if text is not None else None
-
-        return lookup
 
     def compact(self) -> None:
         """Give the space of deleted rows back to the file system; safe while others read and write."""

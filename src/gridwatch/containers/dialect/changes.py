@@ -9,14 +9,14 @@ from typing import Any
 from sqlglot import exp
 
 from gridwatch.containers._arrow import STRING_BYTES_MAX
-from gridwatch.containers._sqlite_format import quoted, table_of
+from gridwatch.containers._sqlite_format import quoted, table_of, upsert
 from gridwatch.containers.dialect.casts import OUT_OF_RANGE, float32
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, LIMITS, Expr, T, failing, inside, name_of
+from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, LIMITS, UNREADABLE, Expr, T, failing, inside, name_of
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.scope import Context, Scope, same_name
 from gridwatch.containers.dialect.select import Selects, numbered, table_source
-from gridwatch.containers.schema import Column, ContainerInfo
+from gridwatch.containers.schema import Column, ContainerInfo, View
 
 __all__ = ["Change", "compile_change"]
 
@@ -34,7 +34,9 @@ class Change:
     info: ContainerInfo
 
 
-def compile_change(statement: str, parameters: Sequence[Any], lookup: Callable[[str], ContainerInfo | None]) -> Change:
+def compile_change(
+    statement: str, parameters: Sequence[Any], lookup: Callable[[str], ContainerInfo | View | None]
+) -> Change:
     """Return one INSERT, REPLACE, UPDATE or DELETE of GridDB's SQL as SQLite's.
 
     Raises:
@@ -93,9 +95,11 @@ def _insert(node: exp.Insert, context: Context) -> tuple[str, ContainerInfo]:
     for column in info.columns:
         if not column.nullable and column not in columns:
             raise refused(f"no value for column {column.name!r}, which must not be null", code=NOT_NULL)
-    verb = "INSERT OR REPLACE" if alternative and info.row_key else "INSERT"
+    rows = _rows(node.expression, columns, context)
+    if alternative:
+        return upsert(info, [column.name for column in columns], rows), info
     names = ", ".join(quoted(column.name) for column in columns)
-    return f"{verb} INTO {table_of(info)} ({names}) {_rows(node.expression, columns, context)}", info
+    return f"INSERT INTO {table_of(info)} ({names}) {rows}", info
 
 
 def _rows(node: exp.Expression | None, columns: Sequence[Column], context: Context) -> str:
@@ -127,6 +131,8 @@ def _same_count(given: int, wanted: int) -> None:
 
 def _fitted(value: Expr, column: Column) -> str:
     """Return the SQL of a value as it goes into a column, with GridDB's implicit conversions and its limits."""
+    if column.type in UNREADABLE:
+        raise refused(f"a value for {column.type} column {column.name!r}", code=240000, hint="use put()")
     if value.kind is None:
         if not column.nullable:
             raise refused(f"NULL for column {column.name!r}, which must not be null", code=NOT_NULL)

@@ -1,204 +1,297 @@
-"""CREATE TABLE, CREATE INDEX, DROP TABLE, ALTER TABLE ADD COLUMN, read word by word."""
+"""CREATE, DROP and ALTER read word by word, by GridDB's grammar; what they do is in `_sqlite_definitions`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlglot.tokenizer_core import Token, TokenType
-
-from gridwatch.containers.dialect.casts import kind_of
 from gridwatch.containers.dialect.parse import refused, tokens_of
-from gridwatch.containers.schema import Column, ContainerType
+from gridwatch.containers.dialect.partitions import expiring, options, partitioning
+from gridwatch.containers.dialect.type_names import type_of
+from gridwatch.containers.dialect.words import Name, Words
+from gridwatch.containers.schema import Column, ContainerType, Partitioning
 
-__all__ = ["Definition", "read_definition"]
+__all__ = [
+    "AddColumns",
+    "CreateIndex",
+    "CreateTable",
+    "CreateView",
+    "Definition",
+    "DropIndex",
+    "DropPartition",
+    "DropTable",
+    "DropView",
+    "RenameColumn",
+    "read_definition",
+]
+
+NO_KEY = 280014
+INVALID = 280012
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
-    """What a statement defines.
+class CreateTable:
+    """CREATE TABLE; `lenient` is IF NOT EXISTS."""
 
-    Args:
-        action: "create", "drop", "alter" or "index".
-        table: Name of the container.
-        quoted: Whether the name was quoted, and so keeps its case.
-        lenient: IF EXISTS or IF NOT EXISTS.
-        columns: Of CREATE TABLE and ALTER TABLE.
-        row_key: Names of the key columns of CREATE TABLE.
-        type: Kind of container of CREATE TABLE.
-        index: Column of CREATE INDEX.
-    """
+    table: Name
+    lenient: bool
+    columns: tuple[Column, ...]
+    row_key: tuple[str, ...]
+    type: ContainerType
+    partitioning: Partitioning | None
 
-    action: str
-    table: str
-    quoted: bool
-    lenient: bool = False
-    columns: tuple[Column, ...] = ()
-    row_key: tuple[str, ...] = ()
-    type: ContainerType = ContainerType.COLLECTION
-    index: str = ""
+
+@dataclass(frozen=True, slots=True)
+class CreateView:
+    """CREATE VIEW; `force` leaves the SELECT unchecked."""
+
+    table: Name
+    force: bool
+    select: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    """CREATE INDEX; `lenient` is IF NOT EXISTS."""
+
+    table: Name
+    index: Name
+    columns: tuple[Name, ...]
+    lenient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumns:
+    """ALTER TABLE ADD COLUMN."""
+
+    table: Name
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """ALTER TABLE RENAME COLUMN."""
+
+    table: Name
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropPartition:
+    """ALTER TABLE DROP PARTITION FOR (a time as text, or a whole number)."""
+
+    table: Name
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class DropTable:
+    """DROP TABLE; `lenient` is IF EXISTS."""
+
+    table: Name
+    lenient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropView:
+    """DROP VIEW; `lenient` is IF EXISTS."""
+
+    table: Name
+    lenient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    """DROP INDEX; `lenient` is IF EXISTS."""
+
+    table: Name
+    index: Name
+    lenient: bool
+
+
+Definition = (
+    CreateTable
+    | CreateView
+    | CreateIndex
+    | AddColumns
+    | RenameColumn
+    | DropPartition
+    | DropTable
+    | DropView
+    | DropIndex
+)
 
 
 def read_definition(statement: str) -> Definition:
     """Return what a CREATE, DROP or ALTER defines.
 
     Raises:
-        SqlRefusedError: It is another statement, or has a clause that this store has not.
+        SqlRefusedError: It is another statement, or has a clause that GridDB or this store has not.
     """
-    words = _Words(tokens_of(statement))
+    words = Words(tokens_of(statement), statement)
+    found = _read(words)
+    words.end()
+    return found
+
+
+def _read(words: Words) -> Definition:
     if words.take("CREATE", "TABLE"):
         return _create_table(words)
     if words.take("CREATE", "INDEX"):
         return _create_index(words)
+    if words.take("CREATE", "FORCE", "VIEW"):
+        return _create_view(words, force=True)
+    if words.take("CREATE", "VIEW"):
+        return _create_view(words, force=False)
     if words.take("DROP", "TABLE"):
         lenient = words.take("IF", "EXISTS")
-        table, quoted = words.name()
-        words.end()
-        return Definition("drop", table, quoted, lenient)
+        return DropTable(words.table(), lenient)
+    if words.take("DROP", "VIEW"):
+        lenient = words.take("IF", "EXISTS")
+        return DropView(words.table(), lenient)
+    if words.take("DROP", "INDEX"):
+        return _drop_index(words)
     if words.take("ALTER", "TABLE"):
         return _alter(words)
-    raise refused(words.shown(2), code=240000)
+    for verb, what in (("CREATE", "DATABASE"), ("CREATE", "USER"), ("CREATE", "ROLE"), ("DROP", "DATABASE")):
+        if words.take(verb, what):
+            raise refused(f"{verb} {what}", code=None, hint="a store file has one database and no users in SQL")
+    raise refused(repr(words.shown(2)))
 
 
-class _Words:
-    """The words of a statement, taken one after the other."""
-
-    def __init__(self, found: list[Token]) -> None:
-        # sqlglot makes one token of PRIMARY KEY and the like.
-        self._words: list[tuple[str, TokenType]] = []
-        for token in found:
-            whole = token.token_type in {TokenType.IDENTIFIER, TokenType.STRING}
-            self._words += [(text, token.token_type) for text in ([token.text] if whole else token.text.split())]
-        self._at = 0
-
-    def _next(self, ahead: int = 0) -> tuple[str, TokenType] | tuple[str, None]:
-        place = self._at + ahead
-        return self._words[place] if place < len(self._words) else ("", None)
-
-    def shown(self, count: int) -> str:
-        """Return the next words for a message."""
-        return " ".join(text for text, _ in self._words[self._at : self._at + count]) or "the end of the statement"
-
-    def take(self, *words: str) -> bool:
-        """Take these words if they come next."""
-        for ahead, word in enumerate(words):
-            text, kind = self._next(ahead)
-            if kind in {TokenType.IDENTIFIER, TokenType.STRING} or text.upper() != word:
-                return False
-        self._at += len(words)
-        return True
-
-    def need(self, *words: str) -> None:
-        """Take these words, which must come next."""
-        if not self.take(*words):
-            raise refused(f"{self.shown(2)!r} where {' '.join(words)} is expected")
-
-    def name(self) -> tuple[str, bool]:
-        """Take a name; return it and whether it was quoted."""
-        text, kind = self._next()
-        quoted = kind is TokenType.IDENTIFIER
-        if kind is TokenType.STRING or not (quoted or text[:1].isalpha() or text[:1] == "_"):
-            raise refused(f"{self.shown(1)!r} where a name is expected")
-        if not quoted and text.lower() in _RESERVED:
-            raise refused(f"{text!r} as a name", hint="quote it")
-        self._at += 1
-        return text, quoted
-
-    def number(self) -> None:
-        """Take a number."""
-        if self._next()[1] is not TokenType.NUMBER:
-            raise refused(f"{self.shown(1)!r} where a number is expected")
-        self._at += 1
-
-    def end(self) -> None:
-        """Be at the end."""
-        if self._next()[1] is not None:
-            raise refused(
-                f"{self.shown(3)!r} at the end of the statement", code=None, hint="the store has no such clause"
-            )
-
-
-_RESERVED = frozenset(
-    {
-        *("values", "order", "group", "select", "table", "index", "user", "limit", "over", "from", "set", "exists"),
-        *("primary", "grant", "password", "rename", "left", "is", "in", "on", "where", "and", "or", "not", "null"),
-        *("like", "between", "case", "join", "create", "drop", "alter", "insert", "update", "delete", "into", "as"),
-        *("by", "having", "union"),
-    }
-)
-
-
-def _create_table(words: _Words) -> Definition:
+def _create_table(words: Words) -> CreateTable:
     lenient = words.take("IF", "NOT", "EXISTS")
-    table, quoted = words.name()
+    table = words.table()
     words.need("(")
     columns: list[Column] = []
     keys: list[str] = []
     while True:
-        if words.take("PRIMARY", "KEY", "("):
-            if keys:
-                raise refused("PRIMARY KEY twice")
-            keys = [words.name()[0]]
-            while words.take(","):
-                keys.append(words.name()[0])
-            words.need(")")
-        else:
-            column, is_key = _column(words)
-            columns.append(column)
-            keys += [column.name] if is_key else []
+        if columns and words.take("PRIMARY", "KEY", "("):
+            keys += _constraint(words, columns, keys)
+            break
+        column, is_key = _column(words)
+        if is_key and columns:
+            raise refused(f"PRIMARY KEY at column {column.name!r}", code=NO_KEY, hint="key columns come first")
+        columns.append(column)
+        keys += [column.name] if is_key else []
         if not words.take(","):
             break
     words.need(")")
     kind = ContainerType.TIME_SERIES if words.take("USING", "TIMESERIES") else ContainerType.COLLECTION
-    words.end()
-    wanted = {key.lower() for key in keys}
+    given = options(words)
+    spread = partitioning(words)
+    wanted = set(keys)
     # A key column is never null, whether it says so or not.
-    fixed = tuple(
-        Column(column.name, column.type, column.nullable and column.name.lower() not in wanted) for column in columns
-    )
-    return Definition("create", table, quoted, lenient, fixed, tuple(keys), kind)
+    fixed = tuple(Column(column.name, column.type, column.nullable and column.name not in wanted) for column in columns)
+    spread = expiring(spread, given, kind, fixed)
+    return CreateTable(table, lenient, fixed, tuple(keys), kind, spread)
 
 
-def _column(words: _Words) -> tuple[Column, bool]:
+def _constraint(words: Words, columns: list[Column], keys: list[str]) -> list[str]:
+    """Return the key columns of PRIMARY KEY (...), which GridDB compares with case even without quotes."""
+    known = [column.name for column in columns]
+    found: list[str] = []
+    while True:
+        name, _ = words.name()
+        _direction(words)
+        if name not in known:
+            raise refused(f"PRIMARY KEY of column {name!r}, which does not exist", code=NO_KEY)
+        if not keys and not found and name != known[0]:
+            raise refused(f"PRIMARY KEY that begins with column {name!r}", code=NO_KEY, hint="key columns come first")
+        found.append(name)
+        if not words.take(","):
+            break
+    words.need(")")
+    return found
+
+
+def _direction(words: Words) -> None:
+    if not words.take("ASC"):
+        words.take("DESC")
+
+
+def _column(words: Words) -> tuple[Column, bool]:
     name, _ = words.name()
-    kind, _ = words.name()
-    if kind.upper() in {"VARCHAR", "CHAR"} and words.take("("):
-        words.number()
+    kind = words.raw()
+    _more_words(words)
+    numbers: list[int] = []
+    if words.take("("):
+        numbers.append(words.integer())
+        if words.take(","):
+            numbers.append(words.integer())
         words.need(")")
-    if kind.upper() == "DOUBLE":
-        words.take("PRECISION")
-    nullable, is_key = True, False
+        _more_words(words)
+    said: list[str] = []
     while True:
         if words.take("PRIMARY", "KEY"):
-            is_key = True
+            said.append("PRIMARY KEY")
         elif words.take("NOT", "NULL"):
-            nullable = False
-        elif not words.take("NULL"):
-            return Column(name, kind_of(kind), nullable and not is_key), is_key
+            said.append("NOT NULL")
+        elif words.take("NULL"):
+            said.append("NULL")
+        else:
+            break
+    if len(set(said)) < len(said) or ("NULL" in said and len(said) > 1):
+        raise refused(f"{' '.join(said)} at column {name!r}")
+    return Column(name, type_of(kind, numbers), "NOT NULL" not in said), "PRIMARY KEY" in said
 
 
-def _create_index(words: _Words) -> Definition:
+def _more_words(words: Words) -> None:
+    """Take the further words of a type's name, which mean nothing to GridDB: UNIQUE as well as PRECISION."""
+    while words.name_follows():
+        words.name()
+
+
+def _create_view(words: Words, *, force: bool) -> CreateView:
+    table = words.table()
+    words.need("AS")
+    return CreateView(table, force, words.rest())
+
+
+def _create_index(words: Words) -> CreateIndex:
     lenient = words.take("IF", "NOT", "EXISTS")
-    words.name()
+    index = words.name()
     words.need("ON")
-    table, quoted = words.name()
+    table = words.table()
     words.need("(")
-    column, _ = words.name()
+    columns = [words.name()]
+    _direction(words)
+    while words.take(","):
+        columns.append(words.name())
+        _direction(words)
     words.need(")")
-    words.end()
-    return Definition("index", table, quoted, lenient, index=column)
+    return CreateIndex(table, index, tuple(columns), lenient)
 
 
-def _alter(words: _Words) -> Definition:
-    table, quoted = words.name()
+def _drop_index(words: Words) -> DropIndex:
+    lenient = words.take("IF", "EXISTS")
+    index = words.name()
+    if words.take("."):
+        table, index = index, words.name()
+        return DropIndex(table, index, lenient)
+    if not words.take("ON"):
+        raise refused("DROP INDEX without a table", hint="write DROP INDEX name ON table")
+    return DropIndex(words.table(), index, lenient)
+
+
+def _alter(words: Words) -> AddColumns | RenameColumn | DropPartition:
+    table = words.name()
+    if words.take("RENAME", "COLUMN"):
+        old, _ = words.name()
+        words.need("TO")
+        new, _ = words.name()
+        return RenameColumn(table, old, new)
+    if words.take("DROP", "PARTITION", "FOR", "("):
+        value = words.constant()
+        words.need(")")
+        return DropPartition(table, value)
     columns = []
     while True:
         words.need("ADD")
         words.take("COLUMN")
         column, is_key = _column(words)
         if is_key:
-            raise refused("a row key in ALTER TABLE")
+            raise refused("PRIMARY KEY in ALTER TABLE", code=INVALID)
         columns.append(column)
         if not words.take(","):
-            break
-    words.end()
-    return Definition("alter", table, quoted, columns=tuple(columns))
+            return AddColumns(table, tuple(columns))

@@ -15,6 +15,7 @@ __all__ = [
     "INTEGRAL",
     "LIMITS",
     "NUMERIC",
+    "UNREADABLE",
     "Expr",
     "as_kind",
     "as_long",
@@ -34,6 +35,8 @@ T = ColumnType
 INTEGRAL = frozenset({T.BYTE, T.SHORT, T.INTEGER, T.LONG})
 FLOATING = frozenset({T.FLOAT, T.DOUBLE})
 NUMERIC = INTEGRAL | FLOATING
+UNREADABLE = frozenset({T.GEOMETRY, *(kind for kind in T if kind.element)})
+"""Types that SQL reads as a NULL of no type and cannot write."""
 
 TIMESTAMP_MS_MAX = 253_402_300_799_999
 LIMITS = {

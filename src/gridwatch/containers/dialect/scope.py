@@ -12,12 +12,13 @@ from sqlglot import exp
 from gridwatch.containers._keys import ms_of
 from gridwatch.containers.dialect.kinds import LIMITS, Expr, T, number_literal
 from gridwatch.containers.dialect.parse import refused
-from gridwatch.containers.schema import ContainerInfo
+from gridwatch.containers.schema import ContainerInfo, View
 from gridwatch.errors import ContainerNotFoundError
 
 __all__ = ["Context", "Scope", "Source", "same_name"]
 
 NO_TABLE = 280005
+IS_VIEW = 280010
 NO_COLUMN = 240008
 AMBIGUOUS = 240009
 
@@ -42,10 +43,12 @@ class Source:
 class Context:
     """What one statement shares: how to find containers, parameters, numbering."""
 
-    lookup: Callable[[str], ContainerInfo | None]
+    lookup: Callable[[str], ContainerInfo | View | None]
     parameters: Sequence[Any]
     bound: list[Any] = field(default_factory=list)
     sources: int = 0
+    views: int = 0
+    """How many views, each read by the one before, are being read."""
 
     def source_name(self) -> str:
         """Return an alias that no name of the statement can clash with."""
@@ -59,6 +62,18 @@ class Context:
 
     def container(self, identifier: exp.Identifier) -> ContainerInfo:
         """Return the container of this name.
+
+        Raises:
+            ContainerNotFoundError: There is none, or a quoted name differs in case (280005).
+            SqlRefusedError: It is a view (280010).
+        """
+        found = self.table(identifier)
+        if isinstance(found, View):
+            raise refused(f"a change of {found.name!r}, which is a view", code=IS_VIEW)
+        return found
+
+    def table(self, identifier: exp.Identifier) -> ContainerInfo | View:
+        """Return the container or view of this name.
 
         Raises:
             ContainerNotFoundError: There is none, or a quoted name differs in case (280005).

@@ -23,16 +23,17 @@ from gridwatch.containers.dialect.clauses import (
     set_key,
 )
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import FLOATING, Expr, common
+from gridwatch.containers.dialect.kinds import FLOATING, UNREADABLE, Expr, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import Ranges, range_key
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
-from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType, View
 from gridwatch.errors import SqlRefusedError
 
 __all__ = ["Query", "compile_query", "numbered", "table_source"]
 
 _CLAUSES = ("expressions", "from_", "where", "joins", "group", "having", "order", "limit", "offset", "distinct")
+_VIEWS_MAX = 10
 _SET_WORDS = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
 
 
@@ -55,7 +56,9 @@ class Query:
     captured: frozenset[str] = frozenset()
 
 
-def compile_query(statement: str, parameters: Sequence[Any], lookup: Callable[[str], ContainerInfo | None]) -> Query:
+def compile_query(
+    statement: str, parameters: Sequence[Any], lookup: Callable[[str], ContainerInfo | View | None]
+) -> Query:
     """Return one SELECT of GridDB's SQL as SQLite's.
 
     Args:
@@ -94,6 +97,9 @@ def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
     alias = context.source_name()
     columns = []
     for column in info.columns:
+        if column.type in UNREADABLE:
+            columns.append((column.name, Expr("NULL", None)))
+            continue
         sql = f"{alias}.{quoted(column.name)}"
         columns.append((column.name, Expr(sql, column.type, nullable=column.nullable, free=frozenset({sql}))))
     order = ""
@@ -204,8 +210,19 @@ class Selects:
         name = str(identifier.this)
         if name.startswith("#"):
             return system.source(self._context, name, alias or name)
-        info = self._context.container(identifier)
-        return table_source(self._context, info, alias or info.name)
+        found = self._context.table(identifier)
+        if isinstance(found, View):
+            return self._view(found, alias or found.name)
+        return table_source(self._context, found, alias or found.name)
+
+    def _view(self, view: View, alias: str) -> Source:
+        if self._context.views >= _VIEWS_MAX:
+            raise refused(f"views that read each other {_VIEWS_MAX} deep")
+        self._context.views += 1
+        # A SELECT of its own: it sees no name of the statement.
+        source = self._derived(parse_statement(view.select, ()), alias, Scope(), None)
+        self._context.views -= 1
+        return source
 
     def _derived(self, node: exp.Expression, alias: str, scope: Scope, outer: Scope | None) -> Source:
         query = self.compile(node, outer)
