@@ -42,8 +42,6 @@ class SeriesOperations:
         with self._pool.session() as session:
             info = _container(session, name)
             plan = tql.compile_tql(info, statement, lambda: _now_ms(session))
-            if isinstance(plan, tuple):
-                plan = tql.compile_series(*plan)
             if isinstance(plan, tql.AggregatePlan):
                 return _aggregated(session, plan)
             if isinstance(plan, tql.SamplePlan):

@@ -87,8 +87,8 @@ def native_spread(values: _Array, kind: ColumnType, *, root: bool) -> float:
             rest = sum(inner) if inner is not None else _total(squares[:-1])
             square_sum = _wrapped(_wrapped(rest, bits) + _wrapped(int(squares[-1]), bits), wide)
     else:
-        narrow = values.astype(np.float32 if kind is T.FLOAT else np.float64)
-        square_sum = _in_order(narrow * narrow)
+        narrow: _Array = values.astype(np.float32 if kind is T.FLOAT else np.float64)
+        square_sum = _in_order(np.square(narrow))
     mean = float(native_sum(values, kind)) / count
     variance = float(square_sum) / count - mean * mean
     return _root(variance) if root else variance

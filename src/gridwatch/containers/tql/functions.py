@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
+from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.values import Context, Value, as_real, constant, failed, nulled, raising, sized
 
@@ -35,12 +36,20 @@ def call(context: Context, name: str, arguments: Sequence[Value]) -> Value:
     return sized(function(context, arguments))
 
 
-def _made(sql: str, kind: T, arguments: Sequence[Value], *, fallible: bool = False, **bounds: int) -> Value:
+def _made(
+    sql: str,
+    kind: ColumnType,
+    arguments: Sequence[Value],
+    *,
+    fallible: bool = False,
+    low: int = -(2**63),
+    high: int = 2**63 - 1,
+) -> Value:
     nullable = any(part.nullable for part in arguments)
-    return Value(sql, kind, nullable=nullable, fallible=fallible or failed(*arguments), **bounds)
+    return Value(sql, kind, nullable=nullable, fallible=fallible or failed(*arguments), low=low, high=high)
 
 
-def _wrong(context: Context, kind: T, position: int, what: str, *parts: Value) -> Value:
+def _wrong(context: Context, kind: ColumnType, position: int, what: str, *parts: Value) -> Value:
     return raising(context, kind, TYPE, f"Argument {position} is not a {what}", *parts)
 
 

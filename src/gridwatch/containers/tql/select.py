@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers.dialect.kinds import NUMERIC, T
 from gridwatch.containers.schema import Column, ContainerInfo, ContainerType
-from gridwatch.containers.tql.conditions import Condition, compile_condition
+from gridwatch.containers.tql.conditions import compile_condition
 from gridwatch.containers.tql.expressions import NO_COLUMN, NO_FUNCTION, Expressions, known_function
 from gridwatch.containers.tql.functions import COUNT, TYPE
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.order import by_key_alone, column_sql, found_order, order_of, uses_index
 from gridwatch.containers.tql.parser import parse
+from gridwatch.containers.tql.plans import LIMIT_MAX, AggregatePlan, RowsPlan, SamplePlan, Source
+from gridwatch.containers.tql.series import CANNOT_AGGREGATE, COLLECTION_SELECTED, compile_series
 from gridwatch.containers.tql.times import UNITS
 from gridwatch.containers.tql.tree import Call, Name, Star, TqlQuery
 from gridwatch.containers.tql.values import Context
 
-__all__ = ["AGGREGATIONS", "SELECTIONS", "AggregatePlan", "RowsPlan", "Source", "compile_tql"]
+__all__ = ["AGGREGATIONS", "COLLECTION_AGGREGATED", "SELECTIONS", "compile_tql"]
 
 OTHER_CONTAINER = 150010
-CANNOT_AGGREGATE = 150020
 ORDERED_AGGREGATION = 151005
-COLLECTION_SELECTED = 152003
 COLLECTION_AGGREGATED = 152004
 NOT_IMPLEMENTED = 152502
-
-LIMIT_MAX = 2**63 - 1
 
 AGGREGATIONS = frozenset(
     {"COUNT", "SUM", "AVG", "MAX", "MIN", "TIME_AVG", "STDDEV", "VARIANCE"}
@@ -43,59 +39,10 @@ SELECTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The rows that WHERE leaves, `FROM ... AS c WHERE ...`."""
-
-    info: ContainerInfo
-    context: Context
-    condition: Condition | None
-
-    @property
-    def sql(self) -> str:
-        """FROM and WHERE."""
-        where = f" WHERE {self.condition.sql}" if self.condition is not None else ""
-        return f"FROM {layout.table_of(self.info)} AS c{where}"
-
-    @property
-    def fallible(self) -> bool:
-        """Whether testing the condition can fail."""
-        return self.condition is not None and self.condition.fallible
-
-
-@dataclass(frozen=True, slots=True)
-class RowsPlan:
-    """SQL that yields the container's columns; None where there is no row whatever the container holds."""
-
-    sql: str | None
-    parameters: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AggregatePlan:
-    """An aggregation; `sql` yields the time (or 0) and the value of each row, or one row with the result.
-
-    Args:
-        function: COUNT, SUM, ...
-        column: What it is of; None for COUNT(*).
-        native: Whether GridDB's time-series engine does it, in the column's own width.
-        sql: None where there is no result.
-        parameters: Of the SQL.
-        series: Whether the container is a time series.
-    """
-
-    function: str
-    column: Column | None
-    native: bool
-    sql: str | None
-    parameters: tuple[Any, ...] = ()
-    series: bool = False
-
-
 def compile_tql(
     info: ContainerInfo, statement: str, now_ms: Callable[[], int], *, database: str = "public"
-) -> RowsPlan | AggregatePlan | tuple[Source, TqlQuery]:
-    """Return the plan of a statement; for a time series' selection functions its source and tree, see `series`.
+) -> RowsPlan | AggregatePlan | SamplePlan:
+    """Return the plan of a statement.
 
     Raises:
         SqlRefusedError: GridDB would refuse it, or this store cannot answer alike.
@@ -127,7 +74,7 @@ def compile_tql(
         raise refused(f"{selection.name} of a collection", code=COLLECTION_SELECTED)
     if uses_index(info, condition):
         raise refused(f"{selection.name} where a column with an index is looked for", code=None)
-    return source, query
+    return compile_series(source, query)
 
 
 def _check_container(info: ContainerInfo, query: TqlQuery, database: str) -> None:

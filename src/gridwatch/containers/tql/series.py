@@ -6,7 +6,6 @@ that, column by column (`interpolated`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,25 @@ from gridwatch.containers.tql.expressions import Expressions
 from gridwatch.containers.tql.functions import COUNT, RANGE, TYPE
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.order import by_key_alone, column_sql
-from gridwatch.containers.tql.select import CANNOT_AGGREGATE, LIMIT_MAX, RowsPlan, Source
+from gridwatch.containers.tql.plans import LIMIT_MAX, RowsPlan, SamplePlan, Source
 from gridwatch.containers.tql.times import FIXED_MS
 from gridwatch.containers.tql.tree import Call, Literal, Name, Node, Star, TqlQuery
 from gridwatch.containers.tql.values import Context, Value
 
-__all__ = ["SamplePlan", "compile_series", "empty_samples", "interpolated", "nearest", "samples", "source_of"]
+__all__ = [
+    "CANNOT_AGGREGATE",
+    "COLLECTION_SELECTED",
+    "compile_series",
+    "empty_samples",
+    "interpolated",
+    "nearest",
+    "samples",
+    "source_of",
+]
 
 NO_TIME = 60098
-SELECTION_ORDERED = 152003
+CANNOT_AGGREGATE = 150020
+COLLECTION_SELECTED = 152003
 
 _SIDES = {
     "TIME_NEXT": (">=", "ASC"),
@@ -35,32 +44,6 @@ _SIDES = {
     "TIME_PREV": ("<=", "DESC"),
     "TIME_PREV_ONLY": ("<", "DESC"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePlan:
-    """SQL that yields sampled times and the rows around them.
-
-    Its columns: the time, that of the row before (or at it) and of the row after, the row's other columns, and the
-    columns to interpolate from the row after.
-
-    Args:
-        sql: Its LIMIT and OFFSET are in it unless `order` is given.
-        parameters: Of the SQL.
-        columns: Columns to interpolate.
-        native: Whether GridDB's time-series engine works the numbers out, which it does in fewer digits.
-        order: Column to sort by and whether downwards; None for the order of time.
-        limit: Rows to keep after sorting.
-        offset: Rows to leave out after sorting.
-    """
-
-    sql: str
-    parameters: tuple[Any, ...]
-    columns: tuple[Column, ...]
-    native: bool
-    order: tuple[str, bool] | None = None
-    limit: int = LIMIT_MAX
-    offset: int = 0
 
 
 def nearest(source: Source, time_ms: int, function: str) -> RowsPlan:
@@ -326,18 +309,19 @@ def interpolated(
     Returns:
         int64 or float64 (n,), values of the type.
     """
+    found: npt.NDArray[Any]
     with np.errstate(all="ignore"):
         if kind in _WIDTHS:
             width = _WIDTHS[kind] if native or kind is T.LONG else np.int32
-            gap = (after - before).astype(width).astype(np.float64)
-            found = before.astype(np.float64) + gap * rate
-            return np.trunc(found).astype(np.int64).astype(_WIDTHS[kind]).astype(np.int64)
-        if kind is T.FLOAT:
+            found = before.astype(np.float64) + (after - before).astype(width).astype(np.float64) * rate
+            found = np.trunc(found).astype(np.int64).astype(_WIDTHS[kind]).astype(np.int64)
+        elif kind is T.FLOAT:
             gap = (after.astype(np.float32) - before.astype(np.float32)).astype(np.float64)
+            found = (before + gap * rate).astype(np.float32).astype(np.float64)
         else:
-            gap = after - before
-        found = before + gap * rate
-        return found.astype(np.float32).astype(np.float64) if native or kind is T.FLOAT else found
+            found = before + (after - before) * rate
+            found = found.astype(np.float32).astype(np.float64) if native else found
+    return found
 
 
 def source_of(info: ContainerInfo) -> Source:

@@ -387,7 +387,7 @@ def _holds(operator: str, left: Value, right: Value) -> bool:
         # NaN is the greatest number and equal to itself.
         if math.isnan(a) or math.isnan(b):
             a, b = math.isnan(a), math.isnan(b)
-    order = (a > b) - (a < b)
+    order = int(a > b) - int(a < b)
     return {"=": order == 0, "<>": order != 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[
         operator
     ]
