@@ -64,6 +64,13 @@ class GridDBSettings(_Group):
     )
 
 
+class TargetSettings(_Group):
+    """How `gridwatch copy` logs in to its target, where that is another GridDB than the source's."""
+
+    user: str | None = Field(None, description="GridDB user of the target. Unset: that of the source.")
+    password: SecretStr | None = Field(None, description="GridDB password of the target. Unset: that of the source.")
+
+
 class KafkaSettings(_Group):
     """The Kafka cluster; with no `bootstrap_servers`, gridwatch runs its own broker on loopback."""
 
@@ -192,6 +199,7 @@ class Settings(BaseSettings):
     )
 
     griddb: GridDBSettings = Field(default_factory=GridDBSettings)
+    target: TargetSettings = Field(default_factory=TargetSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
     prefect: PrefectSettings = Field(default_factory=PrefectSettings)
@@ -217,7 +225,14 @@ class Settings(BaseSettings):
 
 
 # Read by the `gridwatch` script and the tests, not by Settings.
-_RUNNER_NAMES = {"GRIDWATCH_ENV", "GRIDWATCH_TEST_GRIDDB_URL"}
+_RUNNER_NAMES = {
+    "GRIDWATCH_ENV",
+    "GRIDWATCH_TEST_EXAMPLES",
+    "GRIDWATCH_TEST_GRIDDB_RESTART",
+    "GRIDWATCH_TEST_GRIDDB_URL",
+    "GRIDWATCH_TEST_ORACLE",
+    "GRIDWATCH_TEST_ORACLE_REPORT",
+}
 
 
 def _known(model: type[BaseModel], prefix: str = _PREFIX) -> Iterator[tuple[str, bool]]:

@@ -16,7 +16,9 @@ WEB_API = (DOCS / "webapi.md").read_text(encoding="utf-8")
 
 def test_every_address_is_documented(app: Any) -> None:
     documented = {re.sub(r"<[^>]*>", "<>", path) for path in re.findall(r"[` ](/[a-z0-9_./<>-]*)", PAGE)}
-    documented |= {re.sub(r"<[^>]*>", "<>", path) for path in re.findall(r"`(/(?:griddb|metrics)[A-Za-z0-9_./<>-]*)`", WEB_API)}
+    documented |= {
+        re.sub(r"<[^>]*>", "<>", path) for path in re.findall(r"`(/(?:griddb|metrics)[A-Za-z0-9_./<>-]*)`", WEB_API)
+    }
     # Frames and single rows hang below a page that is documented.
     inner = {"/", "/static/<>", "/inbox/<>/html", "/inbox/<>.json", "/anomalies/<>/<>/html"}
     served = {re.sub(r"<[^>]*>", "<>", rule.rule) for rule in app.url_map.iter_rules()}
