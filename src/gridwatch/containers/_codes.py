@@ -45,7 +45,7 @@ _FAILED = (range(75_000, 76_000), range(305_000, 306_000))
 _REFUSED = (range(150_000, 153_000), range(200_000, 210_000), range(240_000, 290_000))
 
 # `[60079:DS_DS_...] text on executing query (sql="...") (db=...) ...`; what follows the text is not for people.
-_HEAD = re.compile(r"\[(\d+)(?::[A-Z0-9_]+)?\]\s*")
+_HEAD = re.compile(r"\[(?:Code:)?(\d+)(?::[A-Z0-9_]+)?\]\s*")
 _TAIL = re.compile(r"\s+(?:on (?:preparing|executing) \w+ \(|\((?:address|db|user|sql|source)=).*", re.DOTALL)
 _SHOWN_MAX = 500
 

@@ -183,6 +183,8 @@ def _options(url: str, query: str) -> dict[str, str]:
         if name not in _OPTIONS or name in found or not value:
             raise _wrong(url, f"option {name!r} is unknown, repeated or empty; there are {', '.join(_OPTIONS)}")
         found[name] = value
+    if "@" in found.get("provider", ""):
+        raise ConfigError("The address provider of the store URL carries a user or password; GridDB takes none there.")
     if found.get("route", "PUBLIC") != "PUBLIC":
         raise _wrong(url, "the only route is PUBLIC")
     return found

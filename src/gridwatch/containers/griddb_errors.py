@@ -53,7 +53,9 @@ def _error(error: Any, place: str, what: str) -> StoreError:
     kind = str(error.getClass().getSimpleName())
     if code in _LOGIN:
         hint = "check cluster and database in the store's URL, GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD"
-        return StoreError(f"GridDB at {place} refuses the login{f' ({text})' if text else ''}; {hint}.", code=code)
+        # A wrong password comes without a word, only with an address in parentheses.
+        said = "" if not text or text.startswith("(") else f" ({text})"
+        return StoreError(f"GridDB at {place} refuses the login{said}; {hint}.", code=code)
     if code in _CONNECTION or kind == "GSConnectionException":
         return StoreError(f"GridDB at {place} does not answer: {text}.", code=code, connection=True)
     if kind in {"GSTimeoutException", "SQLTimeoutException"} or code == _STATEMENT_TIMEOUT:

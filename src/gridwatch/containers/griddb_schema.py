@@ -38,7 +38,7 @@ def to_java(info: ContainerInfo) -> Any:
         builder.setType(java_class(f"{_GS}.GSType").valueOf(plain.value))
         builder.setNullable(jpype.JObject(jpype.JBoolean(column.nullable), "java.lang.Boolean"))
         if column.type in _PRECISIONS:
-            builder.setTimePrecision(java_class(f"{_GS}.TimePrecision").valueOf(_PRECISIONS[column.type]))
+            builder.setTimePrecision(java_class(f"{_GS}.TimeUnit").valueOf(_PRECISIONS[column.type]))
         columns.add(builder.toInfo())
     made = java_class(f"{_GS}.ContainerInfo")()
     made.setName(info.name)

@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
+from gridwatch.containers._keys import ms_of
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import NO_KIND, kind_of, tables_out
 from gridwatch.containers.griddb_errors import is_connection_error, translated
@@ -28,7 +30,6 @@ _READING = frozenset({"SELECT", "EXPLAIN"})
 _CHANGING = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _DEFINING = frozenset({"CREATE", "DROP", "ALTER", "GRANT", "REVOKE", "SET"})
 _LONG = (-(2**63), 2**63 - 1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALIVE_S = 5
 _TIMESTAMPS = {3: ColumnType.TIMESTAMP, 6: ColumnType.TIMESTAMP_6, 9: ColumnType.TIMESTAMP_9}
 _INT_MAX = 2**31 - 1
@@ -167,15 +168,15 @@ def _check_text(number: int, value: str) -> None:
 def _timestamp(number: int, value: datetime) -> Any:
     import jpype
 
-    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-    micros = (aware - _EPOCH) // timedelta(microseconds=1)
-    if not 0 <= micros < 253_402_300_800_000_000:
+    try:
+        ms = ms_of(value)
+    except ValueError as error:
+        raise SqlRefusedError(f"SQL refused: parameter {number}: {error}.") from error
+    if not 0 <= ms <= TIMESTAMP_MS_MAX:
         raise SqlRefusedError(
             f"SQL refused: parameter {number}, {value.isoformat()}, which is outside 1970 to 9999.", code=60079
         )
-    time = java_class("java.sql.Timestamp")(jpype.JLong(micros // 1000))
-    time.setNanos(micros % 1_000_000 * 1000)
-    return time
+    return java_class("java.sql.Timestamp")(jpype.JLong(ms))
 
 
 def _columns(meta: Any) -> tuple[pa.Schema, list[int]]:

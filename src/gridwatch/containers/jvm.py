@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -38,7 +39,11 @@ def _after_fork() -> None:
         return
     _forked = True
     # At the end of the process JPype would wait for the JVM's threads.
-    jpype.config.onexit = False
+    from jpype import config
+
+    config.onexit = False
+    # After Python's garbage collection JPype at times asks Java for one as well.
+    gc.callbacks[:] = [call for call in gc.callbacks if getattr(call, "__module__", None) != "_jpype"]
 
 
 if hasattr(os, "register_at_fork"):

@@ -96,7 +96,8 @@ public final class RowsIn {
         return values;
     }
 
-    private List<Row> rows(Row pattern) throws Exception {
+    /** Return the rows, each made from a row of the same schema. */
+    public List<Row> rows(Row pattern) throws Exception {
         ColumnIn[] fields = columns.toArray(new ColumnIn[0]);
         List<Row> rows = new ArrayList<>(count);
         for (int row = 0; row < count; row++) {
