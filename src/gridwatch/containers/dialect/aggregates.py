@@ -32,15 +32,21 @@ ROWS_MAX = 2**53
 _ANY = frozenset(ColumnType)
 
 
-def aggregate(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> Expr:
+def aggregate(compiler: Expressions, name: str, nodes: Sequence[exp.Expression], over: str = "") -> Expr:
     """Return the compiled call of an aggregate function.
+
+    Args:
+        compiler: Of the SELECT.
+        name: In capitals.
+        nodes: Its arguments.
+        over: SQL of the window that it runs over, if it does.
 
     Raises:
         SqlRefusedError: Its arguments are wrong (240005, 305010), or this store cannot answer alike.
     """
     if name == "COUNT" and len(nodes) == 1 and isinstance(nodes[0], exp.Star):
         only(nodes[0])
-        return Expr("count(*)", T.LONG, 0, ROWS_MAX, nullable=False, aggregate=True)
+        return Expr(f"count(*){over}", T.LONG, 0, ROWS_MAX, nullable=False, aggregate=True)
     if not 1 <= len(nodes) <= (2 if name == "GROUP_CONCAT" else 1):
         raise refused(f"{name} with {len(nodes)} arguments", code=ARGUMENTS)
     node, distinct, rest = nodes[0], False, list(nodes[1:])
@@ -60,13 +66,14 @@ def aggregate(compiler: Expressions, name: str, nodes: Sequence[exp.Expression])
         raise mismatch(f"{name} of {name_of(arg.kind)}")
     if name == "GROUP_CONCAT":
         return _joined(compiler, arg, rest, distinct)
-    if name == "MEDIAN" and distinct:
-        raise refused("MEDIAN(DISTINCT ...)")
-    return build(compiler, name, arg, "DISTINCT " if distinct else "")
+    if distinct and (over or name == "MEDIAN"):
+        raise refused(f"{name}(DISTINCT ...){' OVER' if over else ''}")
+    return build(compiler, name, arg, "DISTINCT " if distinct else "", over)
 
 
-def _plain(compiler: Expressions, name: str, arg: Expr, distinct: str) -> Expr:
-    sql = f"{name.lower()}({distinct}{arg.sql})"
+def _plain(compiler: Expressions, name: str, arg: Expr, distinct: str, over: str) -> Expr:
+    sql = f"{name.lower()}({distinct}{arg.sql}){over}"
+    count = f"count({arg.sql}){over}"
     if name == "COUNT":
         return Expr(sql, T.LONG, 0, ROWS_MAX, nullable=False, aggregate=True)
     if name in {"MIN", "MAX"}:
@@ -74,25 +81,25 @@ def _plain(compiler: Expressions, name: str, arg: Expr, distinct: str) -> Expr:
     kind = T.DOUBLE if name in {"AVG", "TOTAL"} or arg.kind in FLOATING else arg.kind and T.LONG
     if arg.infinite:
         # SQLite has null where both infinities meet, GridDB NaN.
-        fail = failing(NOT_FINITE, f"{name} of both infinities is no number", f"count({arg.sql})")
-        sql = f"coalesce({sql}, CASE WHEN count({arg.sql}) > 0 THEN {fail} END)"
+        fail = failing(NOT_FINITE, f"{name} of both infinities is no number", count)
+        sql = f"coalesce({sql}, CASE WHEN {count} > 0 THEN {fail} END)"
     return Expr(sql, kind, aggregate=True, infinite=kind is T.DOUBLE)
 
 
-def _spread(compiler: Expressions, name: str, arg: Expr, distinct: str) -> Expr:
+def _spread(compiler: Expressions, name: str, arg: Expr, distinct: str, over: str) -> Expr:
     """Variance and standard deviation, by GridDB's formula: the mean of the squares less the square of the mean."""
     if arg.kind is None:
-        return Expr("NULL", T.DOUBLE, aggregate=True)
+        return Expr(f"max(NULL){over}", T.DOUBLE, aggregate=True)
     value = arg.sql if arg.kind in FLOATING else f"CAST({arg.sql} AS REAL)"
-    count = f"count({distinct}{value})"
-    squares = f"sum({value} * {value})"
+    count = f"count({distinct}{value}){over}"
+    squares = f"sum({value} * {value}){over}"
     if distinct:
         # Values of both signs have one square.
         halves = [
             f"coalesce(sum(DISTINCT CASE WHEN {value} {sign} 0 THEN {value} * {value} END), 0.0)" for sign in "<>"
         ]
         squares = f"({' + '.join(halves)})"
-    mean = f"(sum({distinct}{value}) / {count})"
+    mean = f"(sum({distinct}{value}){over} / {count})"
     found = f"({squares} / {count} - {mean} * {mean})"
     if not name.endswith("_POP"):
         found = f"({found} * (CAST({count} AS REAL) / ({count} - 1)))"
@@ -136,10 +143,10 @@ def _ordered(arg: Expr, *, descending: bool = False) -> str:
     return f"json_group_array({arg.sql} ORDER BY {arg.sql}{words}) FILTER (WHERE {arg.sql} IS NOT NULL)"
 
 
-def _median(compiler: Expressions, name: str, arg: Expr, distinct: str) -> Expr:
+def _median(compiler: Expressions, name: str, arg: Expr, distinct: str, over: str) -> Expr:
     compiler.take_window(name)
     if arg.kind is None:
-        return Expr("NULL", None, aggregate=True)
+        return Expr("max(NULL)", None, aggregate=True)
     kind = T.DOUBLE if arg.kind in FLOATING else T.LONG
     count, values = f"count({arg.sql})", _ordered(arg)
     low, high = _element(values, f"({count} - 1) / 2"), _element(values, f"{count} / 2")
@@ -180,7 +187,7 @@ def percentile(compiler: Expressions, node: exp.WithinGroup) -> Expr:
         raise refused("an aggregate function inside PERCENTILE_CONT")
     compiler.take_window("PERCENTILE_CONT")
     if arg.kind is None:
-        return Expr("NULL", None, aggregate=True)
+        return Expr("max(NULL)", None, aggregate=True)
     return _interpolated(arg, float(rate.value), descending=bool(key.args.get("desc")))
 
 
@@ -200,7 +207,7 @@ def _interpolated(arg: Expr, rate: float, *, descending: bool) -> Expr:
     return Expr(sql, kind, aggregate=True, infinite=kind is T.DOUBLE)
 
 
-_Build = Callable[["Expressions", str, Expr, str], Expr]
+_Build = Callable[["Expressions", str, Expr, str, str], Expr]
 
 _SPREADS = ("STDDEV", "STDDEV0", "STDDEV_POP", "STDDEV_SAMP", "VARIANCE", "VARIANCE0", "VAR_POP", "VAR_SAMP")
 

@@ -16,6 +16,7 @@ from gridwatch.containers.dialect.kinds import (
     not_a_number,
     overflow_checked,
 )
+from gridwatch.containers.schema import ColumnType
 
 __all__ = ["arithmetic", "divided"]
 
@@ -28,6 +29,12 @@ def _numbers(sign: str, left: Expr, right: Expr) -> None:
             raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
 
 
+def _null_kind(left: Expr, right: Expr) -> ColumnType | None:
+    if left.kind is None and right.kind is None:
+        return None
+    return T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG
+
+
 def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
     """Return a sum, difference or product: LONG of integers, failing on overflow, else DOUBLE.
 
@@ -37,7 +44,7 @@ def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
     _numbers(sign, left, right)
     sql = f"({left.sql} {sign} {right.sql})"
     if left.kind is None or right.kind is None:
-        return make("NULL", T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG, [left, right])
+        return make("NULL", _null_kind(left, right), [left, right])
     if {left.kind, right.kind} & FLOATING:
         # Infinity less itself, or nothing of it, is NaN; what is finite gives infinity at most.
         both = left.infinite and right.infinite
@@ -61,8 +68,7 @@ def divided(sign: str, left: Expr, right: Expr) -> Expr:
     """
     _numbers(sign, left, right)
     if left.kind is None or right.kind is None:
-        kind = T.DOUBLE if {left.kind, right.kind} & FLOATING else T.LONG
-        return make("NULL", kind, [left, right])
+        return make("NULL", _null_kind(left, right), [left, right])
     divisor = right.sql
     if right.value == 0 or not (right.constant or _never_zero(right)):
         # SQLite answers NULL; a null dividend is NULL for both.

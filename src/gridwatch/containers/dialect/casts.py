@@ -6,16 +6,15 @@ import math
 import re
 import struct
 from datetime import datetime
-from typing import Any
 
 from sqlglot import exp
 
 from gridwatch.containers._keys import ms_of
+from gridwatch.containers.dialect.conversions import BAD_TEXT, OUT_OF_RANGE, SPACES, from_text, single
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
     LIMITS,
-    UNKNOWN,
     Expr,
     T,
     failing,
@@ -30,10 +29,7 @@ from gridwatch.containers.dialect.scope import Context
 from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import SqlFailedError
 
-__all__ = ["cast", "float32", "kind_of", "text_of", "timestamp_of"]
-
-BAD_TEXT = 305005
-OUT_OF_RANGE = 305004
+__all__ = ["BAD_TEXT", "OUT_OF_RANGE", "cast", "float32", "kind_of", "text_of", "timestamp_of"]
 
 _TYPES = {
     "BOOL": T.BOOL,
@@ -138,6 +134,8 @@ def text_of(expr: Expr) -> Expr:
         sql = f"({seconds} || printf('.%03dZ', {sql} % 1000))"
     elif expr.kind is T.BLOB:
         sql = f"(CASE WHEN {sql} IS NOT NULL THEN hex({sql}) END)"
+    elif expr.kind not in {T.STRING, None}:
+        raise refused(f"text of {name_of(expr.kind)}", code=None)
     return make(sql, T.STRING if expr.kind else None, [expr])
 
 
@@ -166,36 +164,35 @@ def cast(expr: Expr, to: exp.DataType, context: Context) -> Expr:
 
 
 def _from_text(expr: Expr, target: ColumnType, context: Context) -> Expr:
-    if target is T.BLOB:
-        raise mismatch("CAST of STRING AS BLOB")
-    if not isinstance(expr.value, str):
-        raise refused(
-            f"CAST of a STRING column AS {target}",
-            code=None,
-            hint="this store cannot tell its bad values as GridDB does",
-        )
+    if not isinstance(expr.value, str) or target is T.BLOB:
+        return from_text(expr, target)
     text = expr.value
     if target is T.TIMESTAMP:
         ms = timestamp_of(text)
         return Expr(context.bind(ms), T.TIMESTAMP, ms, ms, ms, nullable=False)
-    value: Any = UNKNOWN
     if target is T.BOOL and text.lower() in {"true", "false"}:
         value = text.lower() == "true"
         return Expr("(1)" if value else "(0)", T.BOOL, value=value, nullable=False)
-    digits = text.strip(" ")
-    if target in INTEGRAL and re.fullmatch(r"[+-]?\d+", digits):
-        return _in_range(number_literal(int(digits)), target)
-    if target in FLOATING and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", digits):
-        number = number_literal(float(digits))
-        return _between_numbers(number, target) if target is T.FLOAT else number
-    if target in FLOATING and text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
-        raise refused(f"CAST of {text!r} AS {target}", code=None, hint="the store takes neither NaN nor infinity")
+    digits = text.strip(SPACES)
+    if target in INTEGRAL and re.fullmatch(r"[+-]?[0-9]+", digits):
+        return _in_range(number_literal(int(digits)), target, BAD_TEXT)
+    if target in FLOATING and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", digits):
+        value = float(digits)
+        if math.isfinite(value):
+            number = number_literal(value)
+            return _between_numbers(number, target) if target is T.FLOAT else number
+    if target in FLOATING and digits.lower() in {"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}:
+        return Expr("(-9e999)" if digits[0] == "-" else "(9e999)", target, nullable=False, infinite=True)
+    if target in FLOATING and digits.lower() in {"nan", "+nan", "-nan"}:
+        raise refused(f"CAST of {text!r} AS {target}", code=None, hint="the store has no NaN")
     raise SqlFailedError(f"{text!r} is no {target}.", code=BAD_TEXT)
 
 
-def _in_range(expr: Expr, target: ColumnType) -> Expr:
+def _in_range(expr: Expr, target: ColumnType, too_long: int = OUT_OF_RANGE) -> Expr:
     low, high = LIMITS[target]
-    if expr.kind not in INTEGRAL or (expr.constant and not low <= expr.value <= high):
+    if expr.kind not in INTEGRAL:
+        raise SqlFailedError(f"{expr.value} is outside the range of LONG.", code=too_long)
+    if expr.constant and not low <= expr.value <= high:
         raise SqlFailedError(f"{expr.value} is outside the range of {target}.", code=OUT_OF_RANGE)
     found = inside(expr, low, high, OUT_OF_RANGE, f"Value overflow in type conversion to {target}")
     return Expr(found.sql, target, found.low, found.high, expr.value, expr.nullable, found.free, found.aggregate)
@@ -215,7 +212,7 @@ def _between_numbers(expr: Expr, target: ColumnType) -> Expr:
         return make(expr.sql, target, [expr])
     if expr.kind in FLOATING | INTEGRAL and target is T.FLOAT:
         if not isinstance(expr.value, int | float):
-            raise refused(f"{what} of anything but a constant", code=None, hint="SQLite has no single precision")
+            return single(expr)
         value = float32(expr.value)
         return Expr(f"({value!r})", T.FLOAT, value=value, nullable=False)
     if expr.kind in FLOATING and target in INTEGRAL:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gridwatch.containers.dialect.kinds import Expr, as_kind
+from gridwatch.containers.dialect.kinds import Expr, as_kind, failing
 from gridwatch.containers.dialect.parse import only, refused
 from gridwatch.containers.dialect.scope import Scope, Source, same_name
 from gridwatch.containers.dialect.windows import ordering
@@ -17,6 +17,7 @@ from gridwatch.errors import SqlRefusedError
 __all__ = ["Item", "column_name", "group_key", "limit_of", "nullable", "ordered", "position_of", "recast", "set_key"]
 
 _COUNT_MAX = 2**63 - 1
+NULLS = 240000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,29 @@ def set_key(node: exp.Expression, items: Sequence[Item]) -> tuple[str, Expr, boo
     raise refused("a key of ORDER BY that is no column of the set operation")
 
 
-def recast(sql: str, given: Sequence[ColumnType | None], kinds: Sequence[ColumnType | None]) -> str:
-    """Return a query with its columns c0, c1, ... made the types that a set operation gives them."""
+def recast(
+    sql: str,
+    given: Sequence[ColumnType | None],
+    kinds: Sequence[ColumnType | None],
+    nulls: Sequence[bool] | None = None,
+) -> str:
+    """Return a query with its columns c0, c1, ... made the types that a set operation gives them.
+
+    Args:
+        sql: The query.
+        given: The types of its columns.
+        kinds: The types that they become.
+        nulls: Which of them fail on null.
+    """
     parts = []
     for number, (kind, target) in enumerate(zip(given, kinds, strict=True)):
-        parts.append(f"{as_kind(Expr(f'c{number}', kind), target).sql} AS c{number}")
+        column = as_kind(Expr(f"c{number}", kind), target).sql
+        if nulls is not None and nulls[number]:
+            fail = failing(
+                NULLS, "null in a set operation, of which GridDB makes several rows or none", f"typeof(c{number})"
+            )
+            column = f"CASE WHEN c{number} IS NULL THEN {fail} ELSE {column} END"
+        parts.append(f"{column} AS c{number}")
     return f"SELECT {', '.join(parts)} FROM ({sql})"
 
 
@@ -137,12 +156,29 @@ def limit_of(node: exp.Expression) -> str:
     return sql
 
 
-def _count(node: exp.Expression) -> int:
+_SUMS: dict[type[exp.Expression], Callable[[int, int], int]] = {
+    exp.Add: lambda left, right: left + right,
+    exp.Sub: lambda left, right: left - right,
+    exp.Mul: lambda left, right: left * right,
+}
+
+
+def _worked_out(node: exp.Expression) -> int:
+    """Return a whole number, or a sum or product of some."""
     while isinstance(node, exp.Paren):
         node = node.this
+    if isinstance(node, exp.Neg):
+        return -_worked_out(node.this)
+    work = _SUMS.get(type(node))
+    if work is not None:
+        return work(_worked_out(node.this), _worked_out(node.args["expression"]))
     if not isinstance(node, exp.Literal) or node.is_string or not str(node.this).isdigit():
         raise refused("a LIMIT or OFFSET that is not a whole number")
-    count = int(node.this)
-    if count > _COUNT_MAX:
+    return int(node.this)
+
+
+def _count(node: exp.Expression) -> int:
+    count = _worked_out(node)
+    if abs(count) > _COUNT_MAX:
         raise refused(f"a LIMIT or OFFSET of {count}", hint=f"at most {_COUNT_MAX}")
     return count

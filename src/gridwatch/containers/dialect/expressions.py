@@ -14,10 +14,12 @@ from gridwatch.containers.dialect.functions import call
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
+    NUMERIC,
     Expr,
     T,
     as_kind,
     common,
+    compared,
     failing,
     make,
     mismatch,
@@ -114,6 +116,8 @@ class Expressions:
             SqlRefusedError: It is not a BOOL.
         """
         found = self.compile(node)
+        if where == "WHERE" and found.kind in NUMERIC and isinstance(found.value, int | float):
+            return Expr("(1)" if found.value else "(0)", T.BOOL, value=bool(found.value))
         if found.kind not in {T.BOOL, None}:
             raise refused(f"a {name_of(found.kind)} as condition of {where}", code=305010, hint="compare it")
         return found
@@ -170,7 +174,7 @@ class Expressions:
             return number_literal(-number.value or 0.0)
         inner = self.compile(node.this)
         if inner.kind is None:
-            return Expr("NULL", None, value=None)
+            return Expr("NULL", T.LONG, value=None)
         if inner.kind in FLOATING:
             return make(f"(-{inner.sql})", T.DOUBLE, [inner])
         if inner.kind in INTEGRAL:
@@ -193,22 +197,20 @@ class Expressions:
             chain.append(left.expression)
             left = left.this
         parts = [self.condition(part, word) for part in [left, *reversed(chain)]]
-        return make(f"({f' {word} '.join(part.sql for part in parts)})", T.BOOL, parts)
+        return make(_balanced([part.sql for part in parts], word), T.BOOL, parts)
 
     def _pair(self, node: exp.Expression) -> tuple[Expr, Expr]:
         return self.compile(node.this), self.compile(node.args["expression"])
 
     def _comparison(self, node: exp.Expression) -> Expr:
         only(node, "this", "expression")
-        left, right = self._pair(node)
         sign = _COMPARISONS[type(node)]
-        common(f"{sign}", [left.kind, right.kind])
+        left, right = compared(sign, *self._pair(node))
         return make(f"({left.sql} {sign} {right.sql})", T.BOOL, [left, right])
 
     def _is(self, node: exp.Is) -> Expr:
         only(node, "this", "expression")
-        left, right = self._pair(node)
-        common("IS", [left.kind, right.kind])
+        left, right = compared("IS", *self._pair(node))
         return make(f"({left.sql} IS {right.sql})", T.BOOL, [left, right])
 
     def _in(self, node: exp.In) -> Expr:
@@ -216,25 +218,30 @@ class Expressions:
         left = self.compile(node.this)
         if node.args.get("query"):
             query = self._query(node.args["query"].this, 1)
-            common("IN", [left.kind, query.columns[0][1]])
-            outer = Expr(query.sql, None, free=query.captured)
-            return make(f"({left.sql} IN ({query.sql}))", T.BOOL, [left, outer])
+            column = Expr("c0", query.columns[0][1])
+            this, that = compared("IN", left, column)
+            rows = query.sql if that is column else f"SELECT {that.sql} FROM ({query.sql})"
+            outer = Expr(rows, None, free=query.captured)
+            return make(f"({this.sql} IN ({rows}))", T.BOOL, [left, outer])
         items = [self.compile(item) for item in node.expressions]
-        for item in items:
-            common("IN", [left.kind, item.kind])
+        pairs = [compared("IN", left, item) for item in items]
         values = [item.value for item in items]
-        if left.constant and all(item.constant for item in items) and None in values and left.value not in values:
+        unknown = (left.value is None and items) or (None in values and left.value not in values)
+        if unknown and left.constant and all(item.constant for item in items):
             # GridDB folds it to a NULL without a type.
             return Expr("NULL", None, value=None)
-        return make(f"({left.sql} IN ({', '.join(item.sql for item in items)}))", T.BOOL, [left, *items])
+        if any(this is not left for this, _ in pairs):
+            same = " OR ".join(f"{this.sql} = {that.sql}" for this, that in pairs)
+            return make(f"({same})", T.BOOL, [left, *items])
+        return make(f"({left.sql} IN ({', '.join(item.sql for _, item in pairs)}))", T.BOOL, [left, *items])
 
     def _between(self, node: exp.Between) -> Expr:
         only(node, "this", "low", "high")
         parts = [self.compile(node.args[name]) for name in ("this", "low", "high")]
-        for bound in parts[1:]:
-            common("BETWEEN", [parts[0].kind, bound.kind])
-        this, low, high = (part.sql for part in parts)
-        return make(f"({this} BETWEEN {low} AND {high})", T.BOOL, parts)
+        (above, low), (below, high) = (compared("BETWEEN", parts[0], bound) for bound in parts[1:])
+        if above is parts[0] and below is parts[0]:
+            return make(f"({above.sql} BETWEEN {low.sql} AND {high.sql})", T.BOOL, parts)
+        return make(f"({above.sql} >= {low.sql} AND {below.sql} <= {high.sql})", T.BOOL, parts)
 
     def _like(self, node: exp.Expression, escape: Expr | None = None) -> Expr:
         only(node, "this", "expression", "negate")
@@ -298,7 +305,8 @@ class Expressions:
                 when = self.condition(branch.this, "CASE")
             else:
                 when = self.compile(branch.this)
-                common("CASE", [subject.kind, when.kind])
+                if compared("CASE", subject, when) != (subject, when):
+                    raise refused("CASE of a LONG with WHEN of a DOUBLE", code=None, hint="use CASE WHEN ... = ...")
             branches.append((when, self.compile(branch.args["true"])))
         default = self.compile(node.args["default"]) if node.args.get("default") else Expr("NULL", None)
         kind = common("CASE", [*(result.kind for _, result in branches), default.kind])
@@ -354,6 +362,14 @@ class Expressions:
             raise refused("a subquery at this place")
         query = self._subquery(node.this, self.scope)
         return Expr(f"EXISTS ({query.sql})", T.BOOL, free=query.captured)
+
+
+def _balanced(parts: Sequence[str], word: str) -> str:
+    """Return conditions joined in pairs of pairs: SQLite takes no expression that is a thousand deep."""
+    if len(parts) <= 8:
+        return f"({f' {word} '.join(parts)})"
+    middle = len(parts) // 2
+    return f"({_balanced(parts[:middle], word)} {word} {_balanced(parts[middle:], word)})"
 
 
 def _hull(parts: Sequence[Expr]) -> dict[str, int]:

@@ -73,9 +73,10 @@ def _first_not_null(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 
 
 def _null_if(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
-    common(name, [arg.kind for arg in args])
+    kind = common(name, [arg.kind for arg in args])
     low, high = args[0].bounds
-    return make(f"nullif({args[0].sql}, {args[1].sql})", args[0].kind, args, low=low, high=high)
+    left, right = (as_kind(arg, kind).sql for arg in args)
+    return make(f"nullif({left}, {right})", kind, args, low=low, high=high)
 
 
 def _extreme(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
@@ -88,9 +89,9 @@ def _extreme(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 def _type_of(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     if args[0].kind is None:
         return compiler.context.text("NULL")
-    if args[0].nullable:
-        raise refused("TYPEOF of what may be null", code=None)
-    return compiler.context.text(args[0].kind.value)
+    word = f"'{args[0].kind.value}'"
+    sql = f"(CASE WHEN {args[0].sql} IS NULL THEN 'NULL' ELSE {word} END)" if args[0].nullable else word
+    return make(sql, T.STRING, args, nullable=False)
 
 
 _Build = Callable[["Expressions", str, list[Expr]], Expr]

@@ -20,6 +20,7 @@ __all__ = [
     "as_kind",
     "as_long",
     "common",
+    "compared",
     "failing",
     "inside",
     "make",
@@ -133,6 +134,27 @@ def common(what: str, kinds: Iterable[ColumnType | None]) -> ColumnType | None:
     if all(kind in NUMERIC for kind in known):
         return T.DOUBLE if any(kind in FLOATING for kind in known) else T.LONG
     raise mismatch(f"{what} of {' and '.join(name_of(kind) for kind in known)}")
+
+
+def compared(what: str, left: Expr, right: Expr) -> tuple[Expr, Expr]:
+    """Return two values as GridDB compares them: beside a DOUBLE, a LONG becomes one, and loses digits above 2**53.
+
+    Raises:
+        SqlRefusedError: Their types do not mix (305010).
+    """
+    kind = common(what, [left.kind, right.kind])
+    if kind not in FLOATING or _exact(left, right) or _exact(right, left):
+        return left, right
+    return as_kind(left, kind), as_kind(right, kind)
+
+
+def _exact(whole: Expr, other: Expr) -> bool:
+    """Tell whether an integer may be compared with a float as it is, which can use an index."""
+    if whole.kind not in INTEGRAL:
+        return False
+    low, high = whole.bounds
+    fits = low >= -(2**53) and high <= 2**53
+    return fits or (isinstance(other.value, float) and abs(other.value) < 2.0**53)
 
 
 def as_kind(expr: Expr, kind: ColumnType | None) -> Expr:

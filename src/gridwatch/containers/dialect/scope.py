@@ -31,12 +31,13 @@ def same_name(identifier: exp.Identifier, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One entry of FROM: its name, its SQL, its columns in order, and SQL of the order GridDB reads it in, if known."""
+    """One entry of FROM: its name, its SQL, its columns; SQL of the order GridDB reads it in, and of its row key."""
 
     name: str
     sql: str
     columns: tuple[tuple[str, Expr], ...]
     order: str = ""
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -152,6 +153,11 @@ class Scope:
     def row_order(self) -> str:
         """SQL of the order in which GridDB reads the rows; empty where nothing tells."""
         return self.sources[0].order if len(self.sources) == 1 else ""
+
+    @property
+    def row_key(self) -> str:
+        """SQL of the column that no two rows have alike; empty where there is none."""
+        return self.sources[0].key if len(self.sources) == 1 else ""
 
     def add(self, source: Source) -> None:
         """Add an entry of FROM.

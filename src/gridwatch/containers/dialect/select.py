@@ -23,7 +23,7 @@ from gridwatch.containers.dialect.clauses import (
     set_key,
 )
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import FLOATING, UNREADABLE, Expr, common
+from gridwatch.containers.dialect.kinds import FLOATING, UNREADABLE, Expr, T, as_kind, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import Ranges, range_key
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
@@ -34,6 +34,7 @@ __all__ = ["Query", "compile_query", "numbered", "table_source"]
 
 _CLAUSES = ("expressions", "from_", "where", "joins", "group", "having", "order", "limit", "offset", "distinct")
 _VIEWS_MAX = 10
+_VALUES_MAX = 400
 _SET_WORDS = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
 
 
@@ -72,7 +73,7 @@ def compile_query(
         ContainerNotFoundError: It names a container that is not there.
     """
     tree = parse_statement(statement, parameters)
-    if not isinstance(tree, exp.Select | exp.SetOperation):
+    if not isinstance(tree, exp.Select | exp.SetOperation | exp.Values):
         raise refused(f"{tree.key.upper()} as a query", hint="sql() takes SELECT; execute() takes the rest")
     context = Context(lookup, parameters)
     try:
@@ -107,8 +108,9 @@ def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
         order = f"{alias}.{quoted(info.row_key[0])}"
     elif not info.row_key:
         order = f"{alias}.{row_number_of(info)}"
+    key = f"{alias}.{quoted(info.row_key[0])}" if len(info.row_key) == 1 else ""
     # An index may be read instead, in its own order.
-    return Source(name, f"{table_of(info)} AS {alias}", tuple(columns), "" if info.indexes else order)
+    return Source(name, f"{table_of(info)} AS {alias}", tuple(columns), "" if info.indexes else order, key)
 
 
 class Selects:
@@ -123,7 +125,30 @@ class Selects:
             return self._set_operation(node, outer)
         if isinstance(node, exp.Select):
             return self._select(node, outer)
+        if isinstance(node, exp.Values):
+            return self._values(node)
         raise refused(f"{node.key.upper()} as a subquery")
+
+    def _values(self, node: exp.Values) -> Query:
+        only(node, "expressions")
+        compiler = Expressions(self._context, Scope(), self.compile)
+        lines = [
+            [compiler.compile(value) for value in (line.expressions if isinstance(line, exp.Tuple) else [line])]
+            for line in node.expressions
+        ]
+        if len({len(line) for line in lines}) != 1:
+            raise refused("VALUES of lines of different lengths", code=240011)
+        kinds = [common("VALUES", [cell.kind for cell in cells]) for cells in zip(*lines, strict=True)]
+        selects = [
+            "SELECT "
+            + ", ".join(
+                f"{as_kind(cell, kind).sql} AS c{n}" for n, (cell, kind) in enumerate(zip(line, kinds, strict=True))
+            )
+            for line in lines
+        ]
+        if len(selects) > _VALUES_MAX:
+            raise refused(f"VALUES of {len(selects)} lines in a query", code=None, hint=f"at most {_VALUES_MAX}")
+        return Query(" UNION ALL ".join(selects), tuple(("", kind) for kind in kinds), single=len(lines) == 1)
 
     def _select(self, node: exp.Select, outer: Scope | None) -> Query:
         only(node, *_CLAUSES)
@@ -376,7 +401,9 @@ class Selects:
         except SqlRefusedError as error:
             raise refused(f"columns of {word} of types that do not mix", code=240011) from error
         columns = tuple((name, kind) for (name, _), kind in zip(left.columns, kinds, strict=True))
-        sides = [recast(side.sql, [kind for _, kind in side.columns], kinds) for side in (left, right)]
+        # Of one column of a fixed size, GridDB keeps several nulls, and loses other rows beside them.
+        nulls = [word != "UNION ALL" and len(kinds) == 1 and kind not in {T.STRING, None} for kind in kinds]
+        sides = [recast(side.sql, [kind for _, kind in side.columns], kinds, nulls) for side in (left, right)]
         sql = f" {word} ".join(sides)
         order = node.args.get("order")
         if order is not None:

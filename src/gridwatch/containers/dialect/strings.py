@@ -40,13 +40,14 @@ def _length(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 def _substr(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     needed(name, args[0], _TEXT)
     places = [as_long(name, arg) for arg in args[1:]]
-    return make(f"substr({', '.join(arg.sql for arg in [args[0], *places])})", T.STRING, args)
+    kind = args[0].kind and T.STRING
+    return make(f"substr({', '.join(arg.sql for arg in [args[0], *places])})", kind, args)
 
 
 def _hex(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     needed(name, args[0], _BYTES)
-    # hex(NULL) is '' in SQLite.
-    return make(f"(CASE WHEN {args[0].sql} IS NOT NULL THEN hex({args[0].sql}) END)", T.STRING, args)
+    # Of null it is '' for both.
+    return make(f"hex({args[0].sql})", T.STRING, args, nullable=False)
 
 
 def _quote(compiler: Expressions, name: str, args: list[Expr]) -> Expr:

@@ -11,11 +11,11 @@ from sqlglot import exp
 from gridwatch.containers.dialect.casts import OUT_OF_RANGE, timestamp_of
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
-    INTEGRAL,
     LIMITS,
     NUMERIC,
     Expr,
     T,
+    as_long,
     inside,
     make,
     mismatch,
@@ -68,7 +68,7 @@ def call_with_unit(compiler: Expressions, name: str, nodes: Sequence[exp.Express
     if name == "TIMESTAMP_ADD":
         return _added(unit, args[0], args[1], offset_ms)
     _need_time(name, args[1])
-    return _difference(unit, args[0], args[1])
+    return _difference(unit, args[0], args[1], offset_ms)
 
 
 def _need_time(name: str, arg: Expr) -> None:
@@ -127,13 +127,14 @@ def _truncated(unit: str, time: Expr, offset_ms: int) -> Expr:
 
 
 def _added(unit: str, time: Expr, amount: Expr, offset_ms: int) -> Expr:
-    if amount.kind is not None and amount.kind not in INTEGRAL:
-        raise mismatch(f"TIMESTAMP_ADD of {name_of(amount.kind)}")
-    if unit in {"MICROSECOND", "NANOSECOND"}:
-        raise refused(f"TIMESTAMP_ADD of {unit}", code=None, hint="times are kept in milliseconds")
+    amount = as_long("TIMESTAMP_ADD", amount)
     parts = [time, amount]
     if amount.kind is None or time.kind is None:
         return make("NULL", T.TIMESTAMP, parts)
+    if unit in {"MICROSECOND", "NANOSECOND"}:
+        # What is less than a millisecond is dropped before it is added.
+        amount = make(f"({amount.sql} / {1000 if unit == 'MICROSECOND' else 1_000_000})", T.LONG, [amount])
+        unit = "MILLISECOND"
     if unit in FIXED_MS:
         low, high = amount.bounds
         step = FIXED_MS[unit]
@@ -153,7 +154,7 @@ def _added(unit: str, time: Expr, amount: Expr, offset_ms: int) -> Expr:
     return _checked(sql, parts)
 
 
-def _difference(unit: str, later: Expr, earlier: Expr) -> Expr:
+def _difference(unit: str, later: Expr, earlier: Expr, offset_ms: int) -> Expr:
     parts = [later, earlier]
     if None in {later.kind, earlier.kind}:
         return make("NULL", T.LONG, parts)
@@ -162,7 +163,25 @@ def _difference(unit: str, later: Expr, earlier: Expr) -> Expr:
         return make(f"(({later.sql} - {earlier.sql}) / {FIXED_MS[unit]})", T.LONG, parts, low=-most, high=most)
     if unit == "MICROSECOND":
         return make(f"(({later.sql} - {earlier.sql}) * 1000)", T.LONG, parts, low=-most * 1000, high=most * 1000)
-    raise refused(f"TIMESTAMP_DIFF of {unit}", code=None)
+    if unit == "NANOSECOND":
+        found = make(f"({later.sql} - {earlier.sql})", T.LONG, parts, low=-most, high=most)
+        limit = LIMITS[T.LONG][1] // 1_000_000
+        checked = inside(found, -limit, limit, OUT_OF_RANGE, "Timestamp range overflow")
+        return make(f"({checked.sql} * 1000000)", T.LONG, parts)
+    # Whole months: the last one counts when its day and time of day are reached.
+    local = [_local(time, offset_ms) for time in parts]
+    months = [
+        f"(CAST(strftime('%Y', {_seconds(time)}, 'unixepoch') AS INTEGER) * 12 + "
+        f"CAST(strftime('%m', {_seconds(time)}, 'unixepoch') AS INTEGER))"
+        for time in local
+    ]
+    rests = [f"({time} - unixepoch({_seconds(time)}, 'unixepoch', 'start of month') * 1000)" for time in local]
+    count = f"({months[0]} - {months[1]})"
+    sql = (
+        f"({count} - CASE WHEN {count} > 0 AND {rests[0]} < {rests[1]} THEN 1 "
+        f"WHEN {count} < 0 AND {rests[0]} > {rests[1]} THEN -1 ELSE 0 END)"
+    )
+    return make(f"({sql} / 12)" if unit == "YEAR" else sql, T.LONG, parts, low=-200_000, high=200_000)
 
 
 _CALENDAR = {
@@ -224,7 +243,7 @@ def _now(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     return make("CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)", T.TIMESTAMP)
 
 
-_FORMATS = {sign: sign for sign in ("%Y", "%m", "%d", "%H", "%M", "%S", "%j", "%w", "%%")}
+_FORMATS = {sign: sign for sign in ("%Y", "%m", "%d", "%H", "%M", "%S", "%j", "%w", "%W", "%%")}
 
 
 def _strftime(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
@@ -235,9 +254,9 @@ def _strftime(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     offset_ms = _offset_ms(args[2]) if len(args) > 2 else 0
     local = _local(time, offset_ms)
     out = ""
-    for piece in re.findall(r"%3f|%.|[^%]+|%$", pattern.value, re.DOTALL):
-        if piece == "%3f":
-            out += "\x01"
+    for piece in re.findall(r"%[369]f|%.|[^%]+", pattern.value, re.DOTALL):
+        if piece in {"%3f", "%6f", "%9f"}:
+            out += "\x01" + "000" * (int(piece[1]) // 3 - 1)
         elif piece == "%z":
             out += _zone_text(offset_ms)
         elif piece in _FORMATS or not piece.startswith("%"):

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gridwatch.containers.dialect.aggregates import AGGREGATES
-from gridwatch.containers.dialect.functions import call
-from gridwatch.containers.dialect.kinds import Expr, T, as_kind, common, make
+from gridwatch.containers.dialect.aggregates import AGGREGATES, aggregate
+from gridwatch.containers.dialect.kinds import Expr, T, as_kind, as_long, common, failing, make
 from gridwatch.containers.dialect.parse import only, refused
 
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.expressions import Expressions
 
 __all__ = ["ordering", "windowed"]
+
+TIED = 240000
+
+# Their answer depends on the place of each row.
+_PLACED = frozenset({"LAG", "LEAD", "ROW_NUMBER"})
 
 
 def ordering(sql: str, expr: Expr, *, descending: bool) -> str:
@@ -39,38 +43,43 @@ def windowed(
         raise refused(f"{node.key.upper()} OVER")
     only(node, "this", "expressions")
     name = str(node.this).upper()
-    if name == "ROW_NUMBER" and not node.expressions:
-        inner = Expr("row_number()", T.LONG, 1, 2**53, nullable=False)
+    parts = [*partition, *(key for key, _ in keys)]
+    order = ", ".join(ordering(key.sql, key, descending=desc) for key, desc in keys)
+    if name in _PLACED and not keys:
+        order = compiler.scope.row_order
+        if partition or not order:
+            raise refused(f"{name} OVER without ORDER BY", code=None, hint="its answer depends on how the rows lie")
+    words = [f"PARTITION BY {', '.join(part.sql for part in partition)}"] if partition else []
+    over = f" OVER ({' '.join([*words, *([f'ORDER BY {order}'] if order else [])])})"
+    if name in AGGREGATES and name not in {"GROUP_CONCAT", "MEDIAN"}:
+        inner = aggregate(compiler, name, node.expressions, over)
+    elif name == "ROW_NUMBER" and not node.expressions:
+        inner = Expr(f"row_number(){over}", T.LONG, 1, 2**53, nullable=False)
     elif name in {"LAG", "LEAD"}:
-        inner = _shifted(compiler, name, node.expressions)
-    elif name in AGGREGATES and name not in {"TOTAL", "GROUP_CONCAT", "MEDIAN"}:
-        inner = call(compiler, name, node.expressions)
-        # With equal keys, rows of one rank are summed up together or one by one; nothing recorded tells which.
-        if keys and any(key.nullable for key, _ in keys):
-            raise refused(f"{name} OVER (ORDER BY ...) by anything but a column that is never null", code=None)
+        inner = _shifted(compiler, name, node.expressions, over)
     else:
         raise refused(f"{name} OVER", code=240010)
-    if name in {"LAG", "LEAD", "ROW_NUMBER"} and not keys:
-        raise refused(f"{name} OVER without ORDER BY", code=None, hint="its answer depends on how the rows lie")
-    words = []
-    if partition:
-        words.append(f"PARTITION BY {', '.join(part.sql for part in partition)}")
-    if keys:
-        words.append("ORDER BY " + ", ".join(ordering(key.sql, key, descending=desc) for key, desc in keys))
-    parts = [*partition, *(key for key, _ in keys)]
-    sql = f"({inner.sql} OVER ({' '.join(words)}))"
+    sql = f"({inner.sql})"
+    if name in _PLACED and keys and compiler.scope.row_key not in {key.sql for key, _ in keys}:
+        # Rows with equal keys come in an order of GridDB's own.
+        same = f"count(*) OVER (PARTITION BY {', '.join(part.sql for part in parts)})"
+        fail = failing(TIED, f"{name} OVER (ORDER BY ...) of rows with equal keys is not answered here", same)
+        sql = f"(CASE WHEN {same} > 1 THEN {fail} ELSE {inner.sql} END)"
     low, high = inner.bounds
-    found = make(sql, inner.kind, parts, low=low, high=high)
-    free = found.free | inner.free | {sql}
-    return Expr(found.sql, found.kind, low, high, free=free)
+    found = make(sql, inner.kind, [*parts, inner], low=low, high=high)
+    return Expr(found.sql, found.kind, low, high, free=found.free | {sql}, infinite=found.infinite)
 
 
-def _shifted(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> Expr:
+def _shifted(compiler: Expressions, name: str, nodes: Sequence[exp.Expression], over: str) -> Expr:
     if not 1 <= len(nodes) <= 3:
         raise refused(f"{name} with {len(nodes)} arguments", code=240005)
     args = [compiler.compile(node) for node in nodes]
-    if len(args) > 1 and not (isinstance(args[1].value, int) and args[1].value >= 0):
-        raise refused(f"{name} by anything but a constant from 0", code=None)
+    places = 1
+    if len(args) > 1:
+        places = as_long(name, args[1]).value
+        if not isinstance(places, int):
+            raise refused(f"{name} by anything but a constant number", code=None)
+    word = ("lag" if name == "LAG" else "lead") if places >= 0 else ("lead" if name == "LAG" else "lag")
     kind = common(name, [args[0].kind, *(arg.kind for arg in args[2:])])
-    cells = [as_kind(args[0], kind).sql, *(arg.sql for arg in args[1:2]), *(as_kind(arg, kind).sql for arg in args[2:])]
-    return make(f"{name.lower()}({', '.join(cells)})", kind, args)
+    cells = [as_kind(args[0], kind).sql, str(abs(places)), *(as_kind(arg, kind).sql for arg in args[2:])]
+    return make(f"{word}({', '.join(cells)}){over}", kind, args)
