@@ -1,11 +1,15 @@
-"""Byte objects: whole or not at all, checked, bounded in memory."""
+"""Byte objects on every backend: whole or not at all, checked, listed by folder."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,13 +17,28 @@ import pytest
 from gridwatch.containers import Store, open_store
 from gridwatch.containers._object_rows import BATCH_CHUNKS
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
-from gridwatch.containers.objects import CHUNK_BYTES, ObjectStore
-from gridwatch.errors import ObjectCorruptError, ObjectNotFoundError, StoreBusyError, StoreError, ValueRefusedError
+from gridwatch.containers.objects import CHUNK_BYTES, GRACE_MS, ObjectStore
+from gridwatch.errors import (
+    ObjectConflictError,
+    ObjectCorruptError,
+    ObjectNotFoundError,
+    StoreBusyError,
+    StoreError,
+    ValueRefusedError,
+)
+from tests.containers.griddb_server import griddb
+from tests.containers.web_api import served
+
+BACKENDS: dict[str, Any] = {
+    "sqlite": lambda folder: open_store(f"sqlite:///{folder / 'store.db'}"),
+    "webapi": served,
+    "griddb": pytest.param(griddb, marks=pytest.mark.griddb),
+}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+@pytest.fixture(params=list(BACKENDS.values()), ids=list(BACKENDS))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with request.param(tmp_path) as store:
         yield store
 
 
@@ -117,8 +136,75 @@ def test_delete(store: Store, objects: ObjectStore) -> None:
     assert objects.delete("x")
     assert not objects.delete("x")
     assert chunk_count(store) == 0
-    with pytest.raises(ObjectNotFoundError, match="No object 'x' in store 'sqlite:///"):
+    with pytest.raises(ObjectNotFoundError, match="No object 'x' in store '"):
         objects.open("x")
+
+
+def test_a_name_is_a_file_or_a_folder(objects: ObjectStore) -> None:
+    objects.put("a/b", b"1")
+    with pytest.raises(
+        ObjectConflictError, match=r"'a' cannot be stored: it is a folder, with 'a/b' in it. Delete that"
+    ):
+        objects.put("a", b"2")
+    with pytest.raises(ObjectConflictError, match="'a/b/c/d' cannot be stored: 'a/b' is an object, not a folder"):
+        objects.put("a/b/c/d", b"2")
+    with pytest.raises(ObjectConflictError, match="'a/b/' cannot be stored: 'a/b' is an object"):
+        objects.put_folder("a/b")
+    assert objects.delete_tree("a") == 1
+    objects.put("a", b"2")
+    assert objects.read("a") == b"2"
+
+
+def test_empty_folders(objects: ObjectStore) -> None:
+    objects.put_folder("e/f")
+    objects.put_folder("e/f")
+    objects.put_folder("e")
+    objects.put("ef", b"")
+    assert [info.path for info in objects.list("e", folders=True)] == ["e/f/"]
+    assert objects.list("e") == []
+    assert objects.is_folder("e/f")
+    assert objects.is_folder("e")
+    assert not objects.is_folder("ef")
+    with pytest.raises(ObjectConflictError, match="'e/f' cannot be stored: it is a folder"):
+        objects.put("e/f", b"")
+    objects.put("e/f/x", b"x")
+    assert objects.check().broken == {}
+    assert objects.delete_tree("e") == 2
+    assert [info.path for info in objects.list(folders=True)] == ["ef"]
+
+
+def test_many_threads(store: Store) -> None:
+    objects = ObjectStore(store)
+    together = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        own = os.urandom(CHUNK_BYTES // 8 + number)
+        together.wait()
+        for turn in range(3):
+            objects.put(f"own/{number}", own)
+            objects.put("shared", bytes([number]) * (turn + 1))
+            assert objects.read(f"own/{number}") == own
+            assert len(set(objects.read("shared"))) == 1
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(work, number) for number in range(4)]:
+            done.result()
+    assert objects.check().broken == {}
+    # Of two that replace the same object at once, one may leave its chunks behind.
+    objects.collect_orphans(grace_ms=-1)
+    assert chunk_count(store) == 5
+
+
+def test_an_upload_that_outlives_the_grace_is_not_committed(store: Store) -> None:
+    clock = [1_700_000_000_000]
+    objects = ObjectStore(store, now_ms=lambda: clock[0])
+    writer = objects.start("x")
+    writer.write(b"slow")
+    clock[0] += GRACE_MS + 1
+    with pytest.raises(StoreError, match="'x' took longer than 24 hours to upload; store it again"):
+        writer.commit()
+    assert objects.list() == []
+    assert chunk_count(store) == 0
 
 
 def test_list_keeps_to_folders(objects: ObjectStore) -> None:
@@ -138,20 +224,94 @@ def test_refused_paths(objects: ObjectStore, path: str) -> None:
         objects.info(path)
 
 
-def chunk_row(objects: ObjectStore, path: str, data: bytes, sha256: str | None = None) -> pa.Table:
-    rows = objects.store.get(ARTIFACT_CHUNKS.name, [(objects.info(path).object_id, 0)]).to_pylist()
-    return pa.Table.from_pylist([{**rows[0], "data": data, **({"sha256": sha256} if sha256 else {})}])
+MANIFEST = {
+    "object_id": "another",
+    "size": 5,
+    "sha256": "0" * 64,
+    "chunks": 2,
+    "stored_ms": 0,
+    "manifest_sha256": "0" * 64,
+}
 
 
-def test_changed_bytes_are_told(store: Store, objects: ObjectStore) -> None:
+@pytest.mark.parametrize("column", [*MANIFEST, "path"])
+def test_a_changed_manifest_is_told(store: Store, objects: ObjectStore, column: str) -> None:
     objects.put("models/a", b"good")
-    store.put(ARTIFACT_CHUNKS.name, chunk_row(objects, "models/a", b"evil"))
-    with pytest.raises(ObjectCorruptError, match=r"'models/a' \(id .*\) is corrupt: chunk 0 does not match its sha256"):
+    row = store.get(ARTIFACTS.name, ["models/a"]).to_pylist()[0]
+    path = "models/b" if column == "path" else "models/a"
+    if column == "path":
+        store.delete(ARTIFACTS.name, ["models/a"])
+        row["path"] = path
+    else:
+        row[column] = None if column == "sha256" else MANIFEST[column]
+    store.put(ARTIFACTS.name, pa.Table.from_pylist([row]))
+    with pytest.raises(ObjectCorruptError, match=f"'{path}'.* its manifest does not match the manifest's own sha256"):
+        objects.read(path)
+    assert list(objects.check().broken) == [path]
+    # Whatever it says, it can be replaced and deleted.
+    objects.put(path, b"new")
+    assert objects.read(path) == b"new"
+    assert objects.check().broken == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("data", b"evil", "chunk 0 does not match its sha256"),
+        ("data", None, "chunk 0 does not match its sha256"),
+        ("sha256", "0" * 64, "chunk 0 does not match its sha256"),
+        ("chunk", 7, "chunk 0 of 1 is missing"),
+        ("object_id", "another", "chunk 0 of 1 is missing"),
+    ],
+)
+def test_a_changed_chunk_is_told(store: Store, objects: ObjectStore, column: str, value: object, why: str) -> None:
+    key = (objects.put("models/a", b"good").object_id, 0)
+    row = store.get(ARTIFACT_CHUNKS.name, [key]).to_pylist()[0]
+    store.delete(ARTIFACT_CHUNKS.name, [key])
+    store.put(ARTIFACT_CHUNKS.name, pa.Table.from_pylist([row | {column: value}]))
+    with pytest.raises(ObjectCorruptError, match=rf"'models/a' \(id .*\) is corrupt: {why}"):
         objects.read("models/a")
-    evil = hashlib.sha256(b"evil").hexdigest()
-    store.put(ARTIFACT_CHUNKS.name, chunk_row(objects, "models/a", b"evil", evil))
+
+
+def test_bytes_changed_together_with_the_chunks_digest_are_told(store: Store, objects: ObjectStore) -> None:
+    info = objects.put("models/a", b"good")
+    row = store.get(ARTIFACT_CHUNKS.name, [(info.object_id, 0)]).to_pylist()[0]
+    evil = {"data": b"evil", "sha256": hashlib.sha256(b"evil").hexdigest()}
+    store.put(ARTIFACT_CHUNKS.name, pa.Table.from_pylist([row | evil]))
     with pytest.raises(ObjectCorruptError, match="4 bytes do not match the sha256 of 4 bytes that were stored"):
         objects.read("models/a")
+
+
+def test_a_corrupt_object_is_not_downloaded(store: Store, objects: ObjectStore, tmp_path: Path) -> None:
+    info = objects.put("models/a", bytes(CHUNK_BYTES + 1))
+    target = tmp_path / "a"
+    target.write_text("before")
+    store.delete(ARTIFACT_CHUNKS.name, [(info.object_id, 1)])
+    with pytest.raises(ObjectCorruptError, match="chunk 1 of 2 is missing"):
+        objects.download("models/a", target)
+    assert target.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir() if one.suffix == ".part"] == []
+
+
+def test_check_finds_what_is_wrong_without_reading(store: Store, objects: ObjectStore) -> None:
+    objects.put("sound", bytes(CHUNK_BYTES + 1))
+    missing, short, extra = (objects.put(f"broken/{name}", bytes(CHUNK_BYTES + 1)) for name in ("a", "b", "c"))
+    store.delete(ARTIFACT_CHUNKS.name, [(missing.object_id, 0)])
+    for info, number in ((short, 1), (extra, 2)):
+        row = {"object_id": info.object_id, "chunk": number, "data": b"ab", "sha256": ""}
+        store.put(ARTIFACT_CHUNKS.name, pa.Table.from_pylist([row]))
+    # Two uploads at once can get there.
+    objects.put("clash/x", b"")
+    store.put(ARTIFACTS.name, store.get(ARTIFACTS.name, ["sound"]).set_column(0, "path", pa.array(["clash"])))
+    found = objects.check()
+    assert (found.objects, found.orphans) == (6, [])
+    assert found.broken.pop("clash") == "its manifest does not match the manifest's own sha256"
+    assert found.broken == {
+        "broken/a": "chunk 0 of 2 is missing",
+        "broken/b": "chunk 1 has 2 bytes, 1 were stored",
+        "broken/c": "chunk 2 is there, but the object has only 2",
+        "clash/x": "'clash' is an object as well as its folder",
+    }
 
 
 def test_a_missing_chunk_is_told(store: Store, objects: ObjectStore) -> None:
