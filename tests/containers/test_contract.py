@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,17 @@ from gridwatch.errors import (
     ContainerNotFoundError,
     RangeTooLargeError,
     SchemaError,
+    StoreError,
     ValueRefusedError,
 )
+from tests.containers.griddb_server import griddb
 from tests.containers.web_api import served
-
-_spec = importlib.util.spec_from_file_location("griddb_server", Path(__file__).with_name("griddb_server.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_server)
 
 # Functions that open a store in a folder.
 BACKENDS: dict[str, Any] = {
     "sqlite": lambda folder: open_store(f"sqlite:///{folder / 'store.db'}"),
     "webapi": served,
-    "griddb": pytest.param(_server.griddb, marks=pytest.mark.griddb),
+    "griddb": pytest.param(griddb, marks=pytest.mark.griddb),
 }
 
 T = ColumnType
@@ -370,7 +367,8 @@ def collection(name: str, *columns: Column, key: tuple[str, ...] = ()) -> Contai
     [
         (collection("a b", KEY), r"\[145007\] Container name 'a b' has the character ' '"),
         (collection("é", KEY), r"\[145007\]"),
-        (collection("a@b", KEY), r"\[145007\]"),
+        (collection("a@b@c", KEY), r"\[145007\]"),
+        (collection("a@", KEY), "name is empty"),
         (collection("", KEY), "name is empty"),
         (collection("a" * 16_385, KEY), r"\[1008\].*16385 characters"),
         (collection("x", Column("@timestamp", T.LONG)), r"\[1008\] Column name '@timestamp' has the character '@'"),
@@ -383,8 +381,11 @@ def collection(name: str, *columns: Column, key: tuple[str, ...] = ()) -> Contai
         (collection("x", Column("v", T.LONG), KEY, key=("k",)), r"\[145025\].*must be its first columns"),
         (collection("x", KEY, key=("q",)), "no column 'q'"),
         (ContainerInfo("x", ContainerType.TIME_SERIES, (KEY,), ("k",)), r"\[145009\].*needs one TIMESTAMP row key"),
-        (ContainerInfo("x", ContainerType.TIME_SERIES, (KEY,)), r"\[145009\]"),
-        (ContainerInfo("x", ContainerType.COLLECTION, (Column("b", T.BLOB),), (), ("b",)), "'b' cannot have an index"),
+        (ContainerInfo("x", ContainerType.TIME_SERIES, (KEY,)), r"\[145023\].*needs a row key"),
+        (
+            ContainerInfo("x", ContainerType.COLLECTION, (Column("b", T.BLOB),), (), ("b",)),
+            "'b' cannot have a TREE index",
+        ),
     ],
 )
 def test_schemas_that_griddb_refuses(store: Store, info: ContainerInfo, message: str) -> None:
@@ -397,3 +398,40 @@ def test_names_that_griddb_takes(store: Store) -> None:
         store.put_container(collection(name, Column("values", T.LONG), Column("rowid", T.LONG), Column("a-b", T.BOOL)))
         store.put(name, pa.table({"values": [3, 1, 2], "a-b": [True, None, False]}))
         assert store.read(name).to_pydict()["values"] == [3, 1, 2]
+
+
+def test_one_of_many_wins_a_row(store: Store) -> None:
+    """What leases and deliveries stand on: UPDATE ... WHERE counts, and INSERT refuses, as if one came after another."""
+    seats = ContainerInfo(
+        "seats",
+        ContainerType.COLLECTION,
+        (Column("name", T.STRING, nullable=False), Column("holder", T.STRING), Column("round", T.LONG)),
+        ("name",),
+    )
+    store.put_container(seats)
+    together = threading.Barrier(4)
+
+    def attempt(holder: str) -> list[tuple[bool, int]]:
+        found = []
+        for turn in range(8):
+            together.wait(60)
+            try:
+                inserted = store.execute(
+                    "INSERT INTO seats (name, holder, round) VALUES (?, ?, 0)", [f"seat {turn}", holder]
+                )
+            except StoreError:
+                inserted = 0
+            together.wait(60)
+            taken = store.execute(
+                "UPDATE seats SET holder = ?, round = ? WHERE name = ? AND round < ?",
+                [holder, turn + 1, "seat 0", turn + 1],
+            )
+            found.append((inserted == 1, taken))
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        rounds = zip(*pool.map(attempt, "abcd"), strict=True)
+        for turn, outcome in enumerate(rounds):
+            assert [inserted for inserted, _ in outcome].count(True) == 1, turn
+            assert sorted(taken for _, taken in outcome) == [0, 0, 0, 1], turn
+    assert store.get("seats", ["seat 0"]).column("round")[0].as_py() == 8

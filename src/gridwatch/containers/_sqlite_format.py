@@ -26,11 +26,13 @@ __all__ = [
     "order_of",
     "prepare",
     "quoted",
+    "readable",
     "rename_column",
     "row_number_of",
     "stored",
     "stored_view",
     "table_of",
+    "unexpired",
     "upsert",
 ]
 
@@ -66,6 +68,7 @@ _SQLITE_TYPES = {
 # An array is kept as JSON.
 _SQLITE_TYPES |= {kind: "TEXT" for kind in ColumnType if kind.element}
 
+_UNIT_MS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000, "MILLISECOND": 1}
 _EMPTY = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''", "BLOB": "x''"}
 _LITERALS = {"INTEGER": "0", "REAL": "0.5", "TEXT": "''", "BLOB": "x'00'"}
 FIRST = {kind.arrow: _LITERALS[name] for kind, name in _SQLITE_TYPES.items()}
@@ -193,6 +196,30 @@ def quoted(name: str) -> str:
 def table_of(info: ContainerInfo) -> str:
     """Return the quoted name of a container's table; the prefix keeps clear of SQLite's own names and ours."""
     return quoted(f"c_{info.name.lower()}")
+
+
+def readable(info: ContainerInfo) -> str:
+    """Return a container as an entry of FROM to read it: without the rows whose partition has expired."""
+    condition = unexpired(info)
+    if not condition:
+        return table_of(info)
+    number = "" if info.type is ContainerType.TIME_SERIES else f"{row_number_of(info)}, "
+    return f"(SELECT {number}* FROM {table_of(info)} WHERE {condition})"
+
+
+def unexpired(info: ContainerInfo) -> str:
+    """Return the condition for rows whose partition has not expired; empty where nothing does.
+
+    A partition expires when all of its interval is older than the expiration; SQLite asks the clock.
+    """
+    how = info.partitioning
+    if how is None or not how.expiration:
+        return ""
+    column = info.column(how.column)
+    scale = 10 ** ((column.type.precision or 3) - 3)
+    width, age = how.interval * _UNIT_MS[how.interval_unit], how.expiration * _UNIT_MS[how.expiration_unit]
+    now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    return f"{quoted(column.name)} >= ({now} - {age}) / {width} * {width * scale}"
 
 
 def row_number_of(info: ContainerInfo) -> str:

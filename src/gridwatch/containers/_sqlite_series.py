@@ -42,6 +42,8 @@ class SeriesOperations:
         with self._pool.session() as session:
             info = _container(session, name)
             plan = tql.compile_tql(info, statement, lambda: _now_ms(session))
+            if plan.tested is not None:
+                session.query(*plan.tested)
             if isinstance(plan, tql.AggregatePlan):
                 return _aggregated(session, plan)
             if isinstance(plan, tql.SamplePlan):
@@ -150,6 +152,8 @@ def _series(session: Session, name: str) -> ContainerInfo:
     info = _container(session, name)
     if info.type is not ContainerType.TIME_SERIES:
         raise SchemaError(f"Container {info.name!r} is a collection; this needs a time series.", container=info.name)
+    if info.partitioning is not None:
+        raise SqlRefusedError(f"Container {info.name!r} is partitioned; use SQL.", code=145003, container=info.name)
     return info
 
 
@@ -308,6 +312,8 @@ def _sampled(session: Session, info: ContainerInfo, plan: tql.SamplePlan, rows_m
         x, y = arrays[place], rows.column(rows.num_columns - len(plan.columns) + number).combine_chunks()
         known = ~(np.asarray(x.is_null()) | np.asarray(y.is_null()))
         exact = times == before
+        if plan.between_refused and not np.all(exact):
+            raise SqlRefusedError("TQL refused: TIME_INTERPOLATED beside WHERE or ORDER BY, between two rows.")
         made = pa.table({"x": x.fill_null(0), "y": y.fill_null(0)})
         between = series.interpolated(column.type, _numpy(made, 0), _numpy(made, 1), rate, native=plan.native)
         mixed = np.where(exact, _numpy(made, 0), between)
@@ -317,8 +323,9 @@ def _sampled(session: Session, info: ContainerInfo, plan: tql.SamplePlan, rows_m
     if plan.order is None:
         return table
     name, descending = plan.order
-    direction, nulls = ("descending", "at_start") if descending else ("ascending", "at_end")
-    chosen = pc.sort_indices(table, sort_keys=[(name, direction)], null_placement=nulls)
+    direction = "descending" if descending else "ascending"
+    keyed = pa.table({"null": table.column(name).is_null(), "value": table.column(name)})
+    chosen = pc.sort_indices(keyed, sort_keys=[("null", direction), ("value", direction)])
     return table.take(chosen).slice(plan.offset, min(plan.limit, table.num_rows))
 
 

@@ -281,6 +281,6 @@ def _translated(text: str, path: Path) -> StoreError:
         return ContainerNotFoundError(f"A container was dropped from store {name} meanwhile.", path=str(path))
     constraint = re.search(r"(UNIQUE|NOT NULL|CHECK|PRIMARY KEY) constraint failed: (.*)|cannot store .*", text)
     if constraint:
-        unique = constraint.group(1) in {"UNIQUE", "PRIMARY KEY"}
-        return ValueRefusedError(f"Store {name}: {constraint.group()}.", code=60154 if unique else None)
+        codes = {"UNIQUE": 60154, "PRIMARY KEY": 60154, "NOT NULL": 305010}
+        return ValueRefusedError(f"Store {name}: {constraint.group()}.", code=codes.get(constraint.group(1)))
     return StoreError(f"Store {name}: {text}.", path=str(path))

@@ -164,7 +164,7 @@ class SqliteStore(SeriesOperations):
             # BY would put every row through a sorter, which slows blobs down tenfold.
             sql = (
                 f"SELECT {columns} FROM (SELECT {', '.join(fields)} FROM json_each(?)) AS k "
-                f"CROSS JOIN {layout.table_of(info)} AS c ON {on} LIMIT {ROWS_MAX}"
+                f"CROSS JOIN {layout.readable(info)} AS c ON {on} LIMIT {ROWS_MAX}"
             )
             parts = [self._select(session, info.arrow, sql, [batch]) for batch in key_batches(info, keys)]
         return pa.concat_tables(parts) if parts else info.arrow.empty_table()
@@ -198,7 +198,7 @@ class SqliteStore(SeriesOperations):
             order = ", ".join(layout.quoted(column) for column in info.row_key) or layout.row_number_of(info)
             # One row past the bound tells "exactly full" from "cut short" without a COUNT query.
             sql = (
-                f"SELECT {', '.join(layout.quoted(column.name) for column in chosen)} FROM {layout.table_of(info)}"
+                f"SELECT {', '.join(layout.quoted(column.name) for column in chosen)} FROM {layout.readable(info)}"
                 f"{where} ORDER BY {order} LIMIT {rows_max + 1}"
             )
             rows = self._select(session, schema, sql, parameters)

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
 
-from gridwatch.containers._arrow import STRING_BYTES_MAX
-from gridwatch.containers._sqlite_format import quoted, table_of, upsert
-from gridwatch.containers.dialect.casts import OUT_OF_RANGE, float32
+from gridwatch.containers._sqlite_format import quoted, table_of, unexpired, upsert
+from gridwatch.containers.dialect.assignments import fitted
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, LIMITS, UNREADABLE, Expr, T, failing, inside, name_of
+from gridwatch.containers.dialect.kinds import UNREADABLE, Expr, failing
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
-from gridwatch.containers.dialect.scope import Context, Scope, same_name
-from gridwatch.containers.dialect.select import Selects, numbered, table_source
-from gridwatch.containers.schema import Column, ContainerInfo, View
+from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
+from gridwatch.containers.dialect.select import Selects, numbered, source_columns
+from gridwatch.containers.schema import Column, ContainerInfo, ContainerType, View
 
 __all__ = ["Change", "compile_change"]
 
 NOT_NULL = 270006
-MISMATCH = 305010
-TOO_LONG = 60079
+UNWRITABLE = 240000
+OTHER_KEY = {ContainerType.COLLECTION: 60049, ContainerType.TIME_SERIES: 60154}
+PARTITION_KEY = 240016
+
+# sqlglot takes INTO for granted, and does not know UPDATE OR REPLACE, which does what UPDATE does.
+_NO_INTO = re.compile(r"\A\s*(INSERT(\s+OR\s+REPLACE)?|REPLACE)\s+(?!INTO\b|OR\b)", re.IGNORECASE)
+_UPDATE_OR = re.compile(r"\A\s*UPDATE\s+OR\s+REPLACE\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A compiled statement that changes rows; `info` is the container it changes."""
+    """A compiled statement that changes rows.
+
+    Args:
+        sql: SQLite's SQL.
+        parameters: For its `?1`, `?2`, ...
+        info: The container it changes.
+    """
 
     sql: str
     parameters: tuple[Any, ...]
@@ -44,7 +55,9 @@ def compile_change(
         SqlFailedError: A constant in it cannot be worked out.
         ContainerNotFoundError: It names a container that is not there.
     """
-    tree = parse_statement(statement, parameters)
+    if _NO_INTO.match(statement):
+        raise refused("INSERT or REPLACE without INTO")
+    tree = parse_statement(_UPDATE_OR.sub("UPDATE ", statement), parameters)
     context = Context(lookup, parameters)
     try:
         if isinstance(tree, exp.Insert):
@@ -64,8 +77,21 @@ def compile_change(
 def _container(node: exp.Expression, context: Context) -> ContainerInfo:
     if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
         raise refused(f"{node.sql()[:60]!r} as a table")
-    only(node, "this")
-    return context.container(node.this)
+    only(node, "this", "alias")
+    info = context.container(node.this)
+    for column in info.columns:
+        if column.type in UNREADABLE:
+            what = f"a change of {info.name!r}, whose column {column.name!r} is {column.type}"
+            raise refused(what, code=UNWRITABLE, hint="use put() and delete()")
+    return info
+
+
+def _alias(node: exp.Expression) -> str | None:
+    alias = node.args.get("alias")
+    if alias is None:
+        return None
+    only(alias, "this")
+    return str(alias.this.this)
 
 
 def _column(info: ContainerInfo, identifier: exp.Expression) -> Column:
@@ -89,6 +115,8 @@ def _insert(node: exp.Insert, context: Context) -> tuple[str, ContainerInfo]:
         only(target, "this", "expressions")
         target, named = target.this, target.expressions
     info = _container(target, context)
+    if _alias(target) is not None:
+        raise refused("INSERT with another name for the table")
     columns = [_column(info, name) for name in named] if named is not None else list(info.columns)
     if len({column.name for column in columns}) != len(columns):
         raise refused("a column that is named twice")
@@ -105,19 +133,20 @@ def _insert(node: exp.Insert, context: Context) -> tuple[str, ContainerInfo]:
 def _rows(node: exp.Expression | None, columns: Sequence[Column], context: Context) -> str:
     if isinstance(node, exp.Values):
         only(node, "expressions")
-        compiler = Expressions(context, Scope(), None)
+        compiler = Expressions(context, Scope(), Selects(context).compile)
         lines = []
         for line in node.expressions:
             values = line.expressions if isinstance(line, exp.Tuple) else [line]
             _same_count(len(values), len(columns))
-            cells = [_fitted(compiler.compile(value), column) for value, column in zip(values, columns, strict=True)]
+            exprs = [compiler.compile(value) for value in values]
+            cells = [fitted(value, column) for value, column in zip(exprs, columns, strict=True)]
             lines.append(f"({', '.join(cells)})")
         return f"VALUES {', '.join(lines)}"
     if isinstance(node, exp.Select | exp.SetOperation):
         query = Selects(context).compile(node, None)
         _same_count(len(query.columns), len(columns))
         cells = [
-            _fitted(Expr(f"c{number}", kind), column)
+            fitted(Expr(f"c{number}", kind), column)
             for number, ((_, kind), column) in enumerate(zip(query.columns, columns, strict=True))
         ]
         return f"SELECT {', '.join(cells)} FROM ({query.sql}) WHERE true"
@@ -129,92 +158,61 @@ def _same_count(given: int, wanted: int) -> None:
         raise refused(f"{given} values for {wanted} columns", code=240014)
 
 
-def _fitted(value: Expr, column: Column) -> str:
-    """Return the SQL of a value as it goes into a column, with GridDB's implicit conversions and its limits."""
-    if column.type in UNREADABLE:
-        raise refused(f"a value for {column.type} column {column.name!r}", code=240000, hint="use put()")
-    if value.kind is None:
-        if not column.nullable:
-            raise refused(f"NULL for column {column.name!r}, which must not be null", code=NOT_NULL)
-        return "NULL"
-    if value.kind in INTEGRAL and column.type in INTEGRAL:
-        low, high = LIMITS[column.type]
-        message = f"Value overflow in type conversion to {column.type}"
-        if value.constant and not low <= value.value <= high:
-            raise refused(f"{value.value} for {column.type} column {column.name!r}", code=OUT_OF_RANGE)
-        return inside(value, low, high, OUT_OF_RANGE, message).sql
-    if value.kind in FLOATING | INTEGRAL and column.type in FLOATING:
-        return _float(value, column)
-    if value.kind is not column.type:
-        raise refused(
-            f"a {name_of(value.kind)} for {column.type} column {column.name!r}", code=MISMATCH, hint="CAST it"
-        )
-    if column.type is T.STRING:
-        return _string(value, column)
-    return value.sql
-
-
-def _float(value: Expr, column: Column) -> str:
-    if column.type is T.FLOAT and value.kind is not T.FLOAT:
-        if not isinstance(value.value, int | float):
-            raise refused(
-                f"a computed {name_of(value.kind)} for FLOAT column {column.name!r}",
-                code=None,
-                hint="SQLite has no single precision; use put()",
-            )
-        return f"({float32(value.value)!r})"
-    if value.constant or value.kind is not T.DOUBLE:
-        return f"CAST({value.sql} AS REAL)"
-    # What overflowed to infinity must not get into the store.
-    fail = failing(OUT_OF_RANGE, "a number that is not finite cannot be stored", value.sql)
-    return f"(CASE WHEN abs({value.sql}) > 1.7976931348623157e308 THEN {fail} ELSE {value.sql} END)"
-
-
-def _string(value: Expr, column: Column) -> str:
-    if isinstance(value.value, str):
-        if len(value.value.encode()) > STRING_BYTES_MAX:
-            raise refused(
-                f"text of more than {STRING_BYTES_MAX} bytes for column {column.name!r}",
-                code=TOO_LONG,
-                hint="use a BLOB",
-            )
-        return value.sql
-    fail = failing(TOO_LONG, f"text of more than {STRING_BYTES_MAX} bytes", value.sql)
-    return f"(CASE WHEN octet_length({value.sql}) > {STRING_BYTES_MAX} THEN {fail} ELSE {value.sql} END)"
-
-
-def _target(info: ContainerInfo, context: Context) -> tuple[str, Scope]:
-    source = table_source(context, info, info.name)
+def _target(info: ContainerInfo, context: Context, name: str) -> tuple[str, Scope]:
+    alias, columns = source_columns(context, info)
     scope = Scope()
-    scope.add(source)
-    return source.sql, scope
+    scope.add(Source(name, "", columns))
+    return f"{table_of(info)} AS {alias}", scope
 
 
 def _update(node: exp.Update, context: Context) -> tuple[str, ContainerInfo]:
     only(node, "this", "expressions", "where")
     info = _container(node.this, context)
-    source, scope = _target(info, context)
+    source, scope = _target(info, context, _alias(node.this) or info.name)
     values = Expressions(context, scope, None)
-    parts = []
+    parts: dict[str, str] = {}
     for assignment in node.expressions:
         if not isinstance(assignment, exp.EQ):
             raise refused("a SET that is no assignment")
         column = _column(info, assignment.this)
-        if column.name in {info.column(name).name for name in info.row_key}:
-            raise refused(f"UPDATE of the row key column {column.name!r}", code=60154, hint="delete and insert the row")
-        parts.append(f"{quoted(column.name)} = {_fitted(values.compile(assignment.expression), column)}")
-    return f"UPDATE {source} SET {', '.join(parts)}{_where(node, context, scope)}", info
+        if column.name in parts:
+            raise refused(f"column {column.name!r} set twice")
+        value = values.compile(assignment.expression)
+        if value.aggregate:
+            raise refused(f"an aggregate function as value of column {column.name!r}")
+        parts[column.name] = _key_cell(info, column, scope, fitted(value, column))
+    pairs = ", ".join(f"{quoted(name)} = {sql}" for name, sql in parts.items())
+    return f"UPDATE {source} SET {pairs}{_where(node, context, scope, info)}", info
+
+
+def _key_cell(info: ContainerInfo, column: Column, scope: Scope, sql: str) -> str:
+    """Return the value of a key column, which must be the one it has; GridDB fails at the first row where it is not."""
+    spread = info.partitioning
+    if spread and column.name.lower() in {spread.column.lower(), spread.sub_column.lower()}:
+        raise refused(f"UPDATE of the partitioning column {column.name!r}", code=PARTITION_KEY)
+    if column.name.lower() not in {name.lower() for name in info.row_key}:
+        return sql
+    own = next(expr.sql for name, expr in scope.sources[0].columns if name == column.name)
+    fail = failing(OTHER_KEY[info.type], "the key of a row cannot be changed, delete and insert the row", own)
+    return f"(CASE WHEN {own} IS {sql} THEN {own} ELSE {fail} END)"
 
 
 def _delete(node: exp.Delete, context: Context) -> tuple[str, ContainerInfo]:
     only(node, "this", "where")
     info = _container(node.this, context)
-    source, scope = _target(info, context)
-    return f"DELETE FROM {source}{_where(node, context, scope)}", info
+    # GridDB takes another name for the table here, and knows it nowhere.
+    _alias(node.this)
+    source, scope = _target(info, context, info.name)
+    return f"DELETE FROM {source}{_where(node, context, scope, info)}", info
 
 
-def _where(node: exp.Expression, context: Context, scope: Scope) -> str:
+def _where(node: exp.Expression, context: Context, scope: Scope, info: ContainerInfo) -> str:
     where = node.args.get("where")
-    if where is None:
-        return ""
-    return f" WHERE {Expressions(context, scope, Selects(context).compile).condition(where.this, 'WHERE').sql}"
+    parts = [unexpired(info)]
+    if where is not None:
+        found = Expressions(context, scope, Selects(context).compile).condition(where.this, "WHERE")
+        if found.aggregate:
+            raise refused("an aggregate function in WHERE")
+        parts.append(found.sql)
+    text = " AND ".join(part for part in parts if part)
+    return f" WHERE {text}" if text else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from gridwatch.containers._sqlite_format import quoted, row_number_of, table_of
+from gridwatch.containers._sqlite_format import quoted, readable, row_number_of
 from gridwatch.containers.dialect import system
 from gridwatch.containers.dialect.clauses import (
     Item,
@@ -30,7 +30,7 @@ from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
 from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType, View
 from gridwatch.errors import SqlRefusedError
 
-__all__ = ["Query", "compile_query", "numbered", "table_source"]
+__all__ = ["Query", "compile_query", "numbered", "source_columns", "table_source"]
 
 _CLAUSES = ("expressions", "from_", "where", "joins", "group", "having", "order", "limit", "offset", "distinct")
 _VIEWS_MAX = 10
@@ -95,6 +95,20 @@ def numbered(sql: str, bound: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
 
 def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
     """Return a container as an entry of FROM."""
+    alias, columns = source_columns(context, info)
+    order = ""
+    if info.type is ContainerType.TIME_SERIES:
+        order = f"{alias}.{quoted(info.row_key[0])}"
+    elif not info.row_key:
+        order = f"{alias}.{row_number_of(info)}"
+    # An index may be read instead, in its own order.
+    whole = not info.indexes and info.partitioning is None
+    key = f"{alias}.{quoted(info.row_key[0])}" if len(info.row_key) == 1 else ""
+    return Source(name, f"{readable(info)} AS {alias}", columns, order if whole else "", key)
+
+
+def source_columns(context: Context, info: ContainerInfo) -> tuple[str, tuple[tuple[str, Expr], ...]]:
+    """Return a new alias for a container and its columns under it."""
     alias = context.source_name()
     columns = []
     for column in info.columns:
@@ -103,14 +117,7 @@ def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
             continue
         sql = f"{alias}.{quoted(column.name)}"
         columns.append((column.name, Expr(sql, column.type, nullable=column.nullable, free=frozenset({sql}))))
-    order = ""
-    if info.type is ContainerType.TIME_SERIES:
-        order = f"{alias}.{quoted(info.row_key[0])}"
-    elif not info.row_key:
-        order = f"{alias}.{row_number_of(info)}"
-    key = f"{alias}.{quoted(info.row_key[0])}" if len(info.row_key) == 1 else ""
-    # An index may be read instead, in its own order.
-    return Source(name, f"{table_of(info)} AS {alias}", tuple(columns), "" if info.indexes else order, key)
+    return alias, tuple(columns)
 
 
 class Selects:

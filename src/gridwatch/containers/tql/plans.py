@@ -27,20 +27,30 @@ class Source:
     def sql(self) -> str:
         """FROM and WHERE."""
         where = f" WHERE {self.condition.sql}" if self.condition is not None else ""
-        return f"FROM {layout.table_of(self.info)} AS c{where}"
+        return f"FROM {layout.readable(self.info)} AS c{where}"
 
     @property
     def fallible(self) -> bool:
         """Whether testing the condition can fail."""
         return self.condition is not None and self.condition.fallible
 
+    def plan(self, sql: str | None) -> RowsPlan:
+        """Return the plan for some of the rows; where testing the rows can fail, all of them are tested first."""
+        found, parameters = self.context.finished(sql) if sql is not None else (None, ())
+        tested = self.context.finished(f"SELECT count(*) {self.sql}") if self.fallible else None
+        return RowsPlan(found, parameters, tested)
+
 
 @dataclass(frozen=True, slots=True)
 class RowsPlan:
-    """SQL that yields the container's columns; None where there is no row whatever the container holds."""
+    """SQL that yields the container's columns; None where there is no row whatever the container holds.
+
+    `tested` is SQL to run before, with its parameters, for the errors it may raise.
+    """
 
     sql: str | None
     parameters: tuple[Any, ...] = ()
+    tested: tuple[str, tuple[Any, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ class AggregatePlan:
         sql: None where there is no result.
         parameters: Of the SQL.
         series: Whether the container is a time series.
+        tested: SQL to run before, with its parameters, for the errors it may raise.
     """
 
     function: str
@@ -62,6 +73,7 @@ class AggregatePlan:
     sql: str | None
     parameters: tuple[Any, ...] = ()
     series: bool = False
+    tested: tuple[str, tuple[Any, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class SamplePlan:
         parameters: Of the SQL.
         columns: Columns to interpolate.
         native: Whether GridDB's time-series engine works the numbers out, which it does in fewer digits.
+        between_refused: Whether times between rows have to be refused: GridDB's own answer there is nonsense.
         order: Column to sort by and whether downwards; None for the order of time.
         limit: Rows to keep after sorting.
         offset: Rows to leave out after sorting.
@@ -88,3 +101,5 @@ class SamplePlan:
     order: tuple[str, bool] | None = None
     limit: int = LIMIT_MAX
     offset: int = 0
+    between_refused: bool = False
+    tested: tuple[str, tuple[Any, ...]] | None = None

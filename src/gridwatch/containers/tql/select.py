@@ -11,7 +11,7 @@ from gridwatch.containers.tql.conditions import compile_condition
 from gridwatch.containers.tql.expressions import NO_COLUMN, NO_FUNCTION, Expressions, known_function
 from gridwatch.containers.tql.functions import COUNT, TYPE
 from gridwatch.containers.tql.lexer import refused
-from gridwatch.containers.tql.order import by_key_alone, column_sql, found_order, order_of, uses_index
+from gridwatch.containers.tql.order import by_key_alone, column_sql, found_order, order_of, rank_of
 from gridwatch.containers.tql.parser import parse
 from gridwatch.containers.tql.plans import LIMIT_MAX, AggregatePlan, RowsPlan, SamplePlan, Source
 from gridwatch.containers.tql.series import CANNOT_AGGREGATE, COLLECTION_SELECTED, compile_series
@@ -22,6 +22,7 @@ from gridwatch.containers.tql.values import Context
 __all__ = ["AGGREGATIONS", "COLLECTION_AGGREGATED", "SELECTIONS", "compile_tql"]
 
 OTHER_CONTAINER = 150010
+PARTITIONED = 151001
 ORDERED_AGGREGATION = 151005
 COLLECTION_AGGREGATED = 152004
 NOT_IMPLEMENTED = 152502
@@ -52,6 +53,8 @@ def compile_tql(
     context = Context(column_sql(info.columns[0].name) if info.row_key else f"c.{layout.row_number_of(info)}", now_ms)
     expressions = Expressions(context, info)
     selection = query.selection
+    if info.partitioning is not None and (query.order or not isinstance(selection, Star)):
+        raise refused("ORDER BY, or a selection other than *, on a partitioned table; use SQL", code=PARTITIONED)
     if isinstance(selection, Call):
         _check_selection(selection, expressions)
     condition = compile_condition(expressions, query.where) if query.where is not None else None
@@ -72,8 +75,6 @@ def compile_tql(
         raise refused("the selection of values; TQL selects rows or an aggregation", code=NOT_IMPLEMENTED)
     if info.type is ContainerType.COLLECTION:
         raise refused(f"{selection.name} of a collection", code=COLLECTION_SELECTED)
-    if uses_index(info, condition):
-        raise refused(f"{selection.name} where a column with an index is looked for", code=None)
     return compile_series(source, query)
 
 
@@ -103,10 +104,30 @@ def _rows(source: Source, order: list[str], query: TqlQuery) -> str:
     limit = LIMIT_MAX if query.limit is None else query.limit
     sql = f"SELECT {_columns(source.info)} {source.sql} ORDER BY {', '.join(order)} LIMIT"
     window = f"{limit} OFFSET {query.offset}"
+    if source.info.type is ContainerType.TIME_SERIES and query.limit is not None and not query.order:
+        several = source.condition is not None and len(source.condition.alternatives) > 1
+        if several:
+            return _by_alternatives(source, min(limit + query.offset, LIMIT_MAX), window)
     if source.fallible and (query.limit is not None or query.offset):
         # GridDB tests every row before it cuts; SQLite would stop at the limit and miss what fails behind it.
         return f"WITH m AS MATERIALIZED ({sql} {LIMIT_MAX}) SELECT * FROM m LIMIT {window}"
     return f"{sql} {window}"
+
+
+def _by_alternatives(source: Source, enough: int, window: str) -> str:
+    """Cut the rows of a time series as GridDB does: it stops looking after the alternative that makes them enough."""
+    columns = _columns(source.info)
+    time = column_sql(source.info.columns[0].name)
+    rank = rank_of(source.condition)
+    names = ", ".join(f"m.c{number}" for number in range(len(source.info.columns)))
+    named = ", ".join(f"c{number}" for number in range(len(source.info.columns)))
+    return (
+        f"WITH m({named}, rank) AS MATERIALIZED "
+        f"(SELECT {columns}, {rank} {source.sql} ORDER BY {time} LIMIT {LIMIT_MAX}), "
+        "n(rank, total) AS (SELECT rank, sum(count(*)) OVER (ORDER BY rank) FROM m GROUP BY rank) "
+        f"SELECT {names} FROM m WHERE rank <= "
+        f"coalesce((SELECT min(rank) FROM n WHERE total >= {enough}), {LIMIT_MAX}) ORDER BY m.c0 LIMIT {window}"
+    )
 
 
 def _argument(selection: Call, expressions: Expressions) -> Column | None:
@@ -120,8 +141,10 @@ def _argument(selection: Call, expressions: Expressions) -> Column | None:
 
 
 def _aggregate(source: Source, query: TqlQuery, selection: Call, expressions: Expressions) -> AggregatePlan:
-    if query.limit == 0 or query.offset:
+    if query.limit == 0:
         return AggregatePlan(selection.name, None, native=False, sql=None)
+    if query.offset:
+        return AggregatePlan(selection.name, None, native=False, sql=None, tested=source.plan(None).tested)
     info = source.info
     column = _argument(selection, expressions)
     function = selection.name

@@ -1,0 +1,114 @@
+"""What a value becomes when it goes into a column: GridDB's implicit conversions, and its limits."""
+
+from __future__ import annotations
+
+import math
+
+from gridwatch.containers._arrow import STRING_BYTES_MAX
+from gridwatch.containers.dialect.casts import OUT_OF_RANGE, float32
+from gridwatch.containers.dialect.conversions import single
+from gridwatch.containers.dialect.kinds import (
+    FLOATING,
+    INTEGRAL,
+    LIMITS,
+    Expr,
+    T,
+    failing,
+    inside,
+    name_of,
+    number_literal,
+)
+from gridwatch.containers.dialect.parse import refused
+from gridwatch.containers.schema import Column
+
+__all__ = ["fitted"]
+
+NOT_NULL = 270006
+MISMATCH = 305010
+TOO_LONG = 60079
+_EXACT = 2**53
+_NANOS_END_MS = (2**63 - 1) // 1_000_000
+
+
+def fitted(value: Expr, column: Column) -> str:
+    """Return the SQL of a value as it goes into a column.
+
+    Raises:
+        SqlRefusedError: The types do not mix (305010), or a constant does not fit.
+    """
+    if value.kind is None:
+        if not column.nullable:
+            raise refused(f"NULL for column {column.name!r}, which must not be null", code=MISMATCH)
+        return "NULL"
+    if value.kind in INTEGRAL | FLOATING and column.type in INTEGRAL:
+        return _integer(value, column)
+    if value.kind in INTEGRAL | FLOATING and column.type in FLOATING:
+        return _float(value, column)
+    if value.kind.precision and column.type.precision:
+        return _time(value, column)
+    if value.kind is not column.type:
+        raise refused(
+            f"a {name_of(value.kind)} for {column.type} column {column.name!r}", code=MISMATCH, hint="CAST it"
+        )
+    if column.type is T.STRING:
+        return _string(value, column)
+    return value.sql
+
+
+def _integer(value: Expr, column: Column) -> str:
+    low, high = LIMITS[column.type]
+    message = f"Value overflow in type conversion to {column.type}"
+    if value.kind in FLOATING:
+        if isinstance(value.value, float):
+            value = number_literal(math.trunc(value.value))
+        else:
+            # As floats, 2^63 is the first that does not fit and -2^63 the last that does.
+            fits = f"{value.sql} > {low - 1 if low > -(2**63) else -9.3e18} AND {value.sql} < {high + 1}.0"
+            fail = failing(OUT_OF_RANGE, message, value.sql)
+            whole = f"CAST({value.sql} AS INTEGER)"
+            return f"(CASE WHEN {value.sql} IS NULL THEN NULL WHEN {fits} THEN {whole} ELSE {fail} END)"
+    if value.kind not in INTEGRAL or (value.constant and not low <= value.value <= high):
+        raise refused(f"{value.value} for {column.type} column {column.name!r}", code=OUT_OF_RANGE)
+    return inside(value, low, high, OUT_OF_RANGE, message).sql
+
+
+def _float(value: Expr, column: Column) -> str:
+    if column.type is T.FLOAT and value.kind is not T.FLOAT:
+        if isinstance(value.value, int | float):
+            return f"({float32(value.value)!r})"
+        if value.kind in INTEGRAL and not -_EXACT <= value.bounds[0] <= value.bounds[1] <= _EXACT:
+            # Through DOUBLE it would be rounded twice.
+            raise refused(f"a computed LONG for FLOAT column {column.name!r}", code=None, hint="CAST it AS DOUBLE")
+        return single(value).sql
+    if value.constant or value.kind is not T.DOUBLE:
+        return f"CAST({value.sql} AS REAL)"
+    # What overflowed to infinity must not get into the store.
+    fail = failing(OUT_OF_RANGE, "a number that is not finite cannot be stored", value.sql)
+    return f"(CASE WHEN abs({value.sql}) > 1.7976931348623157e308 THEN {fail} ELSE {value.sql} END)"
+
+
+def _time(value: Expr, column: Column) -> str:
+    given, wanted = value.kind.precision if value.kind else None, column.type.precision
+    if given is None or wanted is None or given == wanted:
+        return value.sql
+    if given > wanted:
+        return f"({value.sql} / {10 ** (given - wanted)})"
+    scaled = f"({value.sql} * {10 ** (wanted - given)})"
+    if wanted < 9:
+        return scaled
+    last = _NANOS_END_MS * 10 ** (given - 3)
+    fail = failing(OUT_OF_RANGE, "the store keeps nanoseconds to the year 2262 only", value.sql)
+    return f"(CASE WHEN {value.sql} > {last} THEN {fail} ELSE {scaled} END)"
+
+
+def _string(value: Expr, column: Column) -> str:
+    if isinstance(value.value, str):
+        if len(value.value.encode()) > STRING_BYTES_MAX:
+            raise refused(
+                f"text of more than {STRING_BYTES_MAX} bytes for column {column.name!r}",
+                code=TOO_LONG,
+                hint="use a BLOB",
+            )
+        return value.sql
+    fail = failing(TOO_LONG, f"text of more than {STRING_BYTES_MAX} bytes", value.sql)
+    return f"(CASE WHEN octet_length({value.sql}) > {STRING_BYTES_MAX} THEN {fail} ELSE {value.sql} END)"
