@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ JSON_TYPE = "application/json;charset=UTF-8"
 _PRECISIONS = {3: "MILLISECOND", 6: "MICROSECOND", 9: "NANOSECOND"}
 _KINDS = {kind.arrow: kind for kind in ColumnType}
 # JSON escapes what is below a space; most text has none of it.
+# Below this a FLOAT has fewer than two digits.
+_TINY = 1e-43
 _SPECIAL = r'["\\\x00-\x1f]'
 
 
@@ -104,7 +107,7 @@ def _numbers(values: pa.Array) -> pa.Array:
         pc.match_substring_regex(texts, r"^-?[0-9]+$"), pc.binary_join_element_wise(texts, ".0", ""), texts
     )
     if values.type == pa.float32():
-        texts = _two_digits(values, texts)
+        texts = _as_java(values, texts)
     finite = pc.is_finite(values)
     if pc.all(finite).as_py() is not False:
         return texts
@@ -112,12 +115,32 @@ def _numbers(values: pa.Array) -> pa.Array:
     return pc.if_else(finite, texts, names)
 
 
-def _two_digits(values: pa.Array, texts: pa.Array) -> pa.Array:
-    """Write the tiniest numbers as Java does, with two digits: 1.4E-45, where one would be enough to tell it."""
-    tiny = pc.and_(pc.less(pc.abs(values), 1e-43), pc.not_equal(values, 0))
-    if not pc.any(tiny).as_py():
+def _as_java(values: pa.Array, texts: pa.Array) -> pa.Array:
+    """Write those FLOATs as Java does for which it takes more digits than are needed to tell them."""
+    size = pc.abs(values.cast(pa.float64()))
+    odd = pc.or_(
+        pc.and_(pc.less(size, _TINY), pc.not_equal(size, 0)), pc.and_(pc.greater(size, 2.0**24), pc.less(size, 2.0**62))
+    )
+    if not pc.any(odd).as_py():
         return texts
-    return pc.if_else(tiny, pa.array([None if one is None else f"{one:.1e}" for one in values.to_pylist()]), texts)
+    return pc.if_else(odd, pa.array([None if one is None else _java_float(one) for one in values.to_pylist()]), texts)
+
+
+def _java_float(value: float) -> str:
+    """Return a FLOAT that is tiny, or a large whole number, as Java writes it.
+
+    >>> _java_float(1.401298464324817e-45), _java_float(2147483648.0), _java_float(0.5)
+    ('1.4e-45', '2147483650.0', '0.5')
+    """
+    if abs(value) < _TINY:
+        return f"{value:.1e}"
+    if not 2**24 < abs(value) < 2**62:
+        return repr(value)
+    number = abs(int(value))
+    # Digits that the 24 bits do not hold are rounded away.
+    lost = 10 ** int(max(number.bit_length() - 26, 0) * math.log10(2))
+    rounded = (number + lost // 2) // lost * lost
+    return f"{'-' if value < 0 else ''}{rounded}.0"
 
 
 def _times(values: pa.Array) -> pa.Array:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from gridwatch.containers import ColumnType
+from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
 from gridwatch.server.griddb_webapi.bodies import Raw
-from gridwatch.server.griddb_webapi.errors import ApiError
+from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.times import lenient_ms, precise_ns
 
 __all__ = ["cell_reader", "java_double", "refused"]
@@ -144,6 +145,9 @@ def _float(value: Any) -> float:
 def _number(kind: ColumnType, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise refused(kind)
+    if kind is T.FLOAT and isinstance(value, int) and not -(2**63) <= value < 2**63:
+        # GridDB's Web API would keep the lower 64 bits, which is another number.
+        raise refused(kind)
     try:
         number = float(value)
     except OverflowError:
@@ -172,13 +176,16 @@ def _single(number: float, text: str) -> float:
 def _time(kind: ColumnType, value: Any) -> int:
     if not isinstance(value, str) or isinstance(value, Raw):
         raise refused(kind)
-    found = lenient_ms(value) if kind is T.TIMESTAMP else precise_ns(value)
+    if kind is not T.TIMESTAMP:
+        precise = precise_ns(value)
+        if precise is None or precise < 0:
+            raise refused(kind)
+        return precise // 1000 if kind is T.TIMESTAMP_6 else precise
+    found = lenient_ms(value)
     if found is None:
         raise refused(kind)
-    if kind is T.TIMESTAMP_6:
-        found //= 1000
-    if not -(2**63) <= found < 2**63:
-        raise ApiError(400, f"[60079:DS_TIM_ROW_DATA_INVALID] Timestamp out of range (val={found})", 60079)
+    if not 0 <= found <= TIMESTAMP_MS_MAX:
+        raise ApiError(400, named(60079, f"Timestamp out of range (val={found})"), 60079)
     return found
 
 

@@ -1,7 +1,8 @@
 """Times as text: what GridDB's Web API takes for one.
 
 A millisecond column takes one pattern, leniently: month 13 is January of the next year, `.6Z` is 6 ms, and what follows
-the Z is ignored. Columns of microseconds and nanoseconds take ISO 8601 with or without a fraction, with Z or an offset.
+the Z is ignored. Columns of microseconds and nanoseconds take ISO 8601 with a fraction of 0, 3, 6 or 9 digits, and Z or
+an offset.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["lenient_ms", "precise_ns"]
 _PART = r"[ \t]*(-?[0-9]{1,10})"
 _LENIENT = re.compile(rf"[ \t]*([0-9]{{1,10}})-{_PART}-{_PART}T{_PART}:{_PART}:{_PART}\.{_PART}Z")
 _PRECISE = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{3}(?:[0-9]{3}){0,2}))?(Z|[+-][0-9]{2}:?[0-9]{2})"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
