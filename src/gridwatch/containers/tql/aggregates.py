@@ -88,10 +88,17 @@ def native_spread(values: _Array, kind: ColumnType, *, root: bool) -> float:
             square_sum = _wrapped(_wrapped(rest, bits) + _wrapped(int(squares[-1]), bits), wide)
     else:
         narrow: _Array = values.astype(np.float32 if kind is T.FLOAT else np.float64)
-        square_sum = _in_order(np.square(narrow))
+        with np.errstate(all="ignore"):
+            squares = np.square(narrow)
+        square_sum = _in_order(squares)
     mean = float(native_sum(values, kind)) / count
-    variance = float(square_sum) / count - mean * mean
+    variance = float(square_sum) / count - _product(mean, mean)
     return _root(variance) if root else variance
+
+
+def _product(a: float, b: float) -> float:
+    # Python raises nothing here, but numpy's floats warn.
+    return float(a) * float(b)
 
 
 def _root(variance: float) -> float:
@@ -122,8 +129,10 @@ def spread(values: _Array, *, sample: bool, root: bool) -> float:
     if count == 1:
         return 0.0
     numbers = values.astype(np.float64)
+    with np.errstate(all="ignore"):
+        squares = np.square(numbers)
     total = _in_order(numbers)
-    rest = _in_order(numbers * numbers) - (total * total) / count
+    rest = _in_order(squares) - _product(total, total) / count
     variance = rest / (count - 1 if sample else count)
     return _root(variance) if root else variance
 

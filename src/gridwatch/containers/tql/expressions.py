@@ -19,7 +19,6 @@ from gridwatch.containers.tql.values import (
     failed,
     negated,
     null,
-    nulled,
     raising,
     sized,
 )
@@ -100,7 +99,7 @@ class Expressions:
         if column is None:
             raise refused(f"column {name.text!r}, which does not exist", code=NO_COLUMN)
         sql = f"c.{layout.quoted(column.name)}"
-        if column.type in INTEGRAL:
+        if column.type in LIMITS:
             low, high = LIMITS[column.type]
             return Value(sql, column.type, column=column.name, nullable=column.nullable, low=low, high=high)
         return Value(sql, column.type, column=column.name, nullable=column.nullable)
@@ -118,9 +117,9 @@ class Expressions:
         Raises:
             SqlRefusedError: The right side is not NULL (150018).
         """
-        if not (right.constant and right.kind is None):
+        if right.kind is not None:
             raise refused("IS with anything but NULL", code=UNDEFINED)
-        if operand.constant or not operand.nullable:
+        if operand.constant or operand.kind is None or not (operand.nullable or operand.fallible):
             return constant(self.context, (operand.kind is None) is not negated, T.BOOL)
         sql = f"({operand.sql} IS {'NOT ' if negated else ''}NULL)"
         return Value(sql, T.BOOL, nullable=False, fallible=operand.fallible)
@@ -162,7 +161,7 @@ class Expressions:
             return raising(self.context, T.STRING, functions.COUNT, "Invalid argument count")
         node, value = arguments[0], self.compile(arguments[0])
         if value.kind is None:
-            return nulled(value)
+            return null()
         if not value.constant:
             written = node.text if isinstance(node, Name) else node.name if isinstance(node, Call) else "NULL"
             return constant(self.context, written, T.STRING)

@@ -6,13 +6,14 @@ An argument of a wrong type is no error of the statement: GridDB finds it out wh
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.lexer import refused
-from gridwatch.containers.tql.values import Context, Value, as_real, constant, failed, nulled, raising, sized
+from gridwatch.containers.tql.values import Context, Value, as_real, constant, failed, null, raising, sized
 
 __all__ = ["SCALARS", "call", "like"]
 
@@ -60,7 +61,7 @@ def _rounded(sql: Callable[[str], str], python: Callable[[float], float]) -> _Fu
     def function(context: Context, arguments: Sequence[Value]) -> Value:
         arg = arguments[0]
         if arg.kind is None:
-            return nulled(arg)
+            return null()
         if arg.kind not in NUMERIC:
             return raising(context, T.DOUBLE, ARGUMENT, "Argument 1 is invalid", arg)
         if arg.constant:
@@ -92,7 +93,7 @@ def _round_sql(x: str) -> str:
 def _char_length(context: Context, arguments: Sequence[Value]) -> Value:
     arg = arguments[0]
     if arg.kind is None:
-        return nulled(arg)
+        return null()
     if arg.kind is not T.STRING:
         return _wrong(context, T.INTEGER, 1, "string", arg)
     if arg.constant:
@@ -117,7 +118,7 @@ def _concat(context: Context, arguments: Sequence[Value]) -> Value:
 
 def _substring(context: Context, arguments: Sequence[Value]) -> Value:
     if any(arg.kind is None for arg in arguments):
-        return nulled(*arguments)
+        return null()
     text, start = arguments[0], arguments[1]
     if text.kind is not T.STRING:
         return _wrong(context, T.STRING, 1, "string", *arguments)
@@ -155,7 +156,7 @@ def _cased(name: str, python: Callable[[str], str]) -> _Function:
     def function(context: Context, arguments: Sequence[Value]) -> Value:
         arg = arguments[0]
         if arg.kind is None:
-            return nulled(arg)
+            return null()
         if arg.kind is not T.STRING:
             return _wrong(context, T.STRING, 1, "string", arg)
         if arg.constant:
@@ -179,7 +180,7 @@ def like(context: Context, text: Value, pattern: Value, escape: Value | None, *,
     """
     parts = [text, pattern, *([escape] if escape is not None else [])]
     if any(part.kind is None for part in parts):
-        return nulled(*parts)
+        return null()
     for position, part in enumerate(parts, 1):
         if part.kind is not T.STRING:
             return _wrong(context, T.BOOL, position, "string", *parts)
@@ -187,6 +188,9 @@ def like(context: Context, text: Value, pattern: Value, escape: Value | None, *,
         raise refused("an ESCAPE that is not a constant", code=None)
     if escape is not None and len(escape.value.encode()) != 1:
         return raising(context, T.BOOL, RANGE, "ESCAPE CHAR must be only 1 character", *parts)
+    if text.constant and pattern.constant:
+        found = _matches(text.value, pattern.value, escape.value if escape is not None else "")
+        return constant(context, found is not negated, T.BOOL)
     if pattern.constant:
         if len(pattern.value) > _PATTERN_MAX:
             raise refused(f"a LIKE pattern of {len(pattern.value)} characters", code=None)
@@ -202,50 +206,68 @@ def like(context: Context, text: Value, pattern: Value, escape: Value | None, *,
     return _made(f"(NOT {matched})" if negated else matched, T.BOOL, parts)
 
 
+def _signs(pattern: str, escape: str) -> list[tuple[str, bool]] | None:
+    """Return the signs of a LIKE pattern and whether each stands for more than itself; None if nothing matches it."""
+    found: list[tuple[str, bool]] = []
+    signs = iter(pattern)
+    for sign in signs:
+        # A wildcard stays one, even as the escape.
+        if sign == escape and sign not in "%_":
+            literal = next(signs, "")
+            if literal:
+                found.append((literal, False))
+            elif found and found[-1] == ("%", True):
+                # GridDB looks for a sign after the % and finds none.
+                return None
+        else:
+            found.append((sign, sign in "%_"))
+    return found
+
+
 def _glob(pattern: str, escape: str) -> str:
     """Write a LIKE pattern as a GLOB pattern."""
-    out, signs = "", iter(pattern)
-    for sign in signs:
-        literal = sign
-        if sign == escape:
-            literal = next(signs, "")
-            if not literal and out.endswith("*"):
-                # Nothing is left that the sign could stand for, and GridDB then finds no match.
-                return "[^\x01-\U0010ffff]"
-        elif sign in "%_":
-            out += "*" if sign == "%" else "?"
-            continue
-        out += f"[{literal}]" if literal and literal in "[*?" else literal
-    return out
+    signs = _signs(pattern, escape)
+    if signs is None:
+        return "[^\x01-\U0010ffff]"
+    wild = {"%": "*", "_": "?"}
+    return "".join(wild[sign] if special else f"[{sign}]" if sign in "[*?" else sign for sign, special in signs)
+
+
+def _matches(text: str, pattern: str, escape: str) -> bool:
+    signs = _signs(pattern, escape)
+    if signs is None:
+        return False
+    wild = {"%": ".*", "_": "."}
+    regex = "".join(wild[sign] if special else re.escape(sign) for sign, special in signs)
+    return re.fullmatch(re.sub(r"(\.\*)+", ".*", regex), text, re.DOTALL) is not None
 
 
 def _from_epoch(context: Context, arguments: Sequence[Value]) -> Value:
     arg = arguments[0]
     if arg.kind is None:
-        return nulled(arg)
+        return null()
     if arg.kind not in INTEGRAL:
         return raising(context, T.TIMESTAMP, TYPE, "Argument 1 is not an integer value", arg)
-    low, high = LIMITS[T.TIMESTAMP]
     message = "Argument 1 is out of timestamp range"
     if arg.constant:
-        if low <= arg.value <= high:
+        if arg.value >= 0:
             return constant(context, arg.value, T.TIMESTAMP)
         return raising(context, T.TIMESTAMP, RANGE, message)
+    # A time after 9999 cannot be stored, but GridDB computes with it.
     fail = context.failing(RANGE, message)
-    sql = f"(CASE WHEN {arg.sql} NOT BETWEEN {low} AND {high} THEN {fail} ELSE {arg.sql} END)"
-    return _made(sql, T.TIMESTAMP, arguments, fallible=True, low=low, high=high)
+    sql = f"(CASE WHEN {arg.sql} < 0 THEN {fail} ELSE {arg.sql} END)"
+    return _made(sql, T.TIMESTAMP, arguments, fallible=True, low=0)
 
 
 def _to_epoch(context: Context, arguments: Sequence[Value]) -> Value:
     arg = arguments[0]
     if arg.kind is None:
-        return nulled(arg)
+        return null()
     if arg.kind is not T.TIMESTAMP:
         return _wrong(context, T.LONG, 1, "timestamp value", arg)
     if arg.constant:
         return constant(context, arg.value, T.LONG)
-    low, high = LIMITS[T.TIMESTAMP]
-    return _made(arg.sql, T.LONG, arguments, low=low, high=high)
+    return _made(arg.sql, T.LONG, arguments, low=arg.low, high=arg.high)
 
 
 def _now(context: Context, arguments: Sequence[Value]) -> Value:

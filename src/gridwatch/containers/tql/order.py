@@ -10,7 +10,7 @@ from gridwatch.containers.tql.expressions import NO_COLUMN, Expressions
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.tree import Name, TqlQuery
 
-__all__ = ["base_order", "by_key_alone", "column_sql", "found_order", "order_of", "uses_index"]
+__all__ = ["base_order", "by_key_alone", "column_sql", "found_order", "order_of", "rank_of"]
 
 NOT_A_COLUMN = 151004
 CANNOT_SORT = 152010
@@ -47,11 +47,6 @@ def _index_of(info: ContainerInfo, terms: tuple[Term, ...]) -> str | None:
     return None
 
 
-def uses_index(info: ContainerInfo, condition: Condition | None) -> bool:
-    """Tell whether GridDB scans along an index other than that of a time series' key."""
-    return condition is not None and any(_index_of(info, terms) for terms in condition.alternatives)
-
-
 def by_key_alone(info: ContainerInfo, condition: Condition | None) -> bool:
     """Tell whether only a range of a time series' key decides which rows there are."""
     if condition is None:
@@ -59,31 +54,20 @@ def by_key_alone(info: ContainerInfo, condition: Condition | None) -> bool:
     if len(condition.alternatives) > 1:
         return False
     key = info.columns[0].name
-    return all(
-        term.simple and term.column == key and term.operator in _RANGES for term in condition.alternatives[0]
-    ) and not uses_index(info, condition)
+    return all(term.simple and term.column == key and term.operator in _RANGES for term in condition.alternatives[0])
 
 
 def found_order(info: ContainerInfo, condition: Condition | None) -> list[str]:
-    """Return the keys of the order in which GridDB finds rows.
-
-    Raises:
-        SqlRefusedError: Alternatives of a time series of which one uses an index, whose order is left to chance.
-    """
+    """Return the keys of the order in which GridDB finds rows: a time series' by time, a collection's along indexes."""
     base = base_order(info)
-    if condition is None:
+    if condition is None or info.type is ContainerType.TIME_SERIES:
         return [base]
     indexes = [_index_of(info, terms) for terms in condition.alternatives]
     if len(indexes) == 1:
         return [f"{column_sql(indexes[0])} NULLS LAST", base] if indexes[0] is not None else [base]
-    if info.type is ContainerType.TIME_SERIES:
-        if any(indexes):
-            raise refused("OR over a time series with an index on a column", code=None)
-        return [base]
     # Rows of the first alternative come first, then those that only the second finds, and so on.
     tests = [alternative_sql(terms) for terms in condition.alternatives]
-    rank = " ".join(f"WHEN {test} THEN {number}" for number, test in enumerate(tests))
-    keys = [f"CASE {rank} END"]
+    keys = [rank_of(condition)]
     for number, index in enumerate(indexes):
         if index is not None:
             earlier = "".join(f"WHEN {test} THEN NULL " for test in tests[:number])
@@ -91,8 +75,14 @@ def found_order(info: ContainerInfo, condition: Condition | None) -> list[str]:
     return [*keys, base]
 
 
+def rank_of(condition: Condition | None) -> str:
+    """Return the number of the first alternative that finds a row."""
+    tests = [alternative_sql(terms) for terms in condition.alternatives] if condition is not None else []
+    return f"CASE {' '.join(f'WHEN {test} THEN {number}' for number, test in enumerate(tests))} END"
+
+
 def order_of(info: ContainerInfo, query: TqlQuery, expressions: Expressions, condition: Condition | None) -> list[str]:
-    """Return the keys of ORDER BY, and behind them those that decide between equal rows.
+    """Return the keys of ORDER BY, and behind them what decides between equal rows.
 
     Null is the greatest value.
 
@@ -110,16 +100,12 @@ def order_of(info: ContainerInfo, query: TqlQuery, expressions: Expressions, con
     for name, kind, _ in keys:
         if kind not in SORTED:
             raise refused(f"ORDER BY {name!r}, which is {kind.value}", code=CANNOT_SORT)
-    found = found_order(info, condition)
-    if not keys:
-        return found
     sql = [
         f"{column_sql(name)} {'DESC NULLS FIRST' if descending else 'ASC NULLS LAST'}" for name, _, descending in keys
     ]
-    if len(keys) == 1 and keys[0][2] and _sorted_by_index(info, keys[0][0], condition):
-        # Read backwards along the index, equal rows come backwards too.
-        return [*sql, f"{base_order(info)} DESC"]
-    return [*sql, *found]
+    # Equal rows come in the order in which they lie; read backwards along an index, they come backwards too.
+    backwards = len(keys) == 1 and keys[0][2] and _sorted_by_index(info, keys[0][0], condition)
+    return [*sql, f"{base_order(info)} DESC" if backwards else base_order(info)]
 
 
 def _sorted_by_index(info: ContainerInfo, name: str, condition: Condition | None) -> bool:

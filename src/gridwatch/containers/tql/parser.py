@@ -35,7 +35,7 @@ _NOT = 4
 _EQUAL = 5
 _BITS = 7
 _PRECEDENCE = {
-    **{"OR": 1, "XOR": 2, "AND": 3},
+    **{"OR": 1, "XOR": 1, "AND": 3},
     **dict.fromkeys(("IS", "LIKE", "NOT", "=", "<>"), _EQUAL),
     **dict.fromkeys(("<", "<=", ">", ">="), 6),
     **dict.fromkeys(("&", "|", "<<", ">>"), _BITS),

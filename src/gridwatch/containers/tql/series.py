@@ -6,6 +6,7 @@ that, column by column (`interpolated`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def nearest(source: Source, time_ms: int, function: str) -> RowsPlan:
     columns = ", ".join(column_sql(column.name) for column in source.info.columns)
     both = "AND" if source.condition is not None else "WHERE"
     sql = f"SELECT {columns} {source.sql} {both} {key} {sign} {time_ms} ORDER BY {key} {direction} LIMIT 1"
-    return RowsPlan(*source.context.finished(sql))
+    return source.plan(sql)
 
 
 def compile_series(source: Source, query: TqlQuery) -> RowsPlan | SamplePlan:
@@ -92,10 +93,6 @@ def _time(value: Value) -> int:
     return int(value.value)
 
 
-def _nothing() -> RowsPlan:
-    return RowsPlan(None)
-
-
 def _count(selection: Call, number: int) -> None:
     if len(selection.arguments) != number:
         raise refused(f"{selection.name} with {len(selection.arguments)} arguments", code=COUNT)
@@ -109,12 +106,12 @@ def _find(source: Source, query: TqlQuery, selection: Call) -> RowsPlan:
     if isinstance(first, Name) and Expressions(source.context, source.info).column(first) is not None:
         raise refused(f"{selection.name} of a column; write *", code=CANNOT_AGGREGATE)
     if query.offset and by_key_alone(source.info, source.condition) and not query.order:
-        return _nothing()
+        return source.plan(None)
     value = _constant(source, at)
     if value.kind is None and by_key_alone(source.info, source.condition) and not query.order:
-        return _nothing()
+        return source.plan(None)
     time_ms = _time(value)
-    return _nothing() if query.offset else nearest(source, time_ms, selection.name)
+    return source.plan(None) if query.offset else nearest(source, time_ms, selection.name)
 
 
 def _interpolate(source: Source, query: TqlQuery, selection: Call) -> RowsPlan | SamplePlan:
@@ -123,18 +120,19 @@ def _interpolate(source: Source, query: TqlQuery, selection: Call) -> RowsPlan |
     if not isinstance(first, (Star, Name)):
         raise refused("TIME_INTERPOLATED of anything but a column", code=TYPE)
     if isinstance(at, Literal) and at.kind is None:
-        return _nothing()
+        return source.plan(None)
     column = Expressions(source.context, source.info).column(first) if isinstance(first, Name) else None
     if column is None or column.type not in NUMERIC:
         raise refused("TIME_INTERPOLATED of anything but a numeric column", code=TYPE)
     value = _constant(source, at)
     if value.kind is None:
-        return _nothing()
+        return source.plan(None)
     time_ms = _time(value)
     if query.offset:
-        return _nothing()
+        return source.plan(None)
     native = source.condition is None and not query.order
-    return samples(source, time_ms, time_ms, 1, (column,), native=native)
+    plan = samples(source, time_ms, time_ms, 1, (column,), native=native)
+    return plan if native else replace(plan, between_refused=True)
 
 
 def _sample(source: Source, query: TqlQuery, selection: Call) -> RowsPlan | SamplePlan:
@@ -148,7 +146,7 @@ def _sample(source: Source, query: TqlQuery, selection: Call) -> RowsPlan | Samp
         raise refused(f"TIME_SAMPLING of {column.name!r}, which is not numeric", code=TYPE)
     values = [_constant(source, node) for node in (start, end, interval)]
     if any(value.kind is None for value in values):
-        return _nothing()
+        return source.plan(None)
     start_ms, end_ms = _time(values[0]), _time(values[1])
     step_ms = _step(values[2], unit)
     native = source.condition is None and not query.order
@@ -238,13 +236,17 @@ def samples(
         f"{found} SELECT f.t, f.a, f.b{', ' if rest else ''}{rest} FROM found AS f "
         f"CROSS JOIN {table} AS x ON x.{key} = f.a {after} ORDER BY f.t {window}"
     )
-    return SamplePlan(*source.context.finished(sql), columns, native, order, limit, offset)
+    return SamplePlan(
+        *source.context.finished(sql), columns, native, order, limit, offset, tested=source.plan(None).tested
+    )
 
 
 def _by_key(source: Source, start_ms: int, end_ms: int, step_ms: int, *, go_on: bool) -> str:
     """Look up the rows around each time by the key. Times before the first and after the last row are left out."""
     key = column_sql(source.info.columns[0].name)
-    both = "AND" if source.condition is not None else "WHERE"
+    # The range has no holes, so a neighbour of a time inside lies inside; two bounds on one side would make SQLite read
+    # all rows between them, for each time.
+    near = f"{source.sql} AND" if go_on and source.condition else f"{replace(source, condition=None).sql} WHERE"
     last = str(end_ms) if go_on else f"min({end_ms}, (SELECT max({key}) {source.sql}))"
     # The first time of the grid that is not before the first row.
     first = f"max(0, ((SELECT min({key}) {source.sql}) - {start_ms} + {step_ms - 1}) / {step_ms})"
@@ -252,8 +254,8 @@ def _by_key(source: Source, start_ms: int, end_ms: int, step_ms: int, *, go_on: 
         f"WITH RECURSIVE edge(low, high) AS MATERIALIZED (SELECT {start_ms} + {first} * {step_ms}, {last}), "
         "step(t) AS (SELECT low FROM edge WHERE low <= high "
         f"UNION ALL SELECT t + {step_ms} FROM step WHERE t + {step_ms} <= (SELECT high FROM edge)), "
-        f"pairs(t, a, b) AS (SELECT t, (SELECT max({key}) {source.sql} {both} {key} <= t), "
-        f"(SELECT min({key}) {source.sql} {both} {key} >= t) FROM step)"
+        f"pairs(t, a, b) AS (SELECT t, (SELECT max({key}) {near} {key} <= t), "
+        f"(SELECT min({key}) {near} {key} >= t) FROM step)"
     )
 
 

@@ -27,7 +27,6 @@ __all__ = [
     "failed",
     "negated",
     "null",
-    "nulled",
     "raising",
     "sized",
 ]
@@ -136,18 +135,12 @@ def _number(value: float) -> str:
 
 
 def null() -> Value:
-    """Return NULL, which has no type."""
+    """Return NULL, which has no type.
+
+    It is also what operators and functions make of a NULL that is written out, whatever the other parts are: GridDB
+    works that out beforehand, when a part that would fail on a row has not failed yet.
+    """
     return Value("NULL", None, None)
-
-
-def nulled(*parts: Value) -> Value:
-    """Return NULL as the result of something with these parts, which are worked out all the same and may fail."""
-    failing = [part for part in parts if part.fallible]
-    if not failing:
-        return null()
-    tests = " OR ".join(f"{part.sql} IS NULL" for part in failing)
-    error = next((part.error for part in failing if part.error), None)
-    return sized(Value(f"(CASE WHEN {tests} THEN NULL END)", None, fallible=True, error=error))
 
 
 def raising(context: Context, kind: ColumnType, code: int, message: str, *parts: Value) -> Value:
@@ -216,7 +209,7 @@ def arithmetic(context: Context, operator: str, left: Value, right: Value) -> Va
     if kind is None and left.plain and right.plain:
         raise refused(_undefined(left, right), code=UNDEFINED)
     if None in {left.kind, right.kind}:
-        return nulled(left, right)
+        return null()
     if kind is None:
         return raising(context, T.LONG, UNDEFINED, _undefined(left, right), left, right)
     if left.constant and right.constant:
@@ -297,10 +290,13 @@ def _floats(context: Context, operator: str, left: Value, right: Value, kind: Co
             raise refused("arithmetic with NAN and INF", code=None)
     a, b = as_real(left), as_real(right)
     fallible = failed(left, right)
-    if operator == "/" and not (right.constant and right.value != 0):
-        fail = context.failing(ZERO_DIVISION, "A division of floating numbers by zero gives INF or NAN in GridDB.")
-        b, fallible = f"(CASE WHEN {b} = 0 THEN {fail} ELSE {b} END)", True
     sql = f"({a} {operator} {b})"
+    if operator == "/" and not (right.constant and right.value != 0):
+        fail = context.failing(ZERO_DIVISION, "Zero divided by zero, or something by a zero whose sign is not known.")
+        # The store keeps no negative zero, so that the sign of a column's zero is known.
+        signs = f"WHEN {a} > 0 THEN 9e999 WHEN {a} < 0 THEN -9e999 " if right.column is not None else ""
+        sql = f"(CASE WHEN {a} IS NULL OR {b} IS NULL THEN NULL WHEN {b} <> 0 THEN {sql} {signs}ELSE {fail} END)"
+        fallible = True
     if not (left.plain and right.plain):
         # Only a number that left the range before can give NaN, which SQLite takes for NULL.
         fail = context.failing(LOGIC, "A number beyond the range of DOUBLE gives NAN in GridDB.")
@@ -319,7 +315,7 @@ def as_real(value: Value) -> str:
 def negated(context: Context, value: Value) -> Value:
     """Return `-value`, which GridDB works out as `0 - value` with an INTEGER zero."""
     if value.kind is None:
-        return nulled(value)
+        return null()
     message = "Internal logic error: cannot evaluate expression."
     if value.kind not in NUMERIC:
         return raising(context, T.LONG, LOGIC, message, value)
@@ -365,7 +361,7 @@ def compare(context: Context, operator: str, left: Value, right: Value, *, simpl
     if not fits and left.plain and right.plain:
         raise refused(_undefined(left, right), code=UNDEFINED)
     if None in {left.kind, right.kind}:
-        return nulled(left, right)
+        return null()
     if not fits:
         return raising(context, T.BOOL, UNDEFINED, _undefined(left, right), left, right)
     if left.constant and right.constant:
