@@ -20,6 +20,8 @@ _LIMITS = {
     ColumnType.INTEGER: (-(2**31), 2**31 - 1),
     ColumnType.LONG: (-(2**63), 2**63 - 1),
     ColumnType.TIMESTAMP: (0, TIMESTAMP_MS_MAX),
+    ColumnType.TIMESTAMP_6: (0, TIMESTAMP_MS_MAX * 1000 + 999),
+    ColumnType.TIMESTAMP_9: (0, 2**63 - 1),
 }
 
 
@@ -37,8 +39,18 @@ def ms_of(moment: datetime) -> int:
     return ms
 
 
+def _fine(moment: datetime, precision: int) -> int:
+    """Return UTC epoch µs or ns of a datetime; a naive one means UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    nanoseconds = (aware - _EPOCH) // timedelta(microseconds=1) * 1000 + getattr(moment, "nanosecond", 0)
+    if nanoseconds % 10 ** (9 - precision):
+        msg = f"{moment.isoformat()} is finer than a microsecond"
+        raise ValueError(msg)
+    return int(nanoseconds // 10 ** (9 - precision))
+
+
 def key_rows(info: ContainerInfo, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the keys as tuples of str and int (a TIMESTAMP is in ms), repeats left out, in their order.
+    """Return the keys as tuples of str and int (a time in its own unit), repeats left out, in their order.
 
     Raises:
         SchemaError: The container has no row key.
@@ -79,8 +91,8 @@ def _value(column: Column, value: Any) -> Any:
             raise TypeError(msg)
         value.encode()
         return value
-    if column.type is ColumnType.TIMESTAMP and isinstance(value, datetime):
-        value = ms_of(value)
+    if column.type.precision and isinstance(value, datetime):
+        value = ms_of(value) if column.type is ColumnType.TIMESTAMP else _fine(value, column.type.precision)
     if isinstance(value, bool):
         msg = f"column {column.name!r} is a {column.type}"
         raise TypeError(msg)

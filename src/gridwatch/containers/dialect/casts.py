@@ -111,7 +111,8 @@ def float32(value: float) -> float:
         SqlFailedError: It is beyond the range of FLOAT.
     """
     try:
-        return float(struct.unpack("f", struct.pack("f", value))[0])
+        # The native format would give infinity instead of an error.
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
     except OverflowError as error:
         raise SqlFailedError(f"{value!r} is outside the range of FLOAT.", code=OUT_OF_RANGE) from error
 
@@ -132,6 +133,10 @@ def text_of(expr: Expr) -> Expr:
     elif expr.kind is T.TIMESTAMP:
         seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {sql} / 1000, 'unixepoch')"
         sql = f"({seconds} || printf('.%03dZ', {sql} % 1000))"
+    elif expr.kind is not None and expr.kind.precision:
+        unit = 10**expr.kind.precision
+        seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {sql} / {unit}, 'unixepoch')"
+        sql = f"({seconds} || printf('.%0{expr.kind.precision}dZ', {sql} % {unit}))"
     elif expr.kind is T.BLOB:
         sql = f"(CASE WHEN {sql} IS NOT NULL THEN hex({sql}) END)"
     elif expr.kind not in {T.STRING, None}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = [
     "INTEGRAL",
     "LIMITS",
     "NUMERIC",
+    "OVERFLOW",
     "UNREADABLE",
     "Expr",
     "as_kind",
@@ -54,6 +56,8 @@ OVERFLOW = 75000
 NOT_FINITE = 75002
 OUT_OF_RANGE = 305004
 
+_SINGLE_MAX = 3.4028234663852886e38
+
 # Checks repeat the text of what they check; nested ones would grow without end.
 _SQL_MAX = 50_000
 
@@ -74,6 +78,9 @@ class Expr:
         free: Columns (their SQL) that are used outside an aggregate function.
         aggregate: Whether an aggregate function is inside.
         infinite: Whether a DOUBLE may be an infinity, so that NaN may come of it, which SQLite has not.
+        raw: SQL of a DOUBLE before the check that it is finite; empty where there is none.
+        leaves: SQL of what `raw` is made of and may be null.
+        most: Greatest magnitude of a DOUBLE, known beforehand.
     """
 
     sql: str
@@ -85,6 +92,20 @@ class Expr:
     free: frozenset[str] = frozenset()
     aggregate: bool = False
     infinite: bool = False
+    raw: str = ""
+    leaves: tuple[str, ...] = ()
+    most: float | None = None
+
+    @property
+    def magnitude(self) -> float:
+        """Greatest magnitude of a number that is finite."""
+        if self.most is not None:
+            return self.most
+        if isinstance(self.value, int | float):
+            return abs(float(self.value))
+        if self.kind in INTEGRAL:
+            return float(max(abs(self.bounds[0]), abs(self.bounds[1])))
+        return _SINGLE_MAX if self.kind is T.FLOAT else sys.float_info.max
 
     @property
     def constant(self) -> bool:
@@ -133,6 +154,8 @@ def common(what: str, kinds: Iterable[ColumnType | None]) -> ColumnType | None:
         return known[0] if known else None
     if all(kind in NUMERIC for kind in known):
         return T.DOUBLE if any(kind in FLOATING for kind in known) else T.LONG
+    if all(kind.precision for kind in known):
+        return max(known, key=lambda kind: kind.precision or 0)
     raise mismatch(f"{what} of {' and '.join(name_of(kind) for kind in known)}")
 
 
@@ -143,9 +166,19 @@ def compared(what: str, left: Expr, right: Expr) -> tuple[Expr, Expr]:
         SqlRefusedError: Their types do not mix (305010).
     """
     kind = common(what, [left.kind, right.kind])
+    if kind is not None and kind.precision:
+        return _finer(left, kind), _finer(right, kind)
     if kind not in FLOATING or _exact(left, right) or _exact(right, left):
         return left, right
     return as_kind(left, kind), as_kind(right, kind)
+
+
+def _finer(expr: Expr, kind: ColumnType) -> Expr:
+    """Return a time in the unit of a finer type; what is beyond 64 bits becomes a float, which still compares right."""
+    if expr.kind is kind or expr.kind is None:
+        return expr
+    scale = 10 ** ((kind.precision or 3) - (expr.kind.precision or 3))
+    return Expr(f"({expr.sql} * {scale})", kind, nullable=expr.nullable, free=expr.free, aggregate=expr.aggregate)
 
 
 def _exact(whole: Expr, other: Expr) -> bool:
@@ -158,7 +191,12 @@ def _exact(whole: Expr, other: Expr) -> bool:
 
 
 def as_kind(expr: Expr, kind: ColumnType | None) -> Expr:
-    """Return the expression as a value of a common type: an integer among floats becomes one."""
+    """Return the expression as a value of a common type: an integer among floats becomes one, times the finest."""
+    if expr.kind is not kind and kind is not None and kind.precision and expr.kind is not None:
+        found = _finer(expr, kind)
+        # Where nanoseconds end, SQLite would go on with a float.
+        fail = failing(305004, "the store keeps nanoseconds to the year 2262 only", expr.sql)
+        return replace(found, sql=f"(CASE typeof({found.sql}) WHEN 'real' THEN {fail} ELSE {found.sql} END)")
     if kind in FLOATING and expr.kind in INTEGRAL:
         return replace(expr, sql=f"CAST({expr.sql} AS REAL)", kind=kind, value=UNKNOWN)
     return replace(expr, kind=kind) if expr.kind is not None else expr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gridwatch.containers.dialect.casts import OUT_OF_RANGE, timestamp_of
+from gridwatch.containers.dialect.fine_times import fine_timestamp
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     LIMITS,
@@ -72,6 +73,8 @@ def call_with_unit(compiler: Expressions, name: str, nodes: Sequence[exp.Express
 
 
 def _need_time(name: str, arg: Expr) -> None:
+    if arg.kind in {T.TIMESTAMP_6, T.TIMESTAMP_9}:
+        raise refused(f"{name} of {name_of(arg.kind)}", code=None, hint="here such times are only read and compared")
     if arg.kind not in {T.TIMESTAMP, None}:
         raise mismatch(f"{name} of {name_of(arg.kind)}")
 
@@ -281,6 +284,8 @@ SCALARS: dict[str, tuple[int, int, Callable[[Expressions, str, list[Expr]], Expr
     "STRFTIME": (2, 3, _strftime),
     "TIMESTAMP": (1, 1, _timestamp),
     "TIMESTAMP_MS": (1, 1, _timestamp),
+    "TIMESTAMP_NS": (1, 1, fine_timestamp),
+    "TIMESTAMP_US": (1, 1, fine_timestamp),
     "TO_EPOCH_MS": (1, 1, _to_epoch),
     "TO_TIMESTAMP_MS": (1, 1, _from_epoch),
 }
