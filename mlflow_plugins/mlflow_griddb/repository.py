@@ -22,7 +22,6 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, StreamUploadMixin
 from mlflow.utils.uri import validate_path_is_safe
-from mlflow.utils.validation import bad_path_message, path_not_unique
 from typing_extensions import override
 
 from mlflow_griddb.location import locate
@@ -175,8 +174,10 @@ def _check(path: str) -> None:
 
     '#' is the one character that MLflow refuses and that a file's name may well hold; it is a name like others here.
     """
-    if path_not_unique(path):
-        raise MlflowException.invalid_parameter_value(f"Invalid artifact path: {path!r}. {bad_path_message(path)}")
+    if any(part in {"", ".", ".."} for part in path.split("/")):
+        raise MlflowException.invalid_parameter_value(
+            f"Invalid artifact path {path!r}: it has an empty, '.' or '..' part; name a file or folder below the root."
+        )
     # For its refusals only: it returns the path with %-escapes decoded, which would be another object.
     validate_path_is_safe(path.replace("#", "_"))
 

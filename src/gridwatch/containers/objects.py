@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from gridwatch.containers._object_reader import read_chunks
 from gridwatch.containers._object_rows import (
@@ -35,8 +35,10 @@ from gridwatch.errors import ObjectNotFoundError
 
 __all__ = ["CHUNK_BYTES", "GRACE_MS", "ObjectInfo", "ObjectStore", "ObjectWriter"]
 
-_ATTEMPTS = 3
-"""How often a download starts again when the object is replaced under it."""
+T = TypeVar("T")
+
+_ATTEMPTS = 10
+"""How often a read starts again when the object is replaced under it."""
 
 _NO_BYTES = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -131,8 +133,24 @@ class ObjectStore:
         return read_chunks(self.store, self.info(path))
 
     def read(self, path: str) -> bytes:
-        """Return all bytes of an object, checked; for large ones use `open`."""
-        return b"".join(self.open(path))
+        """Return all bytes of an object, checked; for large ones use `open` or `download`.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+            ObjectCorruptError: Bytes are missing or are not the ones that were stored.
+        """
+        return self._again(path, lambda info: b"".join(read_chunks(self.store, info)))
+
+    def _again(self, path: str, work: Callable[[ObjectInfo], T]) -> T:
+        """Do what reads an object, again if it was replaced meanwhile: the new one is there then, whole."""
+        for _ in range(_ATTEMPTS - 1):
+            # Where there is none, this says so.
+            info = self.info(path)
+            try:
+                return work(info)
+            except ObjectNotFoundError:
+                continue
+        return work(self.info(path))
 
     def download(self, path: str, target: Path, *, progress: Callable[[int], None] | None = None) -> ObjectInfo:
         """Write an object to a local file, which appears when all of it has been checked, in place of an older one.
@@ -147,14 +165,7 @@ class ObjectStore:
             ObjectCorruptError: Bytes are missing or are not the ones that were stored; `target` is as it was.
             OSError: The file cannot be written.
         """
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._download(self.info(path), target, progress)
-            except ObjectNotFoundError:
-                # Replaced under the reader: the new object is there. Where there is none, the next `info` says so.
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError
+        return self._again(path, lambda info: self._download(info, target, progress))
 
     def _download(self, info: ObjectInfo, target: Path, progress: Callable[[int], None] | None) -> ObjectInfo:
         part = target.with_name(f".{uuid.uuid4().hex}.part")
