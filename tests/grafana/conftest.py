@@ -48,7 +48,7 @@ def fill(store: Store, dataset: Dataset, settings: Settings) -> None:
     values = frame[dataset.value].astype(float)
     expected = values.rolling(20, min_periods=1).mean().shift(1).bfill()
     spread = float((values - expected).abs().mean())
-    loss = (values - expected).abs() / spread
+    loss = ((values - expected) / expected).abs() * 10
     scores = pd.DataFrame(
         {
             "ts": frame["ts"], "actual": values, "expected": expected, "lower": expected - 3 * spread,
@@ -94,30 +94,40 @@ def describe(store: Store, dataset: Dataset, *, failed: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def login(datasets: list[Dataset], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
-    """A data source of a running server."""
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("grafana")
-    settings = Settings(_env_file=None, home=home, datasets_dir=ROOT / "flows" / "datasets", server={"port": 0})
-    with open_store(settings.store) as store:
+    return Settings(_env_file=None, home=home, datasets_dir=ROOT / "flows" / "datasets", server={"port": 0})
+
+
+@pytest.fixture(scope="session")
+def store(datasets: list[Dataset], settings: Settings) -> Iterator[Store]:
+    """A store with two packaged series, and one that has not been loaded."""
+    with open_store(settings.store) as opened:
         for info in (VALIDATIONS, TRAININGS, DELIVERIES):
-            store.put_container(info)
+            opened.put_container(info)
         for place, dataset in enumerate(datasets):
-            fill(store, dataset, settings)
-            describe(store, dataset, failed=place % 2)
-        Users(home / "users.json").add("grafana", "only to read", rights="read")
-        stop, ready, urls = threading.Event(), threading.Event(), list[str]()
+            fill(opened, dataset, settings)
+            describe(opened, dataset, failed=place % 2)
+        yield opened
 
-        def on_ready(url: str) -> None:
-            urls.append(url)
-            ready.set()
 
-        thread = threading.Thread(
-            target=serve, args=(settings, store), kwargs={"clock": lambda: NOW_MS, "on_ready": on_ready, "stop": stop}
-        )
-        thread.start()
-        try:
-            assert ready.wait(60)
-            yield Login(urls[0], settings.server.cluster, "grafana", "only to read")
-        finally:
-            stop.set()
-            thread.join()
+@pytest.fixture(scope="session")
+def login(store: Store, settings: Settings) -> Iterator[Login]:
+    """A data source of a running server, whose user may only read."""
+    Users(settings.home / "users.json").add("grafana", "only to read", rights="read")
+    stop, ready, urls = threading.Event(), threading.Event(), list[str]()
+
+    def on_ready(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    thread = threading.Thread(
+        target=serve, args=(settings, store), kwargs={"clock": lambda: NOW_MS, "on_ready": on_ready, "stop": stop}
+    )
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield Login(urls[0], settings.server.cluster, "grafana", "only to read")
+    finally:
+        stop.set()
+        thread.join()

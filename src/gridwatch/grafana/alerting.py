@@ -97,7 +97,7 @@ def _validation() -> dict[str, Any]:
     newest = f"(SELECT dataset, MAX(run_ms) run_ms FROM {VALIDATIONS.name} GROUP BY dataset)"
     statement = (
         f"SELECT v.dataset, SUM(CASE WHEN v.success THEN 0 ELSE 1 END) FROM {VALIDATIONS.name} v, {newest} n "
-        "WHERE v.dataset = n.dataset AND v.run_ms = n.run_ms GROUP BY v.dataset"
+        "WHERE v.dataset = n.dataset AND v.run_ms = n.run_ms GROUP BY v.dataset ORDER BY v.dataset"
     )
     return _rule(
         "gridwatch-validation",

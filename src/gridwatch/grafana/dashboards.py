@@ -29,7 +29,7 @@ _DAY_MS = 86_400_000
 _AGO = "dateTimeFromNow"
 _INSTANT = "dateTimeAsIso"
 
-_BAND = {"custom.fillOpacity": 12, "custom.lineWidth": 0, "color": {"mode": "fixed", "fixedColor": "blue"}}
+_EDGE = {"custom.lineWidth": 0, "custom.showPoints": "never", "color": {"mode": "fixed", "fixedColor": "blue"}}
 
 
 def uid_of(source: Source, name: str) -> str:
@@ -153,6 +153,17 @@ def _range(dataset: Dataset) -> dict[str, str]:
     return {"from": f"now-{days}d", "to": "now"}
 
 
+def _common_range(datasets: Sequence[Dataset]) -> dict[str, str]:
+    """Return the newest days; where only samples are watched, the time that these span."""
+    spans = [_range(dataset) for dataset in datasets if dataset.enabled]
+    if not spans or any(span["to"] == "now" for span in spans):
+        return {"from": "now-30d", "to": "now"}
+    return {
+        "from": str(min(int(span["from"]) for span in spans)),
+        "to": str(max(int(span["to"]) for span in spans)),
+    }
+
+
 def _interval(dataset: Dataset) -> str:
     """Return the time between two rows as Grafana writes it."""
     for unit, size in (("d", _DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
@@ -208,8 +219,8 @@ def _lines(grid: Grid, dataset: Dataset, source: Source) -> None:
     scores = score_container(dataset.symbol)
     common: dict[str, Any] = {"gap_ms": _gap_ms(dataset), "interval": _interval(dataset)}
     band = [
-        override("lower", _BAND),
-        override("upper", {**_BAND, "custom.fillBelowTo": "lower"}),
+        override("lower", _EDGE),
+        override("upper", {**_EDGE, "custom.fillBelowTo": "lower", "custom.fillOpacity": 12}),
         override("expected", {"custom.lineStyle": {"dash": [10, 10], "fill": "dash"}}),
     ]
     grid.add(
@@ -271,24 +282,43 @@ def _quality(grid: Grid, dataset: Dataset, source: Source) -> None:
         14,
         8,
     )
-    told = "Expectations not met at each validation, and how far behind the newest row was."
-    kept = (Field("run_ms", Kind.TIME_MS), Field("failed"), Field("rows"))
+    lag = {
+        "mode": "binary",
+        "binary": {"left": "run_ms", "operator": "-", "right": "to_ms"},
+        "alias": "lag",
+        "replaceFields": False,
+    }
+    # As numbers, so that they can be subtracted; the time becomes one after that.
+    behind = Rows(VALIDATIONS.name, (Field("run_ms"), Field("to_ms")), "run_ms", _of(dataset))
     grid.add(
         timeseries(
             source,
-            "Expectations not met",
-            [Rows(VALIDATIONS.name, kept, "run_ms", _of(dataset))],
-            description=told,
-            overrides=[override("rows", {"custom.axisPlacement": "right", "custom.axisLabel": "rows"})],
-            transformations=_as_lines("run_ms", "failed", "rows"),
+            "Ingestion lag at each validation",
+            [behind],
+            description="How far the newest row lay back when it was validated.",
+            unit="ms",
+            transformations=[{"id": "calculateField", "options": lag}, *_as_lines("run_ms", "lag")],
             points=True,
         ),
         10,
         8,
     )
+    failed = Rows(VALIDATIONS.name, (Field("run_ms", Kind.TIME_MS), Field("failed")), "run_ms", _of(dataset))
+    grid.add(
+        timeseries(
+            source,
+            "Expectations not met at each validation",
+            [failed],
+            transformations=_as_lines("run_ms", "failed"),
+            points=True,
+        ),
+        24,
+        6,
+    )
 
 
 def _as_lines(time: str, *columns: str) -> list[dict[str, Any]]:
+    """Return the transformations of rows that stand newest first and whose times may be plain numbers."""
     kept = {"id": "filterFieldsByName", "options": {"include": {"names": [time, *columns]}}}
     return [kept, times(time), oldest_first(time)]
 
@@ -311,21 +341,24 @@ def _training(grid: Grid, dataset: Dataset, source: Source) -> None:
         14,
         8,
     )
-    names = ("val_mae", "champion_mae", "naive_mae")
-    kept = (Field("trained_ms", Kind.TIME_MS), *(Field(name) for name in names))
     told = "Mean absolute errors on the newest rows: of the run, of the champion so far, of expecting the row before."
-    grid.add(
-        timeseries(
-            source,
-            "Error by run",
-            [Rows(TRAININGS.name, kept, "trained_ms", _of(dataset), ranged=False)],
-            description=told,
-            transformations=_as_lines("trained_ms", *names),
-            points=True,
-        ),
-        10,
-        8,
-    )
+    for title, description, names in (
+        ("Error by run", told, ("val_mae", "champion_mae", "naive_mae")),
+        ("Loss by run", "Mean squared error on the newest rows, in standard deviations.", ("val_loss",)),
+    ):
+        kept = (Field("trained_ms", Kind.TIME_MS), *(Field(name) for name in names))
+        grid.add(
+            timeseries(
+                source,
+                title,
+                [Rows(TRAININGS.name, kept, "trained_ms", _of(dataset))],
+                description=description,
+                transformations=_as_lines("trained_ms", *names),
+                points=True,
+            ),
+            5,
+            8,
+        )
 
 
 def _deliveries(grid: Grid, dataset: Dataset, source: Source) -> None:
@@ -360,7 +393,7 @@ def overview(datasets: Sequence[Dataset], source: Source, *, pages: str) -> dict
         grid.panels,
         description="Every series that gridwatch watches, a line each.",
         timezone="utc",
-        time={"from": "now-30d", "to": "now"},
+        time=_common_range(datasets),
         refresh="1m",
         templating=_variables(pages),
         links=_links(source, "${pages}/anomalies", "Anomalies"),
@@ -381,12 +414,10 @@ def _line(grid: Grid, dataset: Dataset, source: Source) -> None:
         gap_ms=_gap_ms(dataset),
         interval=_interval(dataset),
     )
-    url = f"/d/{uid_of(source, dataset.name)}"
+    # With its own range: a sample's rows lie years back.
+    span = _range(dataset)
+    url = f"/d/{uid_of(source, dataset.name)}?from={span['from']}&to={span['to']}"
     lines["links"] = [{"title": f"All of {dataset.name}", "url": url, "targetBlank": False}]
-    past = _range(dataset)
-    if _is_past(dataset):
-        # A sample ends years ago; its line shows its own last days, whatever the range of the others.
-        lines["links"][0]["url"] += f"?from={past['from']}&to={past['to']}"
     ago = {"unit": _AGO, "is_time": True}
     grid.add(lines, 9, 6)
     grid.add(stat(source, "Ingestion lag", Newest(dataset.container), "newest", **ago), 4, 6)

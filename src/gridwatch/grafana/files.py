@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -51,7 +52,13 @@ def build(datasets: Sequence[Dataset], *, pages: str = PAGES) -> dict[str, str]:
     Args:
         datasets: What is watched; a dashboard each and data source.
         pages: Address of gridwatch's own pages, as those who look at Grafana reach it.
+
+    Raises:
+        ConfigError: The address is none of http or https, or has characters that belong into no address.
     """
+    # It ends up in links and in a string of SQL.
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_~%/-]+", pages):
+        raise ConfigError(f"{pages!r} is no address of gridwatch's pages; use one such as {PAGES}.")
     pages = pages.rstrip("/")
     sources: list[Source] = [Infinity(), GridDBPlugin()]
     ordered = sorted(datasets, key=lambda dataset: dataset.name)
