@@ -7,13 +7,15 @@ right. So a term that fails, such as a division by zero, fails the statement onl
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from gridwatch.containers.dialect.kinds import NUMERIC, T
+from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.tql.expressions import COMPARISONS, NOT_BOOLEAN, Expressions
 from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.operators import FLOAT_MAX, compare
 from gridwatch.containers.tql.tree import Binary, Is, Logic, Name, Node
-from gridwatch.containers.tql.values import Value, compare
+from gridwatch.containers.tql.values import Value
 
 __all__ = ["Condition", "Term", "compile_condition"]
 
@@ -33,6 +35,7 @@ class Term:
         simple: Whether it is a column beside a constant, which GridDB tests while it scans.
         column: That column's name.
         operator: = <> < <= > >= of a simple comparison, `IS` and `IS NOT` of one with NULL, empty for a BOOL column.
+        misfit: Whether the constant is a number that the column's type cannot hold.
     """
 
     sql: str
@@ -40,6 +43,7 @@ class Term:
     simple: bool = False
     column: str = ""
     operator: str = ""
+    misfit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +140,11 @@ def _term(expressions: Expressions, leaf: Node, *, holds: bool) -> Term:
         if simple:
             operator = leaf.operator if holds else _OPPOSITE[leaf.operator]
             value = compare(expressions.context, operator, left, right, simple=True)
-            column = left.column or right.column
-            mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(operator, operator)
-            return Term(value.sql, simple=True, column=str(column), operator=operator if left.column else mirrored)
+            column, other = (left, right) if left.column is not None else (right, left)
+            # On which side the column stands does not matter: both ways are ranges.
+            return Term(
+                value.sql, simple=True, column=str(column.column), operator=operator, misfit=_misfit(column, other)
+            )
         return _general(compare(expressions.context, leaf.operator, left, right), holds=holds)
     if isinstance(leaf, Is):
         operand = expressions.compile(leaf.operand)
@@ -161,3 +167,10 @@ def _simple(left: Value, right: Value) -> bool:
     other = right if left.column is not None else left
     column = left if left.column is not None else right
     return other.constant and (column.kind in NUMERIC or column.kind is other.kind)
+
+
+def _misfit(column: Value, other: Value) -> bool:
+    if column.kind in INTEGRAL:
+        low, high = LIMITS[column.kind]
+        return other.kind not in INTEGRAL or not low <= other.value <= high
+    return column.kind is T.FLOAT and math.isfinite(other.value) and abs(other.value) >= FLOAT_MAX

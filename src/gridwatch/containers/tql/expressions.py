@@ -7,21 +7,9 @@ from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, T
 from gridwatch.containers.schema import Column, ContainerInfo
 from gridwatch.containers.tql import functions, times
 from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.operators import LOGIC, UNDEFINED, arithmetic, compare, negated
 from gridwatch.containers.tql.tree import Binary, Call, Is, Like, Literal, Logic, Name, Node, Star, Unary
-from gridwatch.containers.tql.values import (
-    LOGIC,
-    UNDEFINED,
-    Context,
-    Value,
-    arithmetic,
-    compare,
-    constant,
-    failed,
-    negated,
-    null,
-    raising,
-    sized,
-)
+from gridwatch.containers.tql.values import Context, Value, constant, failed, null, raising, sized
 
 __all__ = ["COMPARISONS", "NOT_BOOLEAN", "NO_COLUMN", "NO_FUNCTION", "Expressions", "known_function"]
 

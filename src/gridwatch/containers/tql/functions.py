@@ -13,7 +13,8 @@ from dataclasses import replace
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.lexer import refused
-from gridwatch.containers.tql.values import Context, Value, as_real, constant, failed, null, raising, sized
+from gridwatch.containers.tql.operators import as_real
+from gridwatch.containers.tql.values import Context, Value, constant, failed, null, raising, sized
 
 __all__ = ["SCALARS", "call", "like"]
 

@@ -10,7 +10,7 @@ from gridwatch.containers.tql.expressions import NO_COLUMN, Expressions
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.tree import Name, TqlQuery
 
-__all__ = ["base_order", "by_key_alone", "column_sql", "found_order", "order_of", "rank_of"]
+__all__ = ["base_order", "by_key_alone", "check_indexes", "column_sql", "found_order", "order_of", "rank_of"]
 
 NOT_A_COLUMN = 151004
 CANNOT_SORT = 152010
@@ -33,18 +33,47 @@ def base_order(info: ContainerInfo) -> str:
     return f"c.{layout.row_number_of(info)}"
 
 
-def _indexed(info: ContainerInfo) -> frozenset[str]:
-    keys = info.row_key if info.type is ContainerType.COLLECTION and len(info.row_key) == 1 else ()
-    return frozenset(name.lower() for name in (*info.indexes, *keys))
+def _indexes(info: ContainerInfo) -> list[tuple[str, ...]]:
+    """Return the columns of each index; the key of a collection has one."""
+    key = [info.row_key] if info.row_key and info.type is ContainerType.COLLECTION else []
+    found = [*((name,) for name in info.indexes), *(index.columns for index in info.named_indexes), *key]
+    return list(dict.fromkeys(tuple(info.column(name).name for name in columns) for columns in found))
 
 
-def _index_of(info: ContainerInfo, terms: tuple[Term, ...]) -> str | None:
-    """Return the column along whose index GridDB scans for an alternative: that of the first term that has one."""
-    known = _indexed(info)
+def _index_of(info: ContainerInfo, terms: tuple[Term, ...]) -> tuple[str, ...]:
+    """Return the columns of the index along which GridDB scans for an alternative, or nothing.
+
+    It is one that begins with the column of the first term that has any, among several the one with most conditions.
+    """
+    known = _indexes(info)
     for term in terms:
-        if term.simple and term.column.lower() in known and term.operator in _ALONG_INDEX:
-            return term.column
-    return None
+        if not term.simple or term.operator not in _ALONG_INDEX:
+            continue
+        fitting = [columns for columns in known if columns[0] == term.column]
+        if fitting:
+            return max(fitting, key=lambda columns: (_conditions(columns, terms), -len(columns)))
+    return ()
+
+
+def _conditions(columns: tuple[str, ...], terms: tuple[Term, ...]) -> int:
+    return sum(term.simple and term.column in columns and term.operator in {*_RANGES, ""} for term in terms)
+
+
+def check_indexes(info: ContainerInfo, condition: Condition | None) -> None:
+    """Refuse what GridDB looks for in an index by the bits of a number of another type, and so answers at random.
+
+    Raises:
+        SqlRefusedError: A column with an index beside a constant that its type cannot hold.
+    """
+    for terms in condition.alternatives if condition is not None else ():
+        index = _index_of(info, terms)
+        for term in terms:
+            if term.misfit and term.column in index and term.operator in _RANGES:
+                raise refused(
+                    f"a search of the index on column {term.column!r} for a number that its type cannot hold",
+                    code=None,
+                    hint="GridDB's own answer to it is wrong; use a number of the column's type",
+                )
 
 
 def by_key_alone(info: ContainerInfo, condition: Condition | None) -> bool:
@@ -64,14 +93,13 @@ def found_order(info: ContainerInfo, condition: Condition | None) -> list[str]:
         return [base]
     indexes = [_index_of(info, terms) for terms in condition.alternatives]
     if len(indexes) == 1:
-        return [f"{column_sql(indexes[0])} NULLS LAST", base] if indexes[0] is not None else [base]
+        return [*(f"{column_sql(name)} NULLS LAST" for name in indexes[0]), base]
     # Rows of the first alternative come first, then those that only the second finds, and so on.
     tests = [alternative_sql(terms) for terms in condition.alternatives]
     keys = [rank_of(condition)]
     for number, index in enumerate(indexes):
-        if index is not None:
-            earlier = "".join(f"WHEN {test} THEN NULL " for test in tests[:number])
-            keys.append(f"CASE {earlier}WHEN {tests[number]} THEN {column_sql(index)} END NULLS LAST")
+        earlier = "".join(f"WHEN {test} THEN NULL " for test in tests[:number])
+        keys += [f"CASE {earlier}WHEN {tests[number]} THEN {column_sql(name)} END NULLS LAST" for name in index]
     return [*keys, base]
 
 
@@ -109,8 +137,6 @@ def order_of(info: ContainerInfo, query: TqlQuery, expressions: Expressions, con
 
 
 def _sorted_by_index(info: ContainerInfo, name: str, condition: Condition | None) -> bool:
-    if name.lower() not in _indexed(info):
-        return False
     if condition is None:
-        return True
-    return len(condition.alternatives) == 1 and _index_of(info, condition.alternatives[0]) == name
+        return (name,) in _indexes(info)
+    return len(condition.alternatives) == 1 and _index_of(info, condition.alternatives[0])[:1] == (name,)
