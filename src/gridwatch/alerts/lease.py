@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gridwatch.alerts.turn import turn
 from gridwatch.containers.catalog import LEASES
 from gridwatch.errors import StoreError
 
@@ -63,11 +64,17 @@ class Lease:
         )
 
     def _swap(self, now_ms: int, until_ms: int) -> bool:
-        changed = self._store.execute(
-            f"UPDATE {LEASES.name} SET holder = ?, until_ms = ? WHERE name = ? AND (holder = ? OR until_ms < ?)",  # noqa: S608
-            [self._holder, until_ms, self._name, self._holder, now_ms],
-        )
-        return changed == 1
+        # Most looks of those who wait end here, at the price of one read.
+        row = next(iter(self._store.get(LEASES.name, [self._name]).to_pylist()), None)
+        if row is None or (row["holder"] != self._holder and row["until_ms"] >= now_ms):
+            return False
+        with turn(self._store, self._name, now_ms=now_ms) as ours:
+            changed = ours and self._store.execute(
+                f"UPDATE {LEASES.name} SET holder = ?, until_ms = ? WHERE name = ? AND (holder = ? OR until_ms < ?)",  # noqa: S608
+                [self._holder, until_ms, self._name, self._holder, now_ms],
+            )
+        # A holder whose renewal met another one's look still has its lease.
+        return changed == 1 or (not ours and row["holder"] == self._holder and row["until_ms"] >= now_ms)
 
     def _insert(self, until_ms: int) -> bool:
         if self._store.get(LEASES.name, [self._name]).num_rows:

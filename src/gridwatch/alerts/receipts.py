@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gridwatch.alerts.turn import turn
 from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.errors import StoreBusyError, StoreError
 
@@ -100,14 +101,15 @@ class Receipts:
             # What was being sent by one that is gone may have arrived.
             possible_duplicate=row.possible_duplicate or row.status == "sending",
         )
-        changed = self._store.execute(
-            f"UPDATE {DELIVERIES.name} SET status = ?, attempts = ?, last_ms = ?, possible_duplicate = ? "  # noqa: S608
-            "WHERE id = ? AND status = ? AND attempts = ? AND last_ms = ?",
-            [
-                *(claimed.status, claimed.attempts, claimed.last_ms, claimed.possible_duplicate),
-                *(row.id, row.status, row.attempts, row.last_ms),
-            ],
-        )
+        with turn(self._store, row.id, now_ms=now_ms) as ours:
+            changed = ours and self._store.execute(
+                f"UPDATE {DELIVERIES.name} SET status = ?, attempts = ?, last_ms = ?, possible_duplicate = ? "  # noqa: S608
+                "WHERE id = ? AND status = ? AND attempts = ? AND last_ms = ?",
+                [
+                    *(claimed.status, claimed.attempts, claimed.last_ms, claimed.possible_duplicate),
+                    *(row.id, row.status, row.attempts, row.last_ms),
+                ],
+            )
         return claimed if changed == 1 else None
 
     def finish(self, row: Receipt) -> None:

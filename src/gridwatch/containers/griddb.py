@@ -37,6 +37,8 @@ _SQL_KEYS = 200
 class GridDBStore(Definitions, SeriesOperations):
     """A database of a GridDB cluster; see `Store` for what each method promises, `GridDBSession` for the arguments."""
 
+    atomic_updates = False
+
     @classmethod
     def from_url(cls, url: str, settings: GridDBSettings, *, environ: Mapping[str, str] | None = None) -> Self:
         """Open the store at a `griddb://` URL; `griddb_address` tells its forms.

@@ -56,6 +56,8 @@ class Sql:
 
         properties = self._cluster.sql_properties() | self._login
         properties["loginTimeout"] = str(max(1, round(self._timeout_s)))
+        # Any call makes the thread known to the JVM; JayDeBeApi would do that in a way that JPype has deprecated.
+        java_class("java.lang.Thread").currentThread()
         with translated(self._cluster.place):
             return jaydebeapi.connect(_DRIVER, self._cluster.sql_url(), properties)
 

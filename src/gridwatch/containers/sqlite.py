@@ -52,6 +52,8 @@ class SqliteStore(SeriesOperations):
         StoreError: The file cannot be opened, is no gridwatch store, or comes from a newer gridwatch.
     """
 
+    atomic_updates = True
+
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path).absolute()
         self.url = f"sqlite:///{self.path}"

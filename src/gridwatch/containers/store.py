@@ -29,6 +29,10 @@ class Store(Protocol):
     """GridDB's container model over one backend. Safe to use from many threads; not across a fork."""
 
     url: str
+    atomic_updates: bool
+    """Whether the WHERE of an UPDATE still holds when its row is changed. GridDB looks for rows first and changes them
+    later, so that of many at once several may count the same row; only INSERT of a new key is first come, first served
+    on every backend."""
 
     def put_container(self, info: ContainerInfo, *, modifiable: bool = False) -> ContainerInfo:
         """Make the container, or check that the one there has the same schema; return it as stored.

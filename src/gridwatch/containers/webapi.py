@@ -67,6 +67,8 @@ class WebApiStore(SeriesOverTql):
         StoreError: Nothing answers there, or it refuses the login.
     """
 
+    atomic_updates = False
+
     def __init__(
         self,
         url: str,

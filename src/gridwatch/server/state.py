@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gridwatch.alerts.address import url_of
-from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.containers.catalog import DELIVERIES, LEASES
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -73,6 +73,7 @@ class State:
         with self._lock:
             if self._delivery is None:
                 self.store.put_container(DELIVERIES, modifiable=True)
+                self.store.put_container(LEASES)
                 self._delivery = Delivery(
                     self.store,
                     self.settings,
