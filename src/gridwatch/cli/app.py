@@ -16,6 +16,7 @@ from gridwatch.cli import (
     anomalies,
     artifacts,
     bench,
+    copy,
     data,
     demo,
     grafana,
@@ -68,7 +69,7 @@ def root(
     configure("DEBUG" if verbose else None)
 
 
-for module in (demo, platform, project, data, model, artifacts, anomalies, services, users, store, grafana, bench):
+for module in (demo, platform, project, data, model, artifacts, anomalies, services, users, store, copy, grafana, bench):
     module.register(app)
 
 

@@ -13,13 +13,13 @@ def in_sql(info: ContainerInfo) -> bool:
     return not any(column.type.element or column.type == "GEOMETRY" for column in info.columns)
 
 
-def create_table_sql(info: ContainerInfo, *, lenient: bool = False) -> str:
-    """Return CREATE TABLE for a container without its indexes; `lenient` adds IF NOT EXISTS."""
+def create_table_sql(info: ContainerInfo) -> str:
+    """Return CREATE TABLE for a container without its indexes."""
     key = {name.lower() for name in info.row_key}
     parts = [_column_sql(column, is_key=column.name.lower() in key) for column in info.columns]
     if info.row_key:
         parts.append(f"PRIMARY KEY ({', '.join(name_sql(name) for name in info.row_key)})")
-    words = [f"CREATE TABLE {'IF NOT EXISTS ' if lenient else ''}{name_sql(info.name)} ({', '.join(parts)})"]
+    words = [f"CREATE TABLE {name_sql(info.name)} ({', '.join(parts)})"]
     if info.type is ContainerType.TIME_SERIES:
         words.append("USING TIMESERIES")
     if info.partitioning is not None:

@@ -107,16 +107,20 @@ class WebApiStore(SeriesOverTql):
             try:
                 self._schemas.create(info)
             except ContainerExistsError:
-                # A view, or another process was faster; what it made is checked below.
-                if self._schemas.find(info.name) is None:
+                old = self._fresh(info.name)
+                if old is None:
+                    # A view has the name.
                     raise
-            old = self._info(info.name)
+            else:
+                return info
         old = self._schemas.with_indexes(old)
         new = merged(old, info, modifiable=modifiable)
         self._schemas.add_columns(old, new.columns[len(old.columns) :])
-        known = {name.lower() for name in old.indexes}
-        added = [name for name in new.indexes if name.lower() not in known]
-        self._schemas.add_indexes(new, ContainerInfo(new.name, new.type, new.columns, indexes=tuple(added)))
+        plain = tuple(name for name in new.indexes if name not in old.indexes)
+        named = tuple(index for index in new.named_indexes if index not in old.named_indexes)
+        self._schemas.add_indexes(
+            new, ContainerInfo(new.name, new.type, new.columns, indexes=plain, named_indexes=named)
+        )
         self._forget(info.name)
         return new
 

@@ -25,7 +25,7 @@ from urllib3.exceptions import (
 
 from gridwatch.containers._codes import code_of, error_class, told
 from gridwatch.containers.webapi_url import WebApiUrl
-from gridwatch.errors import ConfigError, ContainerNotFoundError, StoreBusyError, StoreError
+from gridwatch.errors import ConfigError, ContainerExistsError, ContainerNotFoundError, StoreBusyError, StoreError
 
 __all__ = ["TooLargeError", "WebApiHttp"]
 
@@ -36,7 +36,7 @@ _FIRST_PAUSE_S, _PAUSE_MAX_S, _RETRY_AFTER_MAX_S = 0.25, 8.0, 60.0
 _CONNECTIONS = 16
 _CONNECT_TIMEOUT_S = 10.0
 _BUSY = frozenset({429, 502, 503, 504})
-_UNAUTHORIZED, _NOT_FOUND, _TOO_LARGE = 401, 404, 413
+_UNAUTHORIZED, _NOT_FOUND, _CONFLICT, _TOO_LARGE = 401, 404, 409, 413
 _HINT_LOGIN = "check GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD, and the database's name"
 
 # What the Web API says when a request or an answer is over its limits; it has no error number for that.
@@ -195,6 +195,8 @@ class WebApiHttp:
             raise self._no_api(f"it answered HTTP {status} to {self._url.path}")
         if status == _NOT_FOUND:
             raise ContainerNotFoundError(f"GridDB: {told(message)}.", code=code)
+        if status == _CONFLICT:
+            raise ContainerExistsError(f"GridDB: {told(message)}.", code=code)
         raise error_class(code)(f"GridDB: {told(message)}.", code=code, status=status)
 
     def _unreachable(self, why: str) -> StoreError:

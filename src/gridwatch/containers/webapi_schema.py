@@ -117,9 +117,13 @@ class Schemas:
         )
 
     def create(self, info: ContainerInfo) -> None:
-        """Make a container and its indexes; nothing happens to one that is there."""
+        """Make a container and its indexes.
+
+        Raises:
+            ContainerExistsError: There is one, or a view, of this name.
+        """
         if in_sql(info):
-            self.define(create_table_sql(info, lenient=True))
+            self.define(create_table_sql(info))
         else:
             self._create_natively(info)
         self.add_indexes(info, info)
