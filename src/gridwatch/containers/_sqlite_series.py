@@ -19,6 +19,7 @@ from gridwatch.containers.operations import Aggregation, InterpolationMode, Time
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.containers.tql import aggregates, series
+from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.select import COLLECTION_AGGREGATED
 from gridwatch.containers.tql.times import FIXED_MS
 from gridwatch.errors import ContainerNotFoundError, RangeTooLargeError, SchemaError, SqlFailedError, SqlRefusedError
@@ -180,7 +181,7 @@ def _range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> str
 
 
 def _check_aggregate(info: ContainerInfo, kind: Aggregation, column: Column) -> None:
-    of_times = kind in {Aggregation.MINIMUM, Aggregation.MAXIMUM} and column.type is T.TIMESTAMP
+    of_times = kind in {Aggregation.MINIMUM, Aggregation.MAXIMUM} and column.type in TIMES
     if kind is not Aggregation.COUNT and column.type not in NUMERIC and not of_times:
         raise SchemaError(
             f"{kind} of column {column.name!r} of container {info.name!r}, which is {column.type}, is not possible.",
@@ -222,7 +223,7 @@ def _aggregated(session: Session, plan: tql.AggregatePlan) -> pa.Table:
     """Return an aggregation's one row, or none."""
     kind = plan.column.type if plan.column is not None else T.LONG
     if plan.function in {"MAX", "MIN"}:
-        result = T.LONG if kind in INTEGRAL else T.TIMESTAMP if kind is T.TIMESTAMP else T.DOUBLE
+        result = T.LONG if kind in INTEGRAL else kind if kind in TIMES else T.DOUBLE
     elif plan.function == "COUNT" or (plan.function == "SUM" and kind in INTEGRAL):
         result = T.LONG
     else:

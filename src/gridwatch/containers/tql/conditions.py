@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.tql.expressions import COMPARISONS, NOT_BOOLEAN, Expressions
 from gridwatch.containers.tql.lexer import refused
-from gridwatch.containers.tql.operators import FLOAT_MAX, compare
+from gridwatch.containers.tql.operators import FLOAT_MAX, TIMES, compare
 from gridwatch.containers.tql.tree import Binary, Is, Logic, Name, Node
 from gridwatch.containers.tql.values import Value
 
@@ -166,7 +166,7 @@ def _simple(left: Value, right: Value) -> bool:
         return False
     other = right if left.column is not None else left
     column = left if left.column is not None else right
-    return other.constant and (column.kind in NUMERIC or column.kind is other.kind)
+    return other.constant and (column.kind in NUMERIC or column.kind in TIMES or column.kind is other.kind)
 
 
 def _misfit(column: Value, other: Value) -> bool:

@@ -22,9 +22,14 @@ CANNOT_CAST = 152001
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
 _UNITED = {"TIMESTAMPADD", "TIMESTAMP_ADD", "TIMESTAMPDIFF", "TIMESTAMP_DIFF"}
-_TIMES = {"TIMESTAMP": times.timestamp, "TIMESTAMP_MS": times.timestamp, "FROM_TIMESTAMP": times.text_of_time}
+_STAMPS = {
+    "TIMESTAMP": T.TIMESTAMP,
+    "TIMESTAMP_MS": T.TIMESTAMP,
+    "TIMESTAMP_US": T.TIMESTAMP_6,
+    "TIMESTAMP_NS": T.TIMESTAMP_9,
+}
 _ELSEWHERE = frozenset(
-    {"TIMESTAMP_US", "TIMESTAMP_NS", "ARRAY_LENGTH", "ELEMENT", "LIKE"}
+    {"ARRAY_LENGTH", "ELEMENT", "LIKE"}
     | {f"ST_{name}" for name in ("GEOMFROMTEXT", "MAKERECT", "MAKEBOX", "MAKEPLANE", "MAKESPHERE", "MAKECYLINDER")}
     | {f"ST_{name}" for name in ("MAKECONE", "MAKEQSF", "GETSRID", "MBRINTERSECTS", "QSFMBRINTERSECTS")}
 )
@@ -32,7 +37,8 @@ _ELSEWHERE = frozenset(
 
 def known_function(name: str) -> bool:
     """Tell whether there is a function of a row of this name."""
-    return name == "STRING" or name in _UNITED or name in _TIMES or name in _ELSEWHERE or name in functions.SCALARS
+    known = name in _UNITED or name in _STAMPS or name in _ELSEWHERE or name in functions.SCALARS
+    return known or name in {"STRING", "FROM_TIMESTAMP"}
 
 
 class Expressions:
@@ -135,8 +141,10 @@ class Expressions:
             return self._string(arguments)
         if name in _UNITED:
             return self._with_unit(name, arguments)
-        if name in _TIMES:
-            return _TIMES[name](self.context, [self.compile(argument) for argument in arguments])
+        if name in _STAMPS:
+            return times.timestamp(self.context, [self.compile(part) for part in arguments], _STAMPS[name])
+        if name == "FROM_TIMESTAMP":
+            return times.text_of_time(self.context, [self.compile(part) for part in arguments])
         if name in _ELSEWHERE:
             raise refused(f"the function {name}", code=None)
         if name not in functions.SCALARS:
@@ -159,6 +167,8 @@ class Expressions:
             return constant(self.context, "TRUE" if value.value else "FALSE", T.STRING)
         if value.kind in INTEGRAL:
             return constant(self.context, str(value.value), T.STRING)
+        if value.kind in {T.TIMESTAMP_6, T.TIMESTAMP_9}:
+            raise refused("STRING of a time finer than a millisecond", code=None)
         if value.kind is T.TIMESTAMP:
             return times.text_of_time(self.context, [value])
         return constant(self.context, f"{value.value:g}", T.STRING)

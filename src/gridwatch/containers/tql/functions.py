@@ -13,7 +13,7 @@ from dataclasses import replace
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.lexer import refused
-from gridwatch.containers.tql.operators import as_real
+from gridwatch.containers.tql.operators import TIMES, as_real
 from gridwatch.containers.tql.values import Context, Value, constant, failed, null, raising, sized
 
 __all__ = ["SCALARS", "call", "like"]
@@ -264,11 +264,13 @@ def _to_epoch(context: Context, arguments: Sequence[Value]) -> Value:
     arg = arguments[0]
     if arg.kind is None:
         return null()
-    if arg.kind is not T.TIMESTAMP:
+    if arg.kind not in TIMES:
         return _wrong(context, T.LONG, 1, "timestamp value", arg)
+    factor = 10 ** (TIMES[arg.kind] - 3)
     if arg.constant:
-        return constant(context, arg.value, T.LONG)
-    return _made(arg.sql, T.LONG, arguments, low=arg.low, high=arg.high)
+        return constant(context, arg.value // factor, T.LONG)
+    sql = f"({arg.sql} / {factor})" if factor > 1 else arg.sql
+    return _made(sql, T.LONG, arguments, low=arg.low // factor, high=arg.high // factor)
 
 
 def _now(context: Context, arguments: Sequence[Value]) -> Value:

@@ -22,7 +22,7 @@ from gridwatch.containers.tql.values import (
     sized,
 )
 
-__all__ = ["FLOAT_MAX", "LOGIC", "UNDEFINED", "arithmetic", "as_real", "compare", "negated"]
+__all__ = ["FLOAT_MAX", "LOGIC", "TIMES", "UNDEFINED", "arithmetic", "as_real", "compare", "negated"]
 
 UNDEFINED = 150018
 ZERO_DIVISION = 150016
@@ -30,6 +30,9 @@ LOGIC = 153001
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 """The greatest FLOAT."""
+
+TIMES = {T.TIMESTAMP: 3, T.TIMESTAMP_6: 6, T.TIMESTAMP_9: 9}
+"""Types of times and their decimals of a second."""
 
 _EXACT_INT = 2**53
 _EXACT_FLOAT_INT = 2**24
@@ -188,7 +191,6 @@ def negated(context: Context, value: Value) -> Value:
     return arithmetic(context, "-", zero, value)
 
 
-_ORDERED = NUMERIC | {T.TIMESTAMP}
 _EQUAL_ONLY = frozenset({T.STRING, T.BOOL})
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -196,7 +198,9 @@ _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 def _comparable(operator: str, left: ColumnType | None, right: ColumnType | None) -> bool:
     if left in NUMERIC and right in NUMERIC:
         return True
-    return left is right and (left is T.TIMESTAMP or (left in _EQUAL_ONLY and operator in {"=", "<>"}))
+    if left in TIMES and right in TIMES:
+        return True
+    return left is right and left in _EQUAL_ONLY and operator in {"=", "<>"}
 
 
 def compare(context: Context, operator: str, left: Value, right: Value, *, simple: bool = False) -> Value:
@@ -213,6 +217,7 @@ def compare(context: Context, operator: str, left: Value, right: Value, *, simpl
     Raises:
         SqlRefusedError: The types do not go together (150018).
     """
+    left, right = _same_precision(context, left, right)
     fits = _comparable(operator, left.kind, right.kind)
     if not fits and left.plain and right.plain:
         raise refused(_undefined(left, right), code=UNDEFINED)
@@ -230,6 +235,25 @@ def compare(context: Context, operator: str, left: Value, right: Value, *, simpl
         sql, fallible = f"({left.sql} {operator} {right.sql})", False
     nullable = left.nullable or right.nullable
     return sized(Value(sql, T.BOOL, nullable=nullable, fallible=fallible or failed(left, right)))
+
+
+def _same_precision(context: Context, left: Value, right: Value) -> tuple[Value, Value]:
+    """Bring two times to the finer precision of both."""
+    if left.kind is right.kind or left.kind not in TIMES or right.kind not in TIMES:
+        return left, right
+    finer = max(TIMES[left.kind], TIMES[right.kind])
+
+    def scaled(value: Value) -> Value:
+        factor = 10 ** (finer - TIMES[value.kind or T.TIMESTAMP])
+        kind = next(kind for kind, digits in TIMES.items() if digits == finer)
+        if factor == 1:
+            return value
+        if value.constant:
+            # No stored time comes near the end of 64 bits, so that cutting there changes no comparison.
+            return constant(context, min(value.value * factor, LIMITS[T.LONG][1]), kind)
+        return replace(value, sql=f"({value.sql} * {factor})", kind=kind, low=0, high=LIMITS[T.LONG][1])
+
+    return scaled(left), scaled(right)
 
 
 def _holds(operator: str, left: Value, right: Value) -> bool:

@@ -8,6 +8,7 @@ from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.tql.conditions import Condition, Term, alternative_sql
 from gridwatch.containers.tql.expressions import NO_COLUMN, Expressions
 from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.tree import Name, TqlQuery
 
 __all__ = ["base_order", "by_key_alone", "check_indexes", "column_sql", "found_order", "order_of", "rank_of"]
@@ -18,7 +19,7 @@ CANNOT_SORT = 152010
 _ALONG_INDEX = frozenset({"", "=", "<", "<=", ">", ">=", "IS", "IS NOT"})
 _RANGES = frozenset({"=", "<", "<=", ">", ">="})
 
-SORTED = frozenset({T.BOOL, T.STRING, T.BYTE, T.SHORT, T.INTEGER, T.LONG, T.FLOAT, T.DOUBLE, T.TIMESTAMP})
+SORTED = frozenset({T.BOOL, T.STRING, T.BYTE, T.SHORT, T.INTEGER, T.LONG, T.FLOAT, T.DOUBLE, *TIMES})
 
 
 def column_sql(name: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gridwatch.containers import _sqlite_format as layout
-from gridwatch.containers.dialect.kinds import NUMERIC, T
+from gridwatch.containers.dialect.kinds import NUMERIC
 from gridwatch.containers.schema import Column, ContainerInfo, ContainerType
 from gridwatch.containers.tql.conditions import compile_condition
 from gridwatch.containers.tql.expressions import NO_COLUMN, NO_FUNCTION, Expressions, known_function
 from gridwatch.containers.tql.functions import COUNT, TYPE
 from gridwatch.containers.tql.lexer import SYNTAX, refused
+from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.order import by_key_alone, check_indexes, column_sql, found_order, order_of, rank_of
 from gridwatch.containers.tql.parser import parse
 from gridwatch.containers.tql.plans import LIMIT_MAX, AggregatePlan, RowsPlan, SamplePlan, Source
@@ -152,7 +153,7 @@ def _aggregate(source: Source, query: TqlQuery, selection: Call, expressions: Ex
     column = _argument(selection, expressions)
     function = selection.name
     kind = column.type if column is not None else None
-    if function != "COUNT" and kind not in NUMERIC and not (function in _OF_TIMES and kind is T.TIMESTAMP):
+    if function != "COUNT" and kind not in NUMERIC and not (function in _OF_TIMES and kind in TIMES):
         raise refused(f"{function} of {column.name if column else '*'!r}", code=CANNOT_AGGREGATE)
     series = info.type is ContainerType.TIME_SERIES
     native = series and function in _NATIVE and by_key_alone(info, source.condition)
@@ -175,7 +176,7 @@ def _extreme_rows(
     source: Source, query: TqlQuery, selection: Call, expressions: Expressions, order: list[str]
 ) -> RowsPlan:
     column = _argument(selection, expressions)
-    if column is None or (column.type not in NUMERIC and column.type is not T.TIMESTAMP):
+    if column is None or (column.type not in NUMERIC and column.type not in TIMES):
         raise refused(f"{selection.name} of {column.name if column else '*'!r}", code=CANNOT_AGGREGATE)
     value = column_sql(column.name)
     extreme = f"(SELECT {selection.name[:3]}({value}) {source.sql})"

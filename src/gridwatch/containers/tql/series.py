@@ -18,6 +18,7 @@ from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.containers.tql.expressions import Expressions
 from gridwatch.containers.tql.functions import COUNT, RANGE, TYPE
 from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.order import by_key_alone, column_sql
 from gridwatch.containers.tql.plans import LIMIT_MAX, RowsPlan, SamplePlan, Source
 from gridwatch.containers.tql.times import FIXED_MS
@@ -88,9 +89,10 @@ def _constant(source: Source, node: Node) -> Value:
 
 
 def _time(value: Value) -> int:
-    if value.kind is not T.TIMESTAMP:
+    if value.kind not in TIMES:
         raise refused("an argument that is no time; write TIMESTAMP('2024-01-31T12:30:00Z')", code=NO_TIME)
-    return int(value.value)
+    # A finer time is cut to milliseconds.
+    return int(value.value) // int(10 ** (TIMES[value.kind] - 3))
 
 
 def _count(selection: Call, number: int) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, T
+from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.functions import COUNT, RANGE, TYPE
 from gridwatch.containers.tql.lexer import refused
+from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.values import Context, Value, constant, failed, null, raising, sized
 
 __all__ = ["FIXED_MS", "UNITS", "difference", "shifted", "text_of_time", "time_of_text", "timestamp"]
@@ -21,16 +23,21 @@ UNITS = frozenset({*FIXED_MS, "YEAR", "MONTH", "MICROSECOND", "NANOSECOND", "MAX
 """Words that are no column's name where there is no such column."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3})(?:\d{3}|\d{6})?)?(Z|[+-]\d\d:?\d\d)")
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}|\d{6}|\d{9}))?(Z|[+-]\d\d:?\d\d)")
 
 # Beyond this GridDB computes on; here a limit keeps products and sums within 64 bits.
 _MS_MAX = 10**15
 
 
-def time_of_text(text: str) -> int | None:
-    """Return UTC epoch ms of a time such as `2024-01-31T12:30:00.000Z` or `2024-01-31T12:30:00+0900`, or None.
+def time_of_text(text: str, decimals: int = 3) -> int | None:
+    """Return a time such as `2024-01-31T12:30:00.000Z` or `2024-01-31T12:30:00+0900` as whole units since 1970 in UTC.
 
-    Digits after the milliseconds are cut off.
+    Args:
+        text: A date, a time of day with 0, 3, 6 or 9 decimals, and a zone.
+        decimals: 3 for milliseconds, 6 or 9; further digits are cut off.
+
+    Returns:
+        The time, or None when the text is no such time or one before 1970.
 
     Raises:
         SqlRefusedError: A year of more than four digits.
@@ -49,29 +56,32 @@ def time_of_text(text: str) -> int | None:
     if hours > 23 or minutes > 59:
         return None
     offset_ms = (hours * 60 + minutes) * 60_000 * (-1 if zone[0] == "-" else 1)
-    ms = (at - _EPOCH) // timedelta(milliseconds=1) + int(found[7] or 0) - offset_ms
-    return ms if ms >= 0 else None
+    whole_s = (at - _EPOCH) // timedelta(seconds=1) - offset_ms // 1000
+    found_time = whole_s * 10**decimals + int((found[7] or "").ljust(9, "0")[:decimals])
+    return found_time if found_time >= 0 else None
 
 
-def timestamp(context: Context, arguments: Sequence[Value]) -> Value:
-    """Return `TIMESTAMP('...')`.
+def timestamp(context: Context, arguments: Sequence[Value], kind: ColumnType = T.TIMESTAMP) -> Value:
+    """Return `TIMESTAMP('...')`, or a finer time of this type.
 
     Raises:
-        SqlRefusedError: The text depends on the row.
+        SqlRefusedError: The text depends on the row, or the time does not fit into 64 bits.
     """
     if len(arguments) != 1:
-        return raising(context, T.TIMESTAMP, COUNT, "Invalid argument count")
+        return raising(context, kind, COUNT, "Invalid argument count")
     arg = arguments[0]
     if arg.kind is None:
         return null()
     if arg.kind is not T.STRING:
-        return raising(context, T.TIMESTAMP, TYPE, "Argument 1 is not a string value", arg)
+        return raising(context, kind, TYPE, "Argument 1 is not a string value", arg)
     if not arg.constant:
         raise refused("TIMESTAMP of a text that is not a constant", code=None)
-    ms = time_of_text(arg.value)
-    if ms is None:
-        return raising(context, T.TIMESTAMP, TYPE, "Cannot parse argument as Timestamp")
-    return constant(context, ms, T.TIMESTAMP)
+    found = time_of_text(arg.value, TIMES[kind])
+    if found is None:
+        return raising(context, kind, TYPE, "Cannot parse argument as Timestamp")
+    if found > LIMITS[T.LONG][1]:
+        raise refused(f"the time {arg.value!r}", code=None, hint="nanoseconds reach to the year 2262 here")
+    return constant(context, found, kind)
 
 
 def text_of_time(context: Context, arguments: Sequence[Value]) -> Value:
@@ -107,6 +117,8 @@ def shifted(context: Context, unit: str, time: Value, amount: Value) -> Value:
     if time.kind is None or amount.kind is None:
         return null()
     parts = (time, amount)
+    if time.kind in TIMES and time.kind is not T.TIMESTAMP:
+        raise refused("TIMESTAMPADD of times finer than a millisecond", code=None)
     if time.kind is not T.TIMESTAMP:
         return raising(context, T.TIMESTAMP, TYPE, "Argument 2 is not a timestamp value", *parts)
     if amount.kind not in INTEGRAL:
@@ -176,6 +188,8 @@ def difference(context: Context, unit: str, later: Value, earlier: Value) -> Val
     if later.kind is None or earlier.kind is None:
         return null()
     parts = (later, earlier)
+    if {T.TIMESTAMP_6, T.TIMESTAMP_9} & {later.kind, earlier.kind}:
+        raise refused("TIMESTAMPDIFF of times finer than a millisecond", code=None)
     for position, part in enumerate(parts, 2):
         if part.kind is not T.TIMESTAMP:
             return raising(context, T.LONG, TYPE, f"Argument {position} is not a timestamp value", *parts)
