@@ -62,6 +62,8 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
     for module in (trigger, inbox, anomalies, health, metrics):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(griddb_webapi)
+    # An address with an empty part is none of ours; a redirect would turn a PUT into another.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.add_url_rule("/", "home", lambda: redirect(url_for("anomalies.page")))
     app.register_error_handler(HTTPException, _http_error)

@@ -182,8 +182,8 @@ def choice(*names: str) -> Reader:
     """Return a reader of one of these names, or of its place among them."""
 
     def chosen(value: Any, path: tuple[str | int, ...]) -> Any:
-        if isinstance(value, str) and value in names:
-            return value
+        if isinstance(value, str) and value.strip() in names:
+            return value.strip()
         if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 4:
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):

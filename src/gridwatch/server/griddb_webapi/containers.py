@@ -122,6 +122,9 @@ def create(store: Store, asked: dict[str, Any]) -> None:
         StoreError: The store refuses it.
     """
     name = asked["container_name"]
+    parts = name.split("@")
+    if len(parts) > 1 and ("" in parts or (len(parts) == 3 and not parts[1].isdecimal())):
+        raise ApiError(500, named(145006, f"{name!r} is no name with a group of nodes, such as base@group"), 145006)
     if store.container(name) is not None:
         raise ApiError(409, "Container already existed")
     names = [(one or {}).get("name") for one in asked["columns"]]
@@ -133,6 +136,8 @@ def create(store: Store, asked: dict[str, Any]) -> None:
     if kind is ContainerType.TIME_SERIES and not asked["rowkey"]:
         raise ApiError(500, named(145023, "Key must be required for time series"), 145023)
     key = (columns[0].name,) if asked["rowkey"] else ()
+    if kind is ContainerType.TIME_SERIES and asked["columns"][0]["index"]:
+        raise ApiError(400, named(60081, "the row key of a time series has no index"), 60081)
     try:
         store.put_container(ContainerInfo(name, kind, tuple(columns), key, indexes))
     except ContainerExistsError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 from flask import Response
 
 from gridwatch.errors import ContainerNotFoundError, StoreBusyError, StoreError
 
-__all__ = ["ApiError", "error_answer", "named", "of_store"]
+__all__ = ["ApiError", "error_answer", "named", "of_store", "told"]
 
 
 class ApiError(Exception):
@@ -31,6 +32,7 @@ _NAMES = {
     60016: "DS_DS_CHANGE_SCHEMA_DISABLE",
     60049: "DS_COL_ROWKEY_INVALID",
     60079: "DS_TIM_ROW_DATA_INVALID",
+    60081: "DS_TIM_CREATEINDEX_ON_ROWKEY",
     60154: "CON_PUT_ROW_OPTION_INVALID",
     75000: "QF_VALUE_OVERFLOW",
     75001: "QF_DIVIDE_BY_ZERO",
@@ -38,6 +40,7 @@ _NAMES = {
     145001: "JC_EMPTY_PARAMETER",
     145006: "JC_ILLEGAL_VALUE_FORMAT",
     145007: "JC_ILLEGAL_SYMBOL_CHARACTER",
+    145024: "JC_KEY_NOT_FOUND",
     145009: "JC_UNSUPPORTED_KEY_TYPE",
     145023: "JC_ILLEGAL_SCHEMA",
     150012: "TQ_COLUMN_NOT_FOUND",
@@ -63,6 +66,7 @@ _NAMES = {
 
 # What GridDB's client library refuses before it asks the server has status 500 in its Web API, save for three numbers.
 # Those that this server can give are answered alike; nothing else is a 500.
+_PATH = re.compile(r"\b[Ss]tore '[^']*'")
 _STATUS_500 = frozenset({145006, 145009, 145023})
 
 
@@ -79,10 +83,16 @@ def of_store(error: StoreError) -> ApiError:
     """Return the store's refusal as the Web API tells it."""
     if isinstance(error, ContainerNotFoundError):
         return ApiError(404, "Container not existed")
+    message = told(error)
     if error.code is not None:
-        message = named(error.code, str(error).removeprefix(f"[{error.code}] "))
         return ApiError(500 if error.code in _STATUS_500 else 400, message, error.code)
-    return ApiError(503 if isinstance(error, StoreBusyError) else 400, str(error))
+    return ApiError(503 if isinstance(error, StoreBusyError) else 400, message)
+
+
+def told(error: StoreError) -> str:
+    """Return the message of the store's refusal, with GridDB's name of the number and without the store's path."""
+    message = _PATH.sub("the store", str(error).removeprefix(f"[{error.code}] "))
+    return named(error.code, message) if error.code is not None else message
 
 
 def error_answer(error: ApiError) -> Response:

@@ -14,7 +14,7 @@ from gridwatch.server.griddb_webapi.answers import columns_of, rows_text
 from gridwatch.server.griddb_webapi.cells import cell_reader
 from gridwatch.server.griddb_webapi.columns import Written, rows_table
 from gridwatch.server.griddb_webapi.containers import found
-from gridwatch.server.griddb_webapi.errors import ApiError, named
+from gridwatch.server.griddb_webapi.errors import ApiError, named, told
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, MULTI_LIMIT, check_response, native_bytes
 from gridwatch.server.metrics import count_rows
 
@@ -141,7 +141,7 @@ def stored(store: Store, tables: dict[str, pa.Table]) -> int:
         # What the Web API itself checks has no number of GridDB's; what the server or the client library checks has.
         if error.code in {60079, 145006}:
             raise
-        raise ApiError(400, named(error.code, str(error)) if error.code else str(error)) from error
+        raise ApiError(400, told(error)) from error
     count_rows("in", count)
     return count
 
@@ -210,8 +210,9 @@ def delete(store: Store, name: str, keys: Sequence[Any]) -> int:
 
 def _deletable(kind: ColumnType, value: Any) -> Any:
     """Return a JSON value as a key, or None: here text is no number, unlike in a put."""
-    wanted = str if kind is T.STRING or kind.precision else int
-    if type(value) is not wanted:
+    wanted = str if kind is T.STRING or kind is T.TIMESTAMP else int
+    # GridDB's Web API reads any time as one of milliseconds, which is no key of a column of finer ones.
+    if type(value) is not wanted or kind in {T.TIMESTAMP_6, T.TIMESTAMP_9}:
         return None
     try:
         return _key(kind, value)
@@ -274,8 +275,10 @@ def query_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dic
 
 
 def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any]) -> pa.Table:
-    if len(info.row_key) != 1:
-        return _all(store, info)
+    if not info.row_key:
+        raise ApiError(400, named(145024, f"Container {info.name!r} has no row key"), 145024)
+    if len(info.row_key) > 1:
+        return store.read(info.name)
     kind = info.column(info.row_key[0]).type
     keys = [_asked_key(kind, one) for one in asked["keyValues"] or () if one is not None or kind in {T.INTEGER, T.LONG}]
     if keys:
@@ -285,7 +288,7 @@ def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any]) -> pa.Tabl
         for side in ("startKeyValue", "finishKeyValue")
     )
     if start is None and finish is None:
-        return _all(store, info)
+        return store.read(info.name)
     if start is not None and finish is not None and start > finish:
         return info.arrow.empty_table()
     if info.type is ContainerType.TIME_SERIES:
@@ -295,12 +298,6 @@ def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any]) -> pa.Tabl
     column = f'"{info.row_key[0]}"'
     bounds = [f"{column} {sign} {bound}" for sign, bound in ((">=", start), ("<=", finish)) if bound is not None]
     return store.tql(info.name, f"select * where {' and '.join(bounds)} order by {column}")
-
-
-def _all(store: Store, info: ContainerInfo) -> pa.Table:
-    if info.type is ContainerType.TIME_SERIES:
-        return store.read(info.name)
-    return store.tql(info.name, "select *")
 
 
 def _asked_key(kind: ColumnType, value: Any) -> Any:
@@ -313,7 +310,7 @@ def string_hash(text: str) -> int:
     """Return Java's hash of a string.
 
     >>> string_hash("wa_i"), string_hash("")
-    (3642062, 0)
+    (3641396, 0)
     """
     units = text.encode("utf-16-be", "surrogatepass")
     found = 0

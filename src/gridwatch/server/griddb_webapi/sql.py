@@ -12,7 +12,7 @@ from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeE
 from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.access import ACCESS_INVALID, may_write
 from gridwatch.server.griddb_webapi.answers import rows_text, shown_by_sql, table_columns
-from gridwatch.server.griddb_webapi.errors import ApiError, named, of_store
+from gridwatch.server.griddb_webapi.errors import ApiError, named, of_store, told
 from gridwatch.server.griddb_webapi.limits import QUERIES_MAX, check_response, sql_bytes
 from gridwatch.server.griddb_webapi.rights import change_users, is_about_users
 from gridwatch.server.metrics import count_rows, count_store_error
@@ -36,6 +36,7 @@ DCL = re.compile(f"(?:grant|revoke|set +password){_LINE}")
 
 _BLANK = "".join(map(chr, range(33)))
 NO_TABLE = 280005
+_SYNTAX = 240001
 _CATEGORY = 200024
 _OVERFLOW = 75000
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
@@ -134,13 +135,18 @@ def _changed(parts: State, database: str, statement: str) -> int:
         return 0
     if not may_write():
         raise ApiError(400, named(ACCESS_INVALID, "this user may only read"), ACCESS_INVALID)
-    if _QUERIES.match(statement, _COMMENTS.match(statement).end()):  # type: ignore[union-attr]
+    start = _COMMENTS.match(statement).end()  # type: ignore[union-attr]
+    if _QUERIES.match(statement, start):
         raise ApiError(400, named(_CATEGORY, "A query cannot be run as an update"), _CATEGORY)
+    if not _CHANGES.match(statement, start):
+        raise ApiError(400, named(_SYNTAX, f"Parse SQL failed: {statement.strip()[:80]!r} is no statement"), _SYNTAX)
     return parts.store.execute(statement)
 
 
 def refused(error: StoreError) -> ApiError:
     """Return the refusal of a query: a missing table is no missing address."""
     if isinstance(error, ContainerNotFoundError):
-        return ApiError(400, named(NO_TABLE, str(error).removeprefix(f"[{error.code}] ")), NO_TABLE)
+        return ApiError(
+            400, named(NO_TABLE, told(error).removeprefix(f"[{NO_TABLE}:SQL_DDL_TABLE_NOT_EXISTS] ")), NO_TABLE
+        )
     return of_store(error)
