@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.figure import Figure
 
-NAMES = ("store", "scoring", "cold_start", "training", "ingest", "alerts", "griddb")
+NAMES = ("store", "artifacts", "scoring", "cold_start", "training", "ingest", "alerts", "griddb")
 
 
 HEADINGS = ("figure", "amount", "seconds", "rate", "beside", "seconds ", "ratio", "aim", "note")

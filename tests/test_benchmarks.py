@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.artifacts
 import benchmarks.store
 from benchmarks.__main__ import NAMES, main
 from benchmarks.figure import Figure
@@ -35,6 +36,14 @@ def test_the_store_is_compared(
     assert all(figure["ratio"] > 0 for figure in report["figures"])
     assert (tmp_path / "table.md").read_text().count("| store ") == 2
     assert "pandas.read_sql" in capsys.readouterr().out
+
+
+def test_artifacts_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.artifacts, "MIB", 1)
+    monkeypatch.setattr(benchmarks.artifacts, "SMALL", 2)
+    figures = list(benchmarks.artifacts.run())
+    assert [figure.aim for figure in figures] == [0.8, None, 0.4, None, None]
+    assert figures[2].note == "sha256 checked; equal bytes: True"
 
 
 def test_every_benchmark_has_its_module() -> None:

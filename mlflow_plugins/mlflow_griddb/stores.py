@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
@@ -12,6 +14,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 if TYPE_CHECKING:
     from gridwatch.containers.object_uri import ObjectUri
     from gridwatch.containers.objects import ObjectStore
+    from gridwatch.settings import Settings
 
 __all__ = ["forget_if_dead", "objects_at"]
 
@@ -42,9 +45,8 @@ def objects_at(uri: ObjectUri) -> ObjectStore:
     """
     from gridwatch.containers import open_store
     from gridwatch.containers.objects import ObjectStore
-    from gridwatch.settings import load_settings
 
-    settings = load_settings()
+    settings = _settings(_given())
     url = settings.store
     if not uri.is_in(url):
         # Whoever may create an experiment could otherwise make this process log in to a server of their choice.
@@ -57,6 +59,26 @@ def objects_at(uri: ObjectUri) -> ObjectStore:
         if url not in _open:
             _open[url] = ObjectStore(open_store(url, settings=settings))
         return _open[url]
+
+
+def _given() -> tuple[object, ...]:
+    """Return what the settings come from: a process may change its environment between two uses."""
+    variables = tuple(sorted(item for item in os.environ.items() if item[0].upper().startswith("GRIDWATCH_")))
+    dotenv = Path(".env").absolute()
+    try:
+        found = dotenv.stat()
+    except OSError:
+        return (variables, dotenv)
+    return (variables, dotenv, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _settings(given: tuple[object, ...]) -> Settings:
+    """Return the settings; they take as long to read as a small artifact, so not for every one."""
+    from gridwatch.settings import load_settings
+
+    del given
+    return load_settings()
 
 
 def forget_if_dead(objects: ObjectStore) -> None:

@@ -13,7 +13,7 @@ from gridwatch.errors import TrackingError
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["ALIAS", "mlflow_client"]
+__all__ = ["ALIAS", "mlflow_client", "shown"]
 
 ALIAS = "champion"
 
@@ -42,11 +42,11 @@ def mlflow_client(settings: Settings) -> Iterator[Any]:
         yield MlflowClient(settings.tracking_uri, settings.tracking_uri)
     except MlflowException as error:
         raise TrackingError(
-            f"MLflow at {_shown(settings.tracking_uri)} answered {error.error_code}: {error.message}"
+            f"MLflow at {shown(settings.tracking_uri)} answered {error.error_code}: {error.message}"
         ) from error
 
 
-def _shown(uri: str) -> str:
+def shown(uri: str) -> str:
     """Return a tracking URI without the user and password that it may carry."""
     scheme, mark, rest = uri.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gridwatch.errors import ConfigError, TrackingError
-from gridwatch.tracking.client import mlflow_client
+from gridwatch.tracking.client import mlflow_client, shown
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -134,15 +134,15 @@ def _backend(settings: Settings, database: str) -> Iterator[tuple[Any, Any]]:
 
     if database.startswith(("http://", "https://")):
         raise ConfigError(
-            f"MLflow's database is needed to remove runs for good, and {database} is a server; name the database that "
-            "it works on with --database."
+            f"MLflow's database is needed to remove runs for good, and {shown(database)} is a server; name the "
+            "database that it works on with --database."
         )
     # Sets the tracking URI of the process as well, through which artifacts of a proxying server are deleted.
     with mlflow_client(settings):
         try:
             store = _get_store(database)
             if not hasattr(store, "_hard_delete_run"):
-                raise ConfigError(f"MLflow cannot remove runs for good from {database!r}; name its database.")
+                raise ConfigError(f"MLflow cannot remove runs for good from {shown(database)!r}; name its database.")
             yield store, MlflowClient(database, database)
         except SQLAlchemyError as error:
             raise TrackingError(f"MLflow's database failed: {type(error).__name__}. Is it the right one?") from error
