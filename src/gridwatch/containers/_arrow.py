@@ -22,7 +22,10 @@ TIMESTAMP_MS_MAX = 253_402_300_799_999
 STRING_BYTES_MAX = 31_744
 """Longest STRING in UTF-8 bytes at GridDB's default block size of 64 KiB; longer text belongs in a BLOB."""
 
-_WKT = r"^POINT\((EMPTY|-?\d+(\.\d+)? -?\d+(\.\d+)?)\)$"
+_NUMBER = r"-?(0|[1-9]\d*)(\.\d*[1-9])?"
+_POINT = rf"{_NUMBER} {_NUMBER}( {_NUMBER})?"
+# As GridDB writes it: what is put is read back the same.
+_WKT = rf"^(POINT\({_POINT}\)|LINESTRING\({_POINT}(,{_POINT})+\))$"
 _INTEGERS = frozenset({ColumnType.BYTE, ColumnType.SHORT, ColumnType.INTEGER, ColumnType.LONG})
 _FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 # Last instant by precision. Nanoseconds in 64 bits end in the year 2262, before GridDB's.
@@ -155,7 +158,13 @@ def _check(info: ContainerInfo, column: Column, array: pa.ChunkedArray) -> None:
             raise _refused(info, column, array[row], row, why)
     elif column.type is ColumnType.GEOMETRY:
         foreign = pc.invert(pc.match_substring_regex(array, _WKT))
-        _refuse_where(info, column, array, foreign, "no WKT of the form POINT(1 2), which is all this store keeps")
+        _refuse_where(
+            info,
+            column,
+            array,
+            foreign,
+            "no WKT of the form POINT(1 2.5) or LINESTRING(0 0,1 1), all that is kept here",
+        )
     elif column.type is ColumnType.STRING:
         nul = pc.match_substring(array, "\0")
         _refuse_where(info, column, array, nul, "it holds a NUL character", code=145006)
