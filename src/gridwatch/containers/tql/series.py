@@ -256,8 +256,8 @@ def _by_key(source: Source, start_ms: int, end_ms: int, step_ms: int, *, go_on: 
         f"WITH RECURSIVE edge(low, high) AS MATERIALIZED (SELECT {start_ms} + {first} * {step_ms}, {last}), "
         "step(t) AS (SELECT low FROM edge WHERE low <= high "
         f"UNION ALL SELECT t + {step_ms} FROM step WHERE t + {step_ms} <= (SELECT high FROM edge)), "
-        f"pairs(t, a, b) AS (SELECT t, (SELECT max({key}) {near} {key} <= t), "
-        f"(SELECT min({key}) {near} {key} >= t) FROM step)"
+        f"pairs(t, a, b) AS (SELECT step.t, (SELECT max({key}) {near} {key} <= step.t), "
+        f"(SELECT min({key}) {near} {key} >= step.t) FROM step)"
     )
 
 
