@@ -123,6 +123,8 @@ def _once(store: Store, case: dict[str, Any], stand_in: float | None) -> Outcome
         client = "BufferUnderflow" in expected["error"] or (expected["error_code"] == 145002 and op["kind"] == "put")
         # On a partitioned table the native client refuses what SQL does; a store does it by SQL.
         client |= (op["kind"], expected["error_code"]) in {("drop", 60153), ("range", 145003)}
+        # A store's read takes bounds before 1970 as "from the first row on".
+        client |= op["kind"] == "range" and expected["error_code"] == 70007
         return Outcome(NO_EQUAL if client else ANSWERED, shown)
     ordered = _is_ordered(op)
     if _canonical(expected, ordered) == _canonical(answer, ordered):

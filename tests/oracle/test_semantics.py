@@ -29,7 +29,7 @@ FLOORS = dict.fromkeys(
         *("types", "names", "keys", "range", "dml", "ddl", "parameters", "group_by", "range_group", "aggregates"),
         *("native_aggregate", "time_functions", "datafeed", "tql"),
     ],
-    0.25,
+    0.95,
 )
 FLOOR = 0.80
 

@@ -11,6 +11,7 @@ from gridwatch.containers.dialect.casts import text_of
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     NUMERIC,
+    OVERFLOW,
     Expr,
     T,
     failing,
@@ -27,6 +28,7 @@ __all__ = ["AGGREGATES", "aggregate", "percentile"]
 
 ARGUMENTS = 240005
 NOT_FINITE = 75002
+UNORDERED = 240000
 ROWS_MAX = 2**53
 
 _ANY = frozenset(ColumnType)
@@ -66,6 +68,7 @@ def aggregate(compiler: Expressions, name: str, nodes: Sequence[exp.Expression],
         raise mismatch(f"{name} of {name_of(arg.kind)}")
     if name == "GROUP_CONCAT":
         return _joined(compiler, arg, rest, distinct)
+    compiler.distinct |= distinct
     if distinct and (over or name == "MEDIAN"):
         raise refused(f"{name}(DISTINCT ...){' OVER' if over else ''}")
     return build(compiler, name, arg, "DISTINCT " if distinct else "", over)
@@ -79,10 +82,17 @@ def _plain(compiler: Expressions, name: str, arg: Expr, distinct: str, over: str
     if name in {"MIN", "MAX"}:
         return Expr(sql, arg.kind, *arg.bounds, aggregate=True, infinite=arg.infinite)
     kind = T.DOUBLE if name in {"AVG", "TOTAL"} or arg.kind in FLOATING else arg.kind and T.LONG
+    if name == "SUM" and kind is T.DOUBLE and not arg.infinite:
+        fail = failing(OVERFLOW, "Value overflow in arithmetic operation", f"typeof({sql})")
+        return Expr(f"(CASE WHEN abs({sql}) = 9e999 THEN {fail} ELSE {sql} END)", kind, aggregate=True)
     if arg.infinite:
         # SQLite has null where both infinities meet, GridDB NaN.
         fail = failing(NOT_FINITE, f"{name} of both infinities is no number", count)
         sql = f"coalesce({sql}, CASE WHEN {count} > 0 THEN {fail} END)"
+        if name == "SUM":
+            most = f"max(abs({arg.sql})){over}"
+            fail = failing(OVERFLOW, "Value overflow in arithmetic operation", count)
+            sql = f"(CASE WHEN abs({sql}) = 9e999 AND {most} < 9e999 THEN {fail} ELSE {sql} END)"
     return Expr(sql, kind, aggregate=True, infinite=kind is T.DOUBLE)
 
 
@@ -122,6 +132,7 @@ def _joined(compiler: Expressions, arg: Expr, rest: Sequence[exp.Expression], di
         raise mismatch(f"GROUP_CONCAT with a {name_of(mark.kind)} between the values")
     if not mark.constant:
         raise refused("GROUP_CONCAT with anything but constant text between the values", code=None)
+    compiler.reads_order = True
     order = compiler.scope.row_order
     if not order:
         raise refused(
@@ -130,26 +141,40 @@ def _joined(compiler: Expressions, arg: Expr, rest: Sequence[exp.Expression], di
             hint="its answer depends on how the rows lie",
         )
     between = mark.sql if mark.value is not None else "''"
-    return Expr(f"group_concat({text_of(arg).sql}, {between} ORDER BY {order})", T.STRING, aggregate=True)
+    sql = f"group_concat({text_of(arg).sql}, {between} ORDER BY {order})"
+    if compiler.grouped:
+        fail = failing(UNORDERED, "GROUP_CONCAT of several values of a group, whose order is open", f"count({arg.sql})")
+        sql = f"(CASE WHEN count({arg.sql}) > 1 THEN {fail} ELSE {sql} END)"
+    return Expr(sql, T.STRING, aggregate=True)
 
 
-def _element(values: str, place: str) -> str:
-    return f"json_extract({values}, '$[' || ({place}) || ']')"
+def _element(values: str, place: str, kind: ColumnType) -> str:
+    found = f"json_extract({values}, '$[' || ({place}) || ']')"
+    return f"CAST({found} AS REAL)" if kind is T.DOUBLE else found
 
 
 def _ordered(arg: Expr, *, descending: bool = False) -> str:
-    """Return a JSON list of the values that are not null, in order; JSON keeps all digits of a number."""
+    """Return a JSON list of the values that are not null, in order."""
     words = " DESC" if descending else ""
-    return f"json_group_array({arg.sql} ORDER BY {arg.sql}{words}) FILTER (WHERE {arg.sql} IS NOT NULL)"
+    # Within JSON a DOUBLE would have 15 digits.
+    value = f"printf('%!.17g', {arg.sql})" if arg.kind in FLOATING else arg.sql
+    return f"json_group_array({value} ORDER BY {arg.sql}{words}) FILTER (WHERE {arg.sql} IS NOT NULL)"
+
+
+def _sorting(compiler: Expressions, name: str, arg: Expr) -> None:
+    compiler.take_window(name)
+    compiler.sorts = True
+    if arg.kind is not None and (arg.constant or not arg.free or arg.infinite):
+        raise refused(f"{name} of a constant or of what may be infinite", code=None)
 
 
 def _median(compiler: Expressions, name: str, arg: Expr, distinct: str, over: str) -> Expr:
-    compiler.take_window(name)
+    _sorting(compiler, name, arg)
     if arg.kind is None:
         return Expr("max(NULL)", None, aggregate=True)
     kind = T.DOUBLE if arg.kind in FLOATING else T.LONG
     count, values = f"count({arg.sql})", _ordered(arg)
-    low, high = _element(values, f"({count} - 1) / 2"), _element(values, f"{count} / 2")
+    low, high = _element(values, f"({count} - 1) / 2", kind), _element(values, f"{count} / 2", kind)
     # Of one sign, the sum could leave the range; halves of whole numbers go towards zero.
     odd = f" + (CASE WHEN {low} < 0 AND ({high} - {low}) % 2 <> 0 THEN 1 ELSE 0 END)" if kind is T.LONG else ""
     middle = (
@@ -185,7 +210,7 @@ def percentile(compiler: Expressions, node: exp.WithinGroup) -> Expr:
         raise refused(f"PERCENTILE_CONT of {rate.value}", code=305008, hint="from 0 to 1")
     if arg.aggregate:
         raise refused("an aggregate function inside PERCENTILE_CONT")
-    compiler.take_window("PERCENTILE_CONT")
+    _sorting(compiler, "PERCENTILE_CONT", arg)
     if arg.kind is None:
         return Expr("max(NULL)", None, aggregate=True)
     return _interpolated(arg, float(rate.value), descending=bool(key.args.get("desc")))
@@ -197,7 +222,7 @@ def _interpolated(arg: Expr, rate: float, *, descending: bool) -> Expr:
     count, values = f"count({arg.sql})", _ordered(arg, descending=descending)
     edge = f"(({count} - 1) * {rate!r})"
     place = f"CAST({edge} AS INTEGER)"
-    low, high = _element(values, place), _element(values, f"{place} + 1")
+    low, high = _element(values, place, kind), _element(values, f"{place} + 1", kind)
     step = f"({count} * {rate!r} - ({place} + 1)) * ({high} - {low})"
     moved = f"{low} + {step}" if kind is T.DOUBLE else f"{low} + CAST({step} AS INTEGER)"
     if kind is T.LONG:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from dataclasses import replace
+
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
     LIMITS,
     NUMERIC,
+    OVERFLOW,
     Expr,
     T,
     failing,
@@ -17,6 +22,7 @@ from gridwatch.containers.dialect.kinds import (
     overflow_checked,
 )
 from gridwatch.containers.schema import ColumnType
+from gridwatch.errors import SqlFailedError
 
 __all__ = ["arithmetic", "divided"]
 
@@ -46,11 +52,7 @@ def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
     if left.kind is None or right.kind is None:
         return make("NULL", _null_kind(left, right), [left, right])
     if {left.kind, right.kind} & FLOATING:
-        # Infinity less itself, or nothing of it, is NaN; what is finite gives infinity at most.
-        both = left.infinite and right.infinite
-        if both or (sign == "*" and (left.infinite or right.infinite)):
-            sql = not_a_number(sql, [left, right])
-        return make(sql, T.DOUBLE, [left, right], infinite=True)
+        return _floating(sign, left, right)
     (low, high), (least, most) = left.bounds, right.bounds
     if sign == "+":
         return overflow_checked(sql, [left, right], low + least, high + most)
@@ -58,6 +60,39 @@ def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
         return overflow_checked(sql, [left, right], low - most, high - least)
     corners = [a * b for a in (low, high) for b in (least, most)]
     return overflow_checked(sql, [left, right], min(corners), max(corners))
+
+
+def _floating(sign: str, left: Expr, right: Expr) -> Expr:
+    """Return DOUBLE arithmetic, which fails where what is finite gives an infinity.
+
+    Infinity stays infinite in sums, products and as dividend, or becomes null (NaN), so a chain is checked at its end.
+    """
+    if left.infinite or right.infinite:
+        found = f"({left.sql} {sign} {right.sql})"
+        fail = failing(OVERFLOW, "Value overflow in arithmetic operation", f"typeof({found})")
+        over = f"abs({found}) = 9e999 AND abs({left.sql}) < 9e999 AND abs({right.sql}) < 9e999"
+        # Infinity less itself, or nothing of it, is NaN.
+        sql = f"(CASE WHEN {over} THEN {fail} ELSE {not_a_number(found, [left, right])} END)"
+        return make(sql, T.DOUBLE, [left, right], infinite=True)
+    raw = f"({left.raw or left.sql} {sign} {right.raw or right.sql})"
+    parts = [left, right]
+    leaves = tuple(dict.fromkeys(leaf for part in parts for leaf in _leaves(part)))
+    sizes = [part.magnitude for part in parts]
+    most = math.inf if sign == "/" else sizes[0] * sizes[1] if sign == "*" else sizes[0] + sizes[1]
+    if sign == "/" and isinstance(right.value, int | float) and abs(right.value) >= 1:
+        most = sizes[0]
+    if math.isfinite(most):
+        # A chain that goes on is worked out from the raw text of its parts.
+        sql = raw if not (left.raw or right.raw) else f"({left.sql} {sign} {right.sql})"
+        return make(sql, T.DOUBLE, parts, raw=raw if left.raw or right.raw else "", leaves=leaves, most=most)
+    fail = failing(OVERFLOW, "Value overflow in arithmetic operation", f"typeof({raw})")
+    there = " AND ".join(f"{leaf} IS NOT NULL" for leaf in leaves) or "true"
+    sql = f"(CASE WHEN abs({raw}) <= {sys.float_info.max!r} THEN {raw} WHEN {there} THEN {fail} END)"
+    return make(sql, T.DOUBLE, parts, raw=raw, leaves=leaves)
+
+
+def _leaves(part: Expr) -> tuple[str, ...]:
+    return part.leaves or ((part.sql,) if part.nullable and not part.constant else ())
 
 
 def divided(sign: str, left: Expr, right: Expr) -> Expr:
@@ -70,16 +105,21 @@ def divided(sign: str, left: Expr, right: Expr) -> Expr:
     if left.kind is None or right.kind is None:
         return make("NULL", _null_kind(left, right), [left, right])
     divisor = right.sql
+    if right.value == 0 and left.constant and left.value is not None:
+        # GridDB works constants out beforehand, also where no row leads to them.
+        raise SqlFailedError("Divide by 0.", code=DIVIDE_BY_ZERO)
     if right.value == 0 or not (right.constant or _never_zero(right)):
         # SQLite answers NULL; a null dividend is NULL for both.
         fail = failing(DIVIDE_BY_ZERO, "Divide by 0", right.sql)
         divisor = f"(CASE WHEN {right.sql} = 0 AND {left.sql} IS NOT NULL THEN {fail} ELSE {right.sql} END)"
     if {left.kind, right.kind} & FLOATING:
         # SQLite's % works on integers; mod() is C's fmod.
-        sql = f"({left.sql} / {divisor})" if sign == "/" else f"mod({left.sql}, {divisor})"
-        if left.infinite and (right.infinite or sign == "%"):
+        if sign == "/":
+            return _floating("/", left, replace(right, sql=divisor, raw=""))
+        sql = f"mod({left.sql}, {divisor})"
+        if left.infinite:
             sql = not_a_number(sql, [left, right])
-        return make(sql, T.DOUBLE, [left, right], infinite=sign == "/" or left.infinite)
+        return make(sql, T.DOUBLE, [left, right], infinite=left.infinite, most=right.magnitude)
     sql = f"({left.sql} {sign} {divisor})"
     (low, high), (least, most) = left.bounds, right.bounds
     reach = max(abs(low), abs(high))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -14,7 +15,22 @@ from gridwatch.containers.dialect.windows import ordering
 from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import SqlRefusedError
 
-__all__ = ["Item", "column_name", "group_key", "limit_of", "nullable", "ordered", "position_of", "recast", "set_key"]
+if TYPE_CHECKING:
+    from gridwatch.containers.dialect.expressions import Expressions
+
+__all__ = [
+    "Item",
+    "alone",
+    "column_name",
+    "group_key",
+    "limit_of",
+    "nullable",
+    "ordered",
+    "position_of",
+    "recast",
+    "set_key",
+    "without_null_keys",
+]
 
 _COUNT_MAX = 2**63 - 1
 NULLS = 240000
@@ -114,6 +130,28 @@ def _named_key(node: exp.Column, items: Sequence[Item], scope: Scope) -> Expr:
             f"GROUP BY {node.this.this}, which is both a column and an alias", code=None, hint="use another alias"
         )
     return aliased[0] if aliased else column  # type: ignore[return-value]  # raised above when there is neither
+
+
+def alone(compiler: Expressions) -> None:
+    """Refuse what GridDB answers wrongly, or in another order, beside a MEDIAN or PERCENTILE_CONT.
+
+    Raises:
+        SqlRefusedError: There is such a function.
+    """
+    if compiler.sorts and (compiler.reads_order or compiler.distinct):
+        raise refused(
+            "DISTINCT, GROUP_CONCAT or a plain column beside MEDIAN or PERCENTILE_CONT",
+            code=None,
+            hint="ask for them one by one",
+        )
+
+
+def without_null_keys(item: Item, keys: Sequence[str]) -> Item:
+    """Return an entry that fails in the group of null: DISTINCT aggregates of GridDB mix its rows with others."""
+    nulls = " OR ".join(f"{key} IS NULL" for key in keys)
+    fail = failing(NULLS, "DISTINCT aggregates with a null key of GROUP BY", f"typeof({keys[0]})")
+    sql = f"(CASE WHEN {nulls} THEN {fail} ELSE {item.expr.sql} END)"
+    return replace(item, expr=replace(item.expr, sql=sql))
 
 
 def position_of(node: exp.Literal, count: int) -> int:

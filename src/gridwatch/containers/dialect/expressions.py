@@ -64,6 +64,10 @@ class Expressions:
         self.scope = scope
         self._subquery = subquery
         self.windows_max = 0
+        self.grouped = False
+        """Whether the SELECT has keys of GROUP BY (RANGE aside), beside which the order of rows is lost."""
+        self.sorts = self.reads_order = self.distinct = False
+        """Whether a MEDIAN or percentile, an aggregate that depends on the order of rows, a DISTINCT one was met."""
         self._compilers: dict[type[exp.Expression], Callable[..., Expr]] = {
             exp.Column: self._column,
             exp.Literal: self._literal,
@@ -284,8 +288,6 @@ class Expressions:
         for part in (left, right):
             if part.kind is not None and part.kind not in INTEGRAL:
                 raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
-        if sign in {"<<", ">>"} and not (right.constant and right.value is not None and 0 <= right.value < 64):
-            raise refused(f"{sign} by anything but a constant from 0 to 63", code=None)
         return make(f"({left.sql} {sign} {right.sql})", T.LONG, [left, right])
 
     def _bitwise_not(self, node: exp.BitwiseNot) -> Expr:

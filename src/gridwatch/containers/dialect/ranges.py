@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gridwatch.containers.dialect.clauses import position_of
+from gridwatch.containers.dialect.clauses import alone, position_of
 from gridwatch.containers.dialect.expressions import Expressions
 from gridwatch.containers.dialect.fills import Leaf, steps_query
 from gridwatch.containers.dialect.functions import is_aggregate
-from gridwatch.containers.dialect.kinds import Expr, T
+from gridwatch.containers.dialect.kinds import FLOATING, Expr, T
 from gridwatch.containers.dialect.parse import RANGE_MARK, only, refused
 from gridwatch.containers.dialect.scope import Scope, Source, same_name
 from gridwatch.containers.dialect.times import FIXED_MS, offset_ms_of
@@ -113,9 +113,13 @@ class Ranges:
                 whose answer depends on how the rows lie.
         """
         first, last = self._bounds()
+        self._compiler.windows_max = 1
         nodes = [(name, self._replaced(part, bare=bare)) for name, part, bare in items]
         having = self._node.args.get("having")
         condition = self._replaced(having.this, bare=False) if having is not None else None
+        alone(self._compiler)
+        if sum(isinstance(node, exp.Column) and node.name == "step" for _, node in nodes) > 1:
+            raise refused("the time column twice beside GROUP BY RANGE", code=None)
         fields = [("step", Expr("f.x", T.TIMESTAMP, nullable=False, free=frozenset({"f.x"})))]
         for number, leaf in enumerate(self._leaves):
             sql = f"f.a{number}"
@@ -148,10 +152,7 @@ class Ranges:
         if is_aggregate(node):
             if any(isinstance(part, exp.Distinct) for part in node.walk()):
                 raise refused("DISTINCT in an aggregate function with GROUP BY RANGE")
-            self._compiler.windows_max = 1
-            expr = self._compiler.compile(node)
-            self._compiler.windows_max = 0
-            return self._add(expr)
+            return self._add(self._compiler.compile(node))
         if isinstance(node, exp.Column):
             return self._first(node)
         return node
@@ -159,6 +160,7 @@ class Ranges:
     def _first(self, node: exp.Expression) -> exp.Expression:
         """The value of the first row of the step in which it is not null."""
         expr = self._compiler.compile(node)
+        self._compiler.reads_order |= bool(expr.free)
         order = self._compiler.scope.row_order
         if expr.kind is T.BLOB or (expr.free and not order):
             raise refused(
@@ -167,8 +169,10 @@ class Ranges:
                 hint="select the time column as it is, without an alias, and aggregate functions",
             )
         by = f" ORDER BY {order}" if order else ""
-        values = f"json_group_array({expr.sql}{by}) FILTER (WHERE {expr.sql} IS NOT NULL)"
-        return self._add(Expr(f"json_extract({values}, '$[0]')", expr.kind, aggregate=True))
+        value = f"printf('%!.17g', {expr.sql})" if expr.kind in FLOATING else expr.sql
+        values = f"json_group_array({value}{by}) FILTER (WHERE {expr.sql} IS NOT NULL)"
+        first = f"json_extract({values}, '$[0]')"
+        return self._add(Expr(f"CAST({first} AS REAL)" if expr.kind in FLOATING else first, expr.kind, aggregate=True))
 
     def _add(self, expr: Expr) -> exp.Expression:
         self._leaves.append(Leaf(expr))

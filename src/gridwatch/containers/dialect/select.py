@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from gridwatch.containers._sqlite_format import quoted, readable, row_number_of
 from gridwatch.containers.dialect import system
 from gridwatch.containers.dialect.clauses import (
     Item,
+    alone,
     column_name,
     group_key,
     limit_of,
@@ -21,9 +22,10 @@ from gridwatch.containers.dialect.clauses import (
     position_of,
     recast,
     set_key,
+    without_null_keys,
 )
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import FLOATING, UNREADABLE, Expr, T, as_kind, common
+from gridwatch.containers.dialect.kinds import UNREADABLE, Expr, T, as_kind, common
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import Ranges, range_key
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
@@ -48,6 +50,7 @@ class Query:
         parameters: For the `?1`, `?2`, ... of `sql`.
         single: Whether it always gives exactly one row.
         captured: Columns (their SQL) of outer SELECTs that it uses.
+        infinite: Numbers of the columns that may hold an infinity.
     """
 
     sql: str
@@ -55,6 +58,7 @@ class Query:
     parameters: tuple[Any, ...] = ()
     single: bool = False
     captured: frozenset[str] = frozenset()
+    infinite: frozenset[int] = frozenset()
 
 
 def compile_query(
@@ -120,6 +124,10 @@ def source_columns(context: Context, info: ContainerInfo) -> tuple[str, tuple[tu
     return alias, tuple(columns)
 
 
+def _infinite(exprs: Iterable[Expr]) -> frozenset[int]:
+    return frozenset(number for number, expr in enumerate(exprs) if expr.infinite)
+
+
 class Selects:
     """Compiles the SELECTs of one statement."""
 
@@ -155,7 +163,9 @@ class Selects:
         ]
         if len(selects) > _VALUES_MAX:
             raise refused(f"VALUES of {len(selects)} lines in a query", code=None, hint=f"at most {_VALUES_MAX}")
-        return Query(" UNION ALL ".join(selects), tuple(("", kind) for kind in kinds), single=len(lines) == 1)
+        spread = frozenset(place for line in lines for place in _infinite(line))
+        columns = tuple(("", kind) for kind in kinds)
+        return Query(" UNION ALL ".join(selects), columns, single=len(lines) == 1, infinite=spread)
 
     def _select(self, node: exp.Select, outer: Scope | None) -> Query:
         only(node, *_CLAUSES)
@@ -170,8 +180,9 @@ class Selects:
             named = [pair for part in node.expressions for pair in self._named(part, scope)]
             ranged, selected = Ranges(node, key, compiler, body).compile(named)
             columns = tuple((name, expr.kind) for name, expr in selected)
-            return Query(ranged + limit_of(node), columns, captured=frozenset(scope.captured))
-        compiler.windows_max = 1
+            spread = _infinite(expr for _, expr in selected)
+            return Query(ranged + limit_of(node), columns, captured=frozenset(scope.captured), infinite=spread)
+        compiler.windows_max, compiler.grouped = 1, node.args.get("group") is not None
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
         windowed, compiler.windows_max = compiler.windows_max == 0, 0
         where = self._where(node.args.get("where"), compiler)
@@ -180,6 +191,9 @@ class Selects:
         having = self._having(node.args.get("having"), compiler, keys)
         if grouped:
             self._only_keys(items, keys or [])
+        alone(compiler)
+        if compiler.distinct and keys:
+            items[0] = without_null_keys(items[0], keys)
         distinct = node.args.get("distinct")
         if distinct is not None:
             only(distinct)
@@ -193,7 +207,8 @@ class Selects:
         columns = tuple((item.name, item.expr.kind) for item in items)
         bare = not node.args.get("from_") and not node.args.get("where")
         single = (bare or (grouped and keys is None)) and not node.args.get("limit")
-        return Query(sql, columns, single=single, captured=frozenset(scope.captured))
+        spread = _infinite(item.expr for item in items)
+        return Query(sql, columns, single=single, captured=frozenset(scope.captured), infinite=spread)
 
     def _from(self, node: exp.Select, scope: Scope, compiler: Expressions, outer: Scope | None) -> str:
         first = node.args.get("from_")
@@ -263,7 +278,7 @@ class Selects:
         columns = []
         for number, (column, kind) in enumerate(query.columns):
             sql = f"{name}.c{number}"
-            columns.append((column, Expr(sql, kind, free=frozenset({sql}), infinite=kind in FLOATING)))
+            columns.append((column, Expr(sql, kind, free=frozenset({sql}), infinite=number in query.infinite)))
         return Source(alias, f"({query.sql}) AS {name}", tuple(columns))
 
     @staticmethod
@@ -416,7 +431,9 @@ class Selects:
         if order is not None:
             items = [Item(name, Expr(f"c{number}", kind), None) for number, (name, kind) in enumerate(columns)]
             sql += " ORDER BY " + ", ".join(ordered(one, *set_key(one.this, items)) for one in order.expressions)
-        return Query(sql + limit_of(node), columns, captured=left.captured | right.captured)
+        return Query(
+            sql + limit_of(node), columns, (), False, left.captured | right.captured, left.infinite | right.infinite
+        )
 
     def _side(self, node: exp.Expression, outer: Scope | None) -> Query:
         if isinstance(node, exp.Select) and any(node.args.get(name) for name in ("order", "limit", "offset")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwatch.containers.dialect.casts import text_of
-from gridwatch.containers.dialect.kinds import Expr, T, as_long, make, needed
+from gridwatch.containers.dialect.kinds import Expr, T, as_long, common, make, needed
 from gridwatch.containers.dialect.parse import refused
 from gridwatch.containers.schema import ColumnType
 
@@ -38,9 +38,9 @@ def _length(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 
 
 def _substr(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
-    needed(name, args[0], _TEXT)
+    needed(name, args[0], _BYTES)
     places = [as_long(name, arg) for arg in args[1:]]
-    kind = args[0].kind and T.STRING
+    kind = args[0].kind
     return make(f"substr({', '.join(arg.sql for arg in [args[0], *places])})", kind, args)
 
 
@@ -58,8 +58,9 @@ def _quote(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 
 
 def _find(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
+    common(name, [arg.kind for arg in args[:2]])
     for arg in args[:2]:
-        needed(name, arg, _TEXT)
+        needed(name, arg, _BYTES)
     text, key = args[0].sql, args[1].sql
     found = f"instr({text}, {key})"
     if len(args) == 2:
@@ -95,6 +96,13 @@ def _find(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
         answer = f"SELECT CASE WHEN n < {count} THEN 0 ELSE p + max(length(k), 1) END FROM r ORDER BY p LIMIT 1"
     sql = f"(WITH RECURSIVE r AS ({steps}) {answer})"
     return make(f"(CASE WHEN {null} THEN NULL ELSE {sql} END)", T.LONG, args, low=0, high=2**31)
+
+
+def _match(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
+    """LIKE(pattern, text) and GLOB(pattern, text)."""
+    for arg in args:
+        needed(name, arg, _TEXT)
+    return make(f"{name.lower()}({args[0].sql}, {args[1].sql})", T.BOOL, args)
 
 
 def _characters(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
@@ -135,9 +143,11 @@ def _translate(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 
 SCALARS: dict[str, tuple[int, int, Callable[[Expressions, str, list[Expr]], Expr]]] = {
     "CHAR": (0, 100, _characters),
+    "GLOB": (2, 2, _match),
     "HEX": (1, 1, _hex),
     "INSTR": (2, 4, _find),
     "LENGTH": (1, 1, _length),
+    "LIKE": (2, 2, _match),
     "LOWER": (1, 1, _text(T.STRING)),
     "LTRIM": (1, 2, _text(T.STRING)),
     "QUOTE": (1, 1, _quote),

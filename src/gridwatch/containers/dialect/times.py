@@ -17,10 +17,12 @@ from gridwatch.containers.dialect.kinds import (
     Expr,
     T,
     as_long,
+    failing,
     inside,
     make,
     mismatch,
     name_of,
+    needed,
     overflow_checked,
 )
 from gridwatch.containers.dialect.parse import refused
@@ -32,6 +34,7 @@ __all__ = ["FIXED_MS", "SCALARS", "UNIT_FUNCTIONS", "call_with_unit", "offset_ms
 
 ARGUMENTS = 240005
 BAD_FIELD = 75003
+BAD_TIME = 305008
 
 FIXED_MS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000, "MILLISECOND": 1}
 _UNITS = frozenset({*FIXED_MS, "YEAR", "MONTH", "MICROSECOND", "NANOSECOND", "DAY_OF_WEEK", "DAY_OF_YEAR"})
@@ -242,6 +245,38 @@ def _from_epoch(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     return make(found.sql, T.TIMESTAMP, args, low=max(low, found.low), high=min(high, found.high), value=arg.value)
 
 
+def _made(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
+    """MAKE_TIMESTAMP(year, month, day [, hour, minute, second] [, zone])."""
+    zoned = len(args) in {4, 7}
+    if len(args) not in {3, 4, 6, 7}:
+        raise refused(f"{name} with {len(args)} arguments", code=ARGUMENTS)
+    offset_ms = _offset_ms(args[-1]) if zoned else 0
+    fields = args[:-1] if zoned else list(args)
+    second = fields.pop() if len(fields) == 6 else None
+    whole = [as_long(name, field) for field in fields]
+    if second is not None:
+        needed(name, second, NUMERIC)
+    if any(arg.kind is None for arg in [*whole, *([second] if second else [])]):
+        return make("NULL", T.TIMESTAMP, args)
+    year, month, day, hour, minute = [field.sql for field in whole] + ["0"] * (5 - len(whole))
+    seconds = second.sql if second is not None else "0"
+    date = f"printf('%04d-%02d-%02d', {year}, {month}, {day})"
+    # SQLite makes a day of March of the 30th of February.
+    good = (
+        f"{year} BETWEEN 1969 AND 10000 AND {month} BETWEEN 1 AND 12 AND {day} BETWEEN 1 AND 31 "
+        f"AND {hour} BETWEEN 0 AND 23 AND {minute} BETWEEN 0 AND 59 AND {seconds} >= 0 AND {seconds} < 60 "
+        f"AND date({date}) = {date}"
+    )
+    clock = f"({hour} * 3600 + {minute} * 60 + CAST({seconds} AS INTEGER)) * 1000"
+    parts = f"min(CAST(round(({seconds} - CAST({seconds} AS INTEGER)) * 1000) AS INTEGER), 999)"
+    time = f"(unixepoch({date}) * 1000 + {clock} + {parts} - {offset_ms})"
+    null = " OR ".join(f"{arg.sql} IS NULL" for arg in [*whole, *([second] if second else [])])
+    bad = failing(BAD_TIME, "Invalid timestamp fields", date)
+    low, high = LIMITS[T.TIMESTAMP]
+    sql = f"(CASE WHEN {null} THEN NULL WHEN {good} AND {time} BETWEEN {low} AND {high} THEN {time} ELSE {bad} END)"
+    return make(sql, T.TIMESTAMP, args)
+
+
 def _now(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     return make("CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)", T.TIMESTAMP)
 
@@ -280,6 +315,7 @@ def _zone_text(offset_ms: int) -> str:
 
 
 SCALARS: dict[str, tuple[int, int, Callable[[Expressions, str, list[Expr]], Expr]]] = {
+    "MAKE_TIMESTAMP": (3, 7, _made),
     "NOW": (0, 0, _now),
     "STRFTIME": (2, 3, _strftime),
     "TIMESTAMP": (1, 1, _timestamp),

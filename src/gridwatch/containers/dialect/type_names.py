@@ -21,7 +21,7 @@ _KNOWN = {kind.value: kind for kind in (T.BOOL, T.BYTE, T.SHORT, T.INTEGER, T.LO
 }
 _PRECISIONS = {3: T.TIMESTAMP, 6: T.TIMESTAMP_6, 9: T.TIMESTAMP_9}
 # What a name of four letters inside makes of it, and which of the kinds before it outranks.
-_PARTS = (
+_PARTS: tuple[tuple[str, ColumnType, set[ColumnType] | None], ...] = (
     ("CHAR", T.STRING, None),
     ("CLOB", T.STRING, None),
     ("TEXT", T.STRING, None),
