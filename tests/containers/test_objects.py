@@ -216,6 +216,17 @@ def test_list_keeps_to_folders(objects: ObjectStore) -> None:
     assert objects.list("nosuch") == []
 
 
+def test_names(objects: ObjectStore) -> None:
+    folders = ["it's", 'a "b"', "a\nb", "😀", "%_?", "back\\slash", "-- x", "long/" * 800 + "x"]
+    for folder in folders:
+        objects.put(f"{folder}/x", folder.encode())
+    for folder in folders:
+        assert [info.path for info in objects.list(folder)] == [f"{folder}/x"]
+        assert objects.read(f"{folder}/x") == folder.encode()
+        assert objects.delete_tree(folder) == 1
+    assert objects.list() == []
+
+
 @pytest.mark.parametrize("path", ["", "/a", "a/", "a//b", "../a", "a/./b", "a/..", "a\0b", "a\udc80", "a" * 4097])
 def test_refused_paths(objects: ObjectStore, path: str) -> None:
     with pytest.raises(ValueRefusedError, match=r"Object path .* is refused; use a relative path"):
