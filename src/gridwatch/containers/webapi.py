@@ -18,7 +18,7 @@ from gridwatch.containers._rules import check_info, merged
 from gridwatch.containers.dialect.parse import refused, verb_of
 from gridwatch.containers.schema import ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
-from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp
+from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
 from gridwatch.containers.webapi_keys import KeyedRows
 from gridwatch.containers.webapi_pages import read_pages
 from gridwatch.containers.webapi_rows import PUT_BYTES, column_types, put_bodies, table_of
@@ -207,7 +207,7 @@ class WebApiStore(SeriesOverTql):
         if verb in _DEFINING | _CHANGING:
             raise refused(f"{verb} in sql()", code=240000, hint="execute() takes it")
         try:
-            (answer,) = self._http.call("POST", _endpoint("sql/dml/query", "sql", text), [{"stmt": text}])
+            (answer,) = self._http.call("POST", sql_endpoint(text), [{"stmt": text}])
         except TooLargeError as error:
             raise RangeTooLargeError(
                 "The query's answer is larger than the Web API sends at once (20 MB of values); ask for fewer rows or "
@@ -235,8 +235,7 @@ class WebApiStore(SeriesOverTql):
         if verb not in _CHANGING:
             raise refused(f"{verb} in execute()", code=240000, hint="sql() takes SELECT")
         text = one_line(statement, parameters)
-        endpoint = _endpoint("sql/dml/update", "sql/update", text)
-        answers = self._http.call("POST", endpoint, [{"stmt": text}], repeatable=False)
+        answers = self._http.call("POST", sql_endpoint(text, changing=True), [{"stmt": text}], repeatable=False)
         raise_failed(answers)
         return int(answers[0]["updatedRows"] or 0)
 
@@ -295,11 +294,6 @@ def _check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) 
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
         raise ValueError(msg)
-
-
-def _endpoint(strict: str, old: str, statement: str) -> str:
-    """The newer endpoints look at the first word of a statement, and refuse one with a line break inside."""
-    return old if "\n" in statement or "\r" in statement else strict
 
 
 def _after(tables: Mapping[str, pa.Table], sent: int) -> dict[str, pa.Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -27,7 +28,7 @@ from gridwatch.containers._codes import code_of, error_class, told
 from gridwatch.containers.webapi_url import WebApiUrl
 from gridwatch.errors import ConfigError, ContainerExistsError, ContainerNotFoundError, StoreBusyError, StoreError
 
-__all__ = ["TooLargeError", "WebApiHttp"]
+__all__ = ["TooLargeError", "WebApiHttp", "sql_endpoint"]
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,17 @@ _HINT_LOGIN = "check GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD, and 
 _OVER_LIMIT = ("Too many result", "Too many rows data", "is too large", "too many rows", "exceeds the limit")
 
 
+# What ends a line for Java's regular expressions.
+_LINE_ENDS = frozenset("\n\r\x85\u2028\u2029")
+
+
+def sql_endpoint(statement: str, *, changing: bool = False) -> str:
+    """Return the endpoint for a statement: the newer ones refuse a line's end inside, which a text may hold."""
+    if _LINE_ENDS.isdisjoint(statement):
+        return "sql/dml/update" if changing else "sql/dml/query"
+    return "sql/update" if changing else "sql"
+
+
 class TooLargeError(StoreError):
     """A request or an answer is over the Web API's limits; ask for less at once."""
 
@@ -50,9 +62,11 @@ class TooLargeError(StoreError):
 class _TryAgain(Exception):  # noqa: N818  no error of gridwatch's: it never leaves this module
     """This attempt failed; another may not."""
 
-    def __init__(self, error: StoreError, after_s: float | None = None, *, unsent: bool = False) -> None:
+    def __init__(
+        self, error: StoreError, after_s: float | None = None, *, unsent: bool = False, attempts: int = ATTEMPTS
+    ) -> None:
         super().__init__(str(error))
-        self.error, self.after_s, self.unsent = error, after_s, unsent
+        self.error, self.after_s, self.unsent, self.attempts = error, after_s, unsent, attempts
 
 
 class WebApiHttp:
@@ -83,7 +97,9 @@ class WebApiHttp:
         self._timeout = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, timeout_s), read=timeout_s)
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "gridwatch"}
         if password is not None:
-            self._headers |= urllib3.make_headers(basic_auth=f"{user}:{password}")
+            # UTF-8, as GridDB reads it; urllib3's own header is Latin-1.
+            login = base64.b64encode(f"{user}:{password}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {login}"
         self._has_login = password is not None
         self._lock = threading.Lock()
         self._pool: urllib3.HTTPConnectionPool | None = None
@@ -111,7 +127,7 @@ class WebApiHttp:
             except _TryAgain as failed:
                 if not (repeatable or failed.unsent):
                     raise self._unknown(failed.error) from failed.__cause__
-                if attempt == ATTEMPTS:
+                if attempt >= failed.attempts:
                     raise failed.error from failed.__cause__
                 pause_s = min(_PAUSE_MAX_S, _FIRST_PAUSE_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1)  # noqa: S311  spreads clients, no secret
                 if failed.after_s is not None:
@@ -138,9 +154,11 @@ class WebApiHttp:
                 host=self._url.host,
             ) from error
         except ReadTimeoutError as error:
-            seconds = self._timeout.read_timeout
-            busy = StoreBusyError(f"The GridDB Web API at {self._url.place} gave no answer in {seconds} s.")
-            raise _TryAgain(busy) from error
+            busy = StoreBusyError(
+                f"The GridDB Web API at {self._url.place} gave no answer in time; ask for less at once, or raise "
+                "GRIDWATCH_GRIDDB__TIMEOUT_S."
+            )
+            raise _TryAgain(busy, attempts=2) from error
         except (HTTPError, LocationParseError, OSError) as error:
             raise _TryAgain(self._unreachable(f"the connection broke, {_reason(error)}")) from error
         if answer.status >= 300:

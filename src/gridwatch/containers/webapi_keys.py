@@ -14,7 +14,7 @@ from gridwatch.containers._arrow import restore
 from gridwatch.containers._keys import key_batches
 from gridwatch.containers._literals import literal, name_sql, tuple_sql
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp
+from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
 from gridwatch.containers.webapi_rows import column_types, table_of
 from gridwatch.containers.webapi_schema import raise_failed
 from gridwatch.errors import RangeTooLargeError
@@ -76,7 +76,7 @@ class KeyedRows:
         columns = ", ".join(name_sql(column.name) for column in self._info.columns)
         where = condition(self._info, keys)
         statement = f"SELECT {columns} FROM {name_sql(self._info.name)} WHERE {where}"
-        (answer,) = self._http.call("POST", "sql/dml/query" if "\n" not in where else "sql", [{"stmt": statement}])
+        (answer,) = self._http.call("POST", sql_endpoint(statement), [{"stmt": statement}])
         return restore(table_of(column_types(answer["columns"]), answer["results"]), self._info.arrow)
 
     def _ordered(self, rows: pa.Table, keys: list[Key]) -> pa.Table:
@@ -98,7 +98,7 @@ class KeyedRows:
         deleted = 0
         for batch in self._statements(wanted):
             statement = f"DELETE FROM {name_sql(self._info.name)} WHERE {batch}"
-            endpoint = "sql/dml/update" if "\n" not in batch else "sql/update"
+            endpoint = sql_endpoint(statement, changing=True)
             answers = self._http.call("POST", endpoint, [{"stmt": statement}], repeatable=False)
             raise_failed(answers)
             deleted += int(answers[0]["updatedRows"] or 0)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from gridwatch.containers._arrow import restore
 from gridwatch.containers._literals import literal, name_sql, time_sql
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
-from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp
+from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
 from gridwatch.containers.webapi_rows import column_types, table_of
 from gridwatch.errors import RangeTooLargeError, SqlRefusedError
 
@@ -89,7 +89,7 @@ class _Pages:
             where = " AND ".join([*bounds, after] if after else bounds)
             limit = min(self._size, rows_max)
             statement = f"{select}{' WHERE ' if where else ''}{where} ORDER BY {_names(key)} LIMIT {limit}"
-            answer = self._answer("sql" if "\n" in statement else "sql/dml/query", {"stmt": statement})
+            answer = self._answer(sql_endpoint(statement), {"stmt": statement})
             if answer is None:
                 continue
             rows = answer["results"]
