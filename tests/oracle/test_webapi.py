@@ -74,9 +74,10 @@ def multipart(answer: Any) -> Any:
 
     head = f"Content-Type: {answer.headers['Content-Type']}\r\n\r\n".encode()
     parts = []
-    for part in email.message_from_bytes(head + answer.get_data(), policy=email.policy.HTTP).iter_parts():  # type: ignore[attr-defined]
+    for part in email.message_from_bytes(head + answer.get_data(), policy=email.policy.HTTP).iter_parts():
         found = {"content_disposition": part["Content-Disposition"], "content_type": part["Content-Type"]}
         content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
         if part.get_content_type() == "application/json":
             found["json"] = json.loads(content)
         else:
@@ -138,12 +139,16 @@ def is_refusal(status: int, body: Any) -> bool:
     )
 
 
+def code(body: Any) -> Any:
+    """Return GridDB's error number of a refusal."""
+    return body.get("errorCode") if isinstance(body, dict) else None
+
+
 def judged(case: dict[str, Any], status: int, kind: str | None, body: Any) -> str:
     """Return how our answer compares with the recorded one."""
     wanted = filled(case["response"])
     theirs = wanted["body"]
     if status >= 400 and wanted["status"] >= 400:
-        code = lambda found: found.get("errorCode") if isinstance(found, dict) else None  # noqa: E731
         same = (status, kind, code(body)) == (wanted["status"], wanted["content_type"], code(theirs))
         return SAME if same else CODE
     if (status, kind) == (wanted["status"], wanted["content_type"]):

@@ -56,7 +56,7 @@ _TIME_TEXT = {"ms": 24, "us": 27, "ns": 30, "s": 24}
 def native_bytes(column: pa.ChunkedArray) -> int:
     """Return the bytes that a column counts in row queries, puts and TQL."""
     kind = column.type
-    filled = len(column) - column.null_count
+    filled = int(len(column) - column.null_count)
     if pa.types.is_timestamp(kind):
         return filled * (9 if kind.unit == "ns" else 8)
     if isinstance(kind, _LISTS):
@@ -67,7 +67,7 @@ def native_bytes(column: pa.ChunkedArray) -> int:
 def sql_bytes(column: pa.ChunkedArray) -> int:
     """Return the bytes that a column counts in SQL: a BYTE is one byte there, and a time its text."""
     kind = column.type
-    filled = len(column) - column.null_count
+    filled = int(len(column) - column.null_count)
     if kind == pa.int8():
         return filled
     if isinstance(kind, _LISTS) or kind == pa.large_string():
@@ -89,7 +89,7 @@ def _text_bytes(column: pa.ChunkedArray) -> int:
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         lengths = pc.binary_length(column)
         # In base64, three bytes are four characters.
-        return 4 * (pc.sum(pc.divide(pc.add(lengths, 2), 3)).as_py() or 0)
+        return 4 * int(pc.sum(pc.divide(pc.add(lengths, 2), 3)).as_py() or 0)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return int(pc.sum(pc.binary_length(column)).as_py() or 0)
     return 0
