@@ -84,7 +84,7 @@ def _json(value: dict[str, Any]) -> str:
 def _yaml(value: dict[str, Any]) -> str:
     import yaml
 
-    class Plain(yaml.SafeDumper):
+    class Plain(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
         """Writes a value again where it is used again, rather than a reference to it."""
 
         def ignore_aliases(self, data: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from gridwatch.grafana.queries import Field, Query
 
@@ -30,10 +30,10 @@ _RED, _GREEN, _ORANGE = "red", "green", "orange"
 class Source(Protocol):
     """A data source: how it is asked, and where its dashboards go."""
 
-    folder: str
-    title: str
-    tag: str
-    ref: dict[str, str]
+    folder: ClassVar[str]
+    title: ClassVar[str]
+    tag: ClassVar[str]
+    ref: ClassVar[dict[str, str]]
 
     def target(self, query: Query, ref_id: str) -> dict[str, Any]:
         """Return the target of a panel."""
