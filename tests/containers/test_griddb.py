@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import pytest
 from gridwatch.alerts.lease import Lease
 from gridwatch.alerts.receipts import Receipts
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
-from gridwatch.containers.catalog import DELIVERIES, LEASES
+from gridwatch.containers.catalog import DELIVERIES, LEASES, anomaly_info
+from gridwatch.containers.griddb import GridDBStore
 from gridwatch.containers.schema import Index, Partitioning
-from gridwatch.errors import RangeTooLargeError, SqlRefusedError, StoreError
+from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError, StoreError
 from gridwatch.settings import load_settings
 from tests.containers.griddb_server import ensure_database, griddb, server_url
 
@@ -127,7 +129,7 @@ def test_several_databases_do_not_see_each_other(store: Store) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/{cluster}/nosuch_database", r"\[10005\] GridDB at .* refuses the login; check cluster and database"),
+        ("/{cluster}/nosuch_database", r"\[10005\] GridDB at .* refuses the login.*; check cluster and database"),
         ("/nosuch_cluster/public", r"\[10053\] GridDB at .* refuses the login .*cluster name invalid"),
     ],
 )
@@ -308,3 +310,44 @@ def test_a_restart_of_the_server_is_survived(store: Store) -> None:
     assert store.execute("UPDATE bars SET v = 5.0") == 1
     assert store.put("bars", rows(2000)) == 1
     assert store.read("bars").to_pydict()["v"] == [5.0, 2.0]
+
+
+class _Taker(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.server.taken.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))  # type: ignore[attr-defined]
+        self.send_response(202)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_triggers_are_those_of_4x(store: Store) -> None:
+    assert isinstance(store, GridDBStore)
+    info = store.put_container(anomaly_info("X"))
+    key = "0123456789abcdef" * 2
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Taker) as server:
+        server.taken = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/trigger/s3cret"
+        with pytest.raises(SchemaError, match="call http:// URLs with a path") as caught:
+            store.put_trigger(info.name, "t", "https://h/s3cret", ["id"])
+        assert "s3cret" not in str(caught.value)
+        refused = None
+        try:
+            store.put_trigger(info.name, "t", url, ["id"])
+        except SqlRefusedError as error:
+            refused = error
+        if refused is not None:
+            assert (refused.code, store.triggers(info.name)) == (1007, {})
+            assert "s3cret" not in str(refused)
+        else:
+            assert store.triggers(info.name) == {"t": url}
+            store.put(info.name, pa.table({"id": [key]}))
+            # A length byte in front, and the last character gone.
+            body = f'{{ "container":"ANOMALY_X", "event":"put", "row":{{ "id":"A{key[:-1]}" }} }}'
+            assert server.taken == [("/trigger/s3cret", body.encode())]  # type: ignore[attr-defined]
+            store.drop_trigger(info.name, "t")
+            assert store.triggers(info.name) == {}
+        store.drop_trigger(info.name, "none")
+        server.shutdown()

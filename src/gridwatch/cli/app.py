@@ -25,6 +25,7 @@ from gridwatch.cli import (
     project,
     services,
     store,
+    triggers,
     users,
 )
 from gridwatch.cli._context import state
@@ -69,7 +70,7 @@ def root(
     configure("DEBUG" if verbose else None)
 
 
-for module in (demo, platform, project, data, model, artifacts, anomalies, services, users, store, copy, grafana, bench):
+for module in (demo, platform, project, data, model, artifacts, anomalies, services, triggers, users, store, copy, grafana, bench):
     module.register(app)
 
 

@@ -19,6 +19,7 @@ from gridwatch.containers.griddb_errors import is_old_rows_error
 from gridwatch.containers.griddb_schema import to_java
 from gridwatch.containers.griddb_series import TIME_MS_MAX, SeriesOperations, date_of, fetched
 from gridwatch.containers.griddb_session import is_partitioned
+from gridwatch.containers.griddb_triggers import Triggers
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import RangeTooLargeError, SchemaError, StoreError
@@ -34,7 +35,7 @@ _KEYS = 5_000
 _SQL_KEYS = 200
 
 
-class GridDBStore(Definitions, SeriesOperations):
+class GridDBStore(Definitions, SeriesOperations, Triggers):
     """A database of a GridDB cluster; see `Store` for what each method promises, `GridDBSession` for the arguments."""
 
     atomic_updates = False

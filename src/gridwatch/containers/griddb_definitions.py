@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from gridwatch.containers.griddb_session import GridDBSession, is_partitioned
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.schema import ContainerInfo, Index, Partitioning
 from gridwatch.containers.store import ROWS_MAX
+from gridwatch.errors import ContainerExistsError
 
 __all__ = ["Definitions"]
 
@@ -44,8 +46,9 @@ class Definitions(GridDBSession):
         if info.partitioning is None:
             store.putContainer(info.name, to_java(info), False)
         else:
-            # The native client knows no partitions.
-            self._sql.execute(create_table_sql(info, lenient=True), ())
+            # The native client knows no partitions. Where another process was quicker, its table is looked at next.
+            with suppress(ContainerExistsError):
+                self._sql.execute(create_table_sql(info), ())
 
     def _change(self, store: Any, old: ContainerInfo, new: ContainerInfo) -> None:
         added = new.columns[len(old.columns) :]
