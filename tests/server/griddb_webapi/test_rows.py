@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from gridwatch.server.griddb_webapi import limits
 
@@ -20,13 +19,12 @@ JSON = "application/json; charset=UTF-8"
 
 
 @pytest.fixture
-def client(app: Any) -> FlaskClient:
-    made: FlaskClient = app.test_client()
-    return made
+def client(app: Any) -> Any:
+    return app.test_client()
 
 
 @pytest.fixture
-def column(client: FlaskClient) -> Callable[..., None]:
+def column(client: Any) -> Callable[..., None]:
     """Make the container `c` with an INTEGER key `k` and one column `v` of a type."""
 
     def make(kind: str, **more: Any) -> None:
@@ -37,13 +35,13 @@ def column(client: FlaskClient) -> Callable[..., None]:
     return make
 
 
-def put(client: FlaskClient, cell: str, *, many: bool = False) -> Any:
+def put(client: Any, cell: str, *, many: bool = False) -> Any:
     rows = f"[[1,{cell}]]"
     path, body = ("rows", f'[{{"containerName":"c","rows":{rows}}}]') if many else ("c/rows", rows)
     return client.put(f"{BASE}/containers/{path}", data=body.encode(), content_type=JSON)
 
 
-def value(client: FlaskClient) -> Any:
+def value(client: Any) -> Any:
     """The value of the one row, as text too, for 1 and 1.0 are equal."""
     answer = client.post(f"{BASE}/containers/c/rows", json={"limit": 5})
     ((_, found),) = answer.json["rows"]
@@ -85,7 +83,7 @@ ALIKE = [
 
 
 @pytest.mark.parametrize(("kind", "cell", "wanted"), ALIKE)
-def test_both_puts_take_it_alike(client: FlaskClient, column: Any, kind: str, cell: str, wanted: Any) -> None:
+def test_both_puts_take_it_alike(client: Any, column: Any, kind: str, cell: str, wanted: Any) -> None:
     column(kind)
     for many in (False, True):
         assert put(client, cell, many=many).status_code == 200
@@ -106,7 +104,7 @@ def test_both_puts_take_it_alike(client: FlaskClient, column: Any, kind: str, ce
         ("FLOAT", "9223372036854775808", 9.223372e18, None),
     ],
 )
-def test_the_two_puts_differ(client: FlaskClient, column: Any, kind: str, cell: str, one: Any, several: Any) -> None:
+def test_the_two_puts_differ(client: Any, column: Any, kind: str, cell: str, one: Any, several: Any) -> None:
     column(kind)
     for many, wanted in ((False, one), (True, several)):
         answer = put(client, cell, many=many)
@@ -137,9 +135,7 @@ def test_the_two_puts_differ(client: FlaskClient, column: Any, kind: str, cell: 
         ("STRING", f'"{"x" * 31745}"', 400, 60079, "31744"),
     ],
 )
-def test_what_is_refused(
-    client: FlaskClient, column: Any, kind: str, cell: str, status: int, code: int, message: str
-) -> None:
+def test_what_is_refused(client: Any, column: Any, kind: str, cell: str, status: int, code: int, message: str) -> None:
     column(kind)
     answer = put(client, cell)
     assert (answer.status_code, answer.json["errorCode"]) == (status, code)
@@ -157,7 +153,7 @@ def test_what_is_refused(
         ("MICROSECOND", "2023-02-30T00:00:00Z", None),
     ],
 )
-def test_finer_times(client: FlaskClient, column: Any, precision: str, cell: str, wanted: str | None) -> None:
+def test_finer_times(client: Any, column: Any, precision: str, cell: str, wanted: str | None) -> None:
     column("TIMESTAMP", timePrecision=precision)
     assert put(client, f'"{cell}"').status_code == (200 if wanted else 400)
     if wanted:
@@ -166,7 +162,7 @@ def test_finer_times(client: FlaskClient, column: Any, precision: str, cell: str
         assert info["columns"][1] == {"name": "v", "type": "TIMESTAMP", "index": [], "timePrecision": precision}
 
 
-def test_a_mixed_body_keeps_its_arrays(client: FlaskClient, column: Any) -> None:
+def test_a_mixed_body_keeps_its_arrays(client: Any, column: Any) -> None:
     column("STRING")
     sent = b'[[1, "a"], 7, null, {"x": [2, 1.50], "y": {"z": [3, "c"]}}] trailing'
     assert client.put(f"{BASE}/containers/c/rows", data=sent, content_type=JSON).json == {"count": 3}
@@ -174,7 +170,7 @@ def test_a_mixed_body_keeps_its_arrays(client: FlaskClient, column: Any) -> None
     assert rows == [[1, "a"], [2, "1.50"], [3, "c"]]
 
 
-def test_several_containers_answer_in_the_order_of_javas_hash_table(client: FlaskClient) -> None:
+def test_several_containers_answer_in_the_order_of_javas_hash_table(client: Any) -> None:
     for name in ("wa_t", "wa_i"):
         columns = [{"name": "k", "type": "INTEGER"}]
         asked = {"container_name": name, "container_type": "COLLECTION", "rowkey": True, "columns": columns}
@@ -190,7 +186,7 @@ def test_several_containers_answer_in_the_order_of_javas_hash_table(client: Flas
     assert client.post(f"{BASE}/containers/rows", json=bounded).json[0]["results"] == [[3]]
 
 
-def test_blobs_travel_as_files(client: FlaskClient, column: Any) -> None:
+def test_blobs_travel_as_files(client: Any, column: Any) -> None:
     column("BLOB")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:
@@ -211,7 +207,7 @@ def test_blobs_travel_as_files(client: FlaskClient, column: Any) -> None:
         assert {name: files.read(name) for name in files.namelist()} == {"1": b"\x00\x01", "2": b"up"}
 
 
-def test_a_zip_that_unpacks_to_too_much_is_refused(client: FlaskClient, column: Any) -> None:
+def test_a_zip_that_unpacks_to_too_much_is_refused(client: Any, column: Any) -> None:
     column("BLOB")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
@@ -234,13 +230,13 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(client: FlaskClient, column: 
         ({"rows": "[[1,5]]", "file": (io.BytesIO(b"no zip"), "b.zip")}, "Can not read blob file."),
     ],
 )
-def test_what_a_blob_put_lacks_is_told(client: FlaskClient, column: Any, parts: dict[str, Any], message: str) -> None:
+def test_what_a_blob_put_lacks_is_told(client: Any, column: Any, parts: dict[str, Any], message: str) -> None:
     column("BLOB")
     answer = client.put(f"{BASE}/containers/c/rows/blob", data=parts, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["errorMessage"]) == (400, message)
 
 
-def test_more_than_the_limits_is_refused(client: FlaskClient, column: Any) -> None:
+def test_more_than_the_limits_is_refused(client: Any, column: Any) -> None:
     column("BLOB")
     half = "AAAA" * 3_000_000
     for key in (1, 2):
@@ -261,7 +257,7 @@ def test_more_than_the_limits_is_refused(client: FlaskClient, column: Any) -> No
         assert (answer.status_code, answer.json["errorMessage"]) == (400, "Too many result")
 
 
-def test_tql_keeps_to_its_shapes(client: FlaskClient) -> None:
+def test_tql_keeps_to_its_shapes(client: Any) -> None:
     columns = [{"name": "ts", "type": "TIMESTAMP"}, {"name": "v", "type": "INTEGER"}]
     asked = {"container_name": "t", "container_type": "TIME_SERIES", "rowkey": True, "columns": columns}
     client.post(f"{BASE}/containers", json=asked)
@@ -288,7 +284,7 @@ def test_tql_keeps_to_its_shapes(client: FlaskClient) -> None:
     assert run("select time_next(*, TIMESTAMP('2024-01-01T00:30:00.000Z'))")["total"] == -1
 
 
-def test_sql_keeps_to_its_shapes(client: FlaskClient) -> None:
+def test_sql_keeps_to_its_shapes(client: Any) -> None:
     answer = client.post(
         f"{BASE}/sql", json=[{"stmt": "select 1 a, 'é', 1.5, x'00', TIMESTAMP('2024-01-01T00:00:00Z')"}]
     )
@@ -320,7 +316,7 @@ def test_sql_keeps_to_its_shapes(client: FlaskClient) -> None:
     assert done[1]["message"].startswith("[240001:SQL_COMPILE_SYNTAX_ERROR] ")
 
 
-def test_no_message_tells_where_the_store_lies(client: FlaskClient, column: Any) -> None:
+def test_no_message_tells_where_the_store_lies(client: Any, column: Any) -> None:
     column("STRING")
     put(client, '"a"')
     (told,) = client.post(f"{BASE}/sql/dml/update", json=[{"stmt": "insert into c values (1, 'b')"}]).json
