@@ -10,6 +10,7 @@ from sqlglot import exp
 from gridwatch.containers.dialect.casts import text_of
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
+    INTEGRAL,
     NUMERIC,
     OVERFLOW,
     Expr,
@@ -17,6 +18,7 @@ from gridwatch.containers.dialect.kinds import (
     failing,
     mismatch,
     name_of,
+    without_signed_zero,
 )
 from gridwatch.containers.dialect.parse import only, refused
 from gridwatch.containers.schema import ColumnType
@@ -69,13 +71,19 @@ def aggregate(compiler: Expressions, name: str, nodes: Sequence[exp.Expression],
     if name == "GROUP_CONCAT":
         return _joined(compiler, arg, rest, distinct)
     compiler.distinct |= distinct
+    if distinct:
+        arg = without_signed_zero(arg)
     if distinct and (over or name == "MEDIAN"):
         raise refused(f"{name}(DISTINCT ...){' OVER' if over else ''}")
     return build(compiler, name, arg, "DISTINCT " if distinct else "", over)
 
 
 def _plain(compiler: Expressions, name: str, arg: Expr, distinct: str, over: str) -> Expr:
-    sql = f"{name.lower()}({distinct}{arg.sql}){over}"
+    value = arg.sql
+    if name in {"AVG", "TOTAL"} and arg.kind in INTEGRAL and arg.magnitude > 2**31:
+        # GridDB adds up doubles.
+        value = f"CAST({arg.sql} AS REAL)"
+    sql = f"{name.lower()}({distinct}{value}){over}"
     count = f"count({arg.sql}){over}"
     if name == "COUNT":
         return Expr(sql, T.LONG, 0, ROWS_MAX, nullable=False, aggregate=True)

@@ -176,8 +176,8 @@ def _from_text(expr: Expr, target: ColumnType, context: Context) -> Expr:
         ms = timestamp_of(text)
         return Expr(context.bind(ms), T.TIMESTAMP, ms, ms, ms, nullable=False)
     if target is T.BOOL and text.lower() in {"true", "false"}:
-        value = text.lower() == "true"
-        return Expr("(1)" if value else "(0)", T.BOOL, value=value, nullable=False)
+        truth = text.lower() == "true"
+        return Expr("(1)" if truth else "(0)", T.BOOL, value=truth, nullable=False)
     digits = text.strip(SPACES)
     if target in INTEGRAL and re.fullmatch(r"[+-]?[0-9]+", digits):
         return _in_range(number_literal(int(digits)), target, BAD_TEXT)

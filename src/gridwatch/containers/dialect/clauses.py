@@ -146,12 +146,11 @@ def alone(compiler: Expressions) -> None:
         )
 
 
-def without_null_keys(item: Item, keys: Sequence[str]) -> Item:
-    """Return an entry that fails in the group of null: DISTINCT aggregates of GridDB mix its rows with others."""
+def without_null_keys(having: str, keys: Sequence[str]) -> str:
+    """Return HAVING that fails in the group of null: DISTINCT aggregates of GridDB mix its rows with others."""
     nulls = " OR ".join(f"{key} IS NULL" for key in keys)
     fail = failing(NULLS, "DISTINCT aggregates with a null key of GROUP BY", f"typeof({keys[0]})")
-    sql = f"(CASE WHEN {nulls} THEN {fail} ELSE {item.expr.sql} END)"
-    return replace(item, expr=replace(item.expr, sql=sql))
+    return f" HAVING CASE WHEN {nulls} THEN {fail} ELSE {having.removeprefix(' HAVING ') or 'true'} END"
 
 
 def position_of(node: exp.Literal, count: int) -> int:

@@ -18,6 +18,7 @@ from gridwatch.containers.dialect.kinds import (
     Expr,
     T,
     as_kind,
+    as_long,
     common,
     compared,
     failing,
@@ -283,18 +284,13 @@ class Expressions:
 
     def _bitwise(self, node: exp.Expression) -> Expr:
         only(node, "this", "expression")
-        left, right = self._pair(node)
         sign = _BITWISE[type(node)]
-        for part in (left, right):
-            if part.kind is not None and part.kind not in INTEGRAL:
-                raise mismatch(f"{sign} of {name_of(left.kind)} and {name_of(right.kind)}")
+        left, right = (as_long(sign, part) for part in self._pair(node))
         return make(f"({left.sql} {sign} {right.sql})", T.LONG, [left, right])
 
     def _bitwise_not(self, node: exp.BitwiseNot) -> Expr:
         only(node, "this")
-        inner = self.compile(node.this)
-        if inner.kind is not None and inner.kind not in INTEGRAL:
-            raise mismatch(f"~ of {name_of(inner.kind)}")
+        inner = as_long("~", self.compile(node.this))
         return make(f"(~{inner.sql})", T.LONG, [inner])
 
     def _case(self, node: exp.Case) -> Expr:

@@ -32,6 +32,7 @@ __all__ = [
     "not_a_number",
     "number_literal",
     "overflow_checked",
+    "without_signed_zero",
 ]
 
 T = ColumnType
@@ -54,6 +55,7 @@ LIMITS = {
 MISMATCH = 305010
 OVERFLOW = 75000
 NOT_FINITE = 75002
+SIGNED_ZERO = 240000
 OUT_OF_RANGE = 305004
 
 _SINGLE_MAX = 3.4028234663852886e38
@@ -226,6 +228,19 @@ def as_long(what: str, arg: Expr) -> Expr:
     fail = failing(OUT_OF_RANGE, "Value overflow as integral value", arg.sql)
     sql = f"(CASE WHEN abs({arg.sql}) >= 9223372036854775808.0 THEN {fail} ELSE CAST({arg.sql} AS INTEGER) END)"
     return make(sql, T.LONG, [arg])
+
+
+def without_signed_zero(expr: Expr) -> Expr:
+    """Return a value that fails on -0.0, which is another value than 0.0 in DISTINCT and GROUP BY for GridDB only.
+
+    A column holds none: the store keeps 0.0.
+    """
+    if expr.kind not in FLOATING or expr.constant or {expr.sql} == expr.free:
+        return expr
+    fail = failing(SIGNED_ZERO, "-0.0 in DISTINCT or GROUP BY", f"typeof({expr.sql})")
+    # atan2() is what tells its sign.
+    sql = f"(CASE WHEN {expr.sql} = 0 AND atan2({expr.sql}, -1) < 0 THEN {fail} ELSE {expr.sql} END)"
+    return replace(expr, sql=sql, raw="")
 
 
 def not_a_number(sql: str, parts: Sequence[Expr]) -> str:

@@ -118,8 +118,9 @@ class Ranges:
         having = self._node.args.get("having")
         condition = self._replaced(having.this, bare=False) if having is not None else None
         alone(self._compiler)
-        if sum(isinstance(node, exp.Column) and node.name == "step" for _, node in nodes) > 1:
-            raise refused("the time column twice beside GROUP BY RANGE", code=None)
+        plain = [name.lower() for name, _, bare in items if name and bare]
+        if len(set(plain)) != len(plain):
+            raise refused("a column twice beside GROUP BY RANGE", code=240009)
         fields = [("step", Expr("f.x", T.TIMESTAMP, nullable=False, free=frozenset({"f.x"})))]
         for number, leaf in enumerate(self._leaves):
             sql = f"f.a{number}"
@@ -144,7 +145,7 @@ class Ranges:
             return _field("step")
         if any(isinstance(part, exp.Subquery | exp.Exists | exp.Window | exp.Select) for part in node.walk()):
             raise refused("a subquery or a window function with GROUP BY RANGE")
-        if not any(is_aggregate(part) for part in node.walk()):
+        if not any(isinstance(part, exp.Expression) and is_aggregate(part) for part in node.walk()):
             return self._first(node)
         return node.transform(self._leaf)
 

@@ -25,7 +25,17 @@ from gridwatch.containers.dialect.clauses import (
     without_null_keys,
 )
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.kinds import UNREADABLE, Expr, T, as_kind, common
+from gridwatch.containers.dialect.kinds import (
+    FLOATING,
+    INTEGRAL,
+    UNREADABLE,
+    Expr,
+    T,
+    as_kind,
+    common,
+    name_of,
+    without_signed_zero,
+)
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.ranges import Ranges, range_key
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
@@ -185,6 +195,10 @@ class Selects:
         compiler.windows_max, compiler.grouped = 1, node.args.get("group") is not None
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
         windowed, compiler.windows_max = compiler.windows_max == 0, 0
+        if node.args.get("distinct") or node.args.get("group"):
+            items = [
+                item if item.expr.aggregate else replace(item, expr=without_signed_zero(item.expr)) for item in items
+            ]
         where = self._where(node.args.get("where"), compiler)
         keys = self._group(node.args.get("group"), items, scope)
         grouped = keys is not None or any(item.expr.aggregate for item in items)
@@ -193,7 +207,7 @@ class Selects:
             self._only_keys(items, keys or [])
         alone(compiler)
         if compiler.distinct and keys:
-            items[0] = without_null_keys(items[0], keys)
+            having = without_null_keys(having, keys)
         distinct = node.args.get("distinct")
         if distinct is not None:
             only(distinct)
@@ -423,6 +437,13 @@ class Selects:
         except SqlRefusedError as error:
             raise refused(f"columns of {word} of types that do not mix", code=240011) from error
         columns = tuple((name, kind) for (name, _), kind in zip(left.columns, kinds, strict=True))
+        both = {kind for side in (left, right) for _, kind in side.columns[:1]}
+        if word != "UNION ALL" and len(kinds) == 1 and both & INTEGRAL and both & FLOATING:
+            raise refused(
+                f"{word} of a whole number and a {name_of(kinds[0])}, whose equal values GridDB does not always find",
+                code=None,
+                hint="CAST one of them",
+            )
         # Of one column of a fixed size, GridDB keeps several nulls, and loses other rows beside them.
         nulls = [word != "UNION ALL" and len(kinds) == 1 and kind not in {T.STRING, None} for kind in kinds]
         sides = [recast(side.sql, [kind for _, kind in side.columns], kinds, nulls) for side in (left, right)]

@@ -118,6 +118,14 @@ def _characters(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     return compiler.context.text(text)
 
 
+def _replaced(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
+    found = _text(T.STRING)(compiler, name, args)
+    if not args[2].nullable:
+        return found
+    # Where there is nothing to replace, SQLite does not look at the third.
+    return make(f"(CASE WHEN {args[2].sql} IS NOT NULL THEN {found.sql} END)", T.STRING, args)
+
+
 def _translate(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     for arg in args:
         needed(name, arg, _TEXT)
@@ -151,7 +159,7 @@ SCALARS: dict[str, tuple[int, int, Callable[[Expressions, str, list[Expr]], Expr
     "LOWER": (1, 1, _text(T.STRING)),
     "LTRIM": (1, 2, _text(T.STRING)),
     "QUOTE": (1, 1, _quote),
-    "REPLACE": (3, 3, _text(T.STRING)),
+    "REPLACE": (3, 3, _replaced),
     "RTRIM": (1, 2, _text(T.STRING)),
     "SUBSTR": (2, 3, _substr),
     "TRANSLATE": (3, 3, _translate),
