@@ -72,11 +72,11 @@ def one_line(statement: str, parameters: Sequence[Any] = ()) -> str:
     marks = sum(token.token_type is TokenType.PLACEHOLDER for token in found)
     if marks != len(parameters):
         raise refused(f"{marks} '?' with {len(parameters)} parameters", code=None)
-    values = iter(parameters)
+    values = iter(enumerate(parameters, 1))
     words = []
     for number, token in enumerate(found):
         if token.token_type is TokenType.PLACEHOLDER:
-            words.append(literal(next(values)))
+            words.append(_parameter(*next(values)))
             continue
         word = statement[token.start : token.end + 1]
         # `count (` and `a . b` would be read alike, but the server's messages show the statement.
@@ -88,25 +88,33 @@ def one_line(statement: str, parameters: Sequence[Any] = ()) -> str:
     return " ".join(words)
 
 
-def _tree(value: Any) -> exp.Expression:
+def _parameter(number: int, value: Any) -> str:
+    fine = isinstance(value, datetime) and (value.microsecond % 1000 or getattr(value, "nanosecond", 0))
+    if fine:
+        # As on the other stores, where a parameter is a TIMESTAMP; TIMESTAMP_US('...') in the text is finer.
+        raise refused(f"parameter {number}: {value.isoformat()} is finer than a millisecond", code=None)
+    return str(_tree(value, f"parameter {number}").sql(dialect=_DIALECT))
+
+
+def _tree(value: Any, what: str = "a value") -> exp.Expression:
     if value is None:
         return exp.Null()
     if isinstance(value, bool):
         return exp.Boolean(this=value)
     if isinstance(value, datetime):
-        return _time(value)
+        return _time(value, what)
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return exp.HexString(this=bytes(value).hex())
     if isinstance(value, float) or type(value).__name__ in {"float16", "float32"}:
-        return _float(float(value))
+        return _float(float(value), what)
     try:
         number = operator.index(value)
     except TypeError:
-        raise refused(f"a parameter of type {type(value).__name__}", code=None) from None
+        raise refused(f"{what} of type {type(value).__name__}", code=None) from None
     if number not in _LONG:
-        raise refused(f"parameter {number}, which is outside the range of LONG", code=305004)
+        raise refused(f"{what}, {number}, which is outside the range of LONG", code=305004)
     return _signed(str(abs(number)), negative=number < 0)
 
 
@@ -116,9 +124,9 @@ def _signed(digits: str, *, negative: bool) -> exp.Expression:
     return exp.paren(exp.Neg(this=number)) if negative else number
 
 
-def _float(value: float) -> exp.Expression:
+def _float(value: float, what: str) -> exp.Expression:
     if not math.isfinite(value):
-        raise refused(f"parameter {value}, which is not finite", code=None)
+        raise refused(f"{what}, {value}, which is not finite", code=None)
     if value == 0 and math.copysign(1, value) < 0:
         # GridDB reads -0.0 as 0.0, which is another value to GROUP BY and DISTINCT.
         return exp.paren(exp.Mul(this=exp.Literal.number("0.0"), expression=exp.Neg(this=exp.Literal.number("1"))))
@@ -136,10 +144,10 @@ def _text(value: str) -> exp.Expression:
     return exp.Literal.string(value)
 
 
-def _time(value: datetime) -> exp.Expression:
+def _time(value: datetime, what: str) -> exp.Expression:
     aware = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     if not _EPOCH <= aware <= _LAST:
-        raise refused(f"parameter {value.isoformat()}, which is outside 1970 to 9999", code=60079)
+        raise refused(f"{what}, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
     whole = aware.strftime("%Y-%m-%dT%H:%M:%S")
     nanoseconds = getattr(value, "nanosecond", 0)
     if nanoseconds:

@@ -205,7 +205,7 @@ class WebApiStore(SeriesOverTql):
         text = one_line(statement, parameters)
         verb = verb_of(statement)
         if verb in _DEFINING | _CHANGING:
-            raise refused(f"{verb} in sql()", code=240000, hint="execute() takes it")
+            raise refused(f"{verb} as a query", code=240000, hint="execute() takes it")
         try:
             (answer,) = self._http.call("POST", sql_endpoint(text), [{"stmt": text}])
         except TooLargeError as error:

@@ -26,9 +26,16 @@ from urllib3.exceptions import (
 
 from gridwatch.containers._codes import code_of, error_class, told
 from gridwatch.containers.webapi_url import WebApiUrl
-from gridwatch.errors import ConfigError, ContainerExistsError, ContainerNotFoundError, StoreBusyError, StoreError
+from gridwatch.errors import (
+    ConfigError,
+    ContainerExistsError,
+    ContainerNotFoundError,
+    SqlRefusedError,
+    StoreBusyError,
+    StoreError,
+)
 
-__all__ = ["TooLargeError", "WebApiHttp", "sql_endpoint"]
+__all__ = ["TooLargeError", "WebApiHttp", "refusal", "sql_endpoint"]
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +55,27 @@ _OVER_LIMIT = ("Too many result", "Too many rows data", "is too large", "too man
 _LINE_ENDS = frozenset("\n\r\x85\u2028\u2029")
 
 
+_ASKING, _CHANGING = ("SELECT", "EXPLAIN"), ("INSERT", "UPDATE", "DELETE", "REPLACE")
+
+
 def sql_endpoint(statement: str, *, changing: bool = False) -> str:
-    """Return the endpoint for a statement: the newer ones refuse a line's end inside, which a text may hold."""
-    if _LINE_ENDS.isdisjoint(statement):
+    """Return the endpoint for a statement.
+
+    The newer ones know a few first words only, and refuse a line's end inside, which a text may hold.
+    """
+    known = statement.upper().startswith(_CHANGING if changing else _ASKING)
+    if known and _LINE_ENDS.isdisjoint(statement):
         return "sql/dml/update" if changing else "sql/dml/query"
     return "sql/update" if changing else "sql"
+
+
+def refusal(message: str, code: int | None, *, of_sql: bool) -> StoreError:
+    """Return the error that a message of the API is; what SQL refuses without a number is refused all the same."""
+    text = told(message)
+    kind = error_class(code)
+    if text.startswith("SQL refused") or (of_sql and code is None):
+        kind = SqlRefusedError
+    return kind(f"GridDB: {text}.", code=code)
 
 
 class TooLargeError(StoreError):
@@ -162,7 +185,7 @@ class WebApiHttp:
         except (HTTPError, LocationParseError, OSError) as error:
             raise _TryAgain(self._unreachable(f"the connection broke, {_reason(error)}")) from error
         if answer.status >= 300:
-            self._refuse(answer)
+            self._refuse(answer, of_sql=endpoint.startswith(("sql", "tql")))
         return self._json(answer.data)
 
     def _connections(self) -> urllib3.HTTPConnectionPool:
@@ -193,7 +216,7 @@ class WebApiHttp:
         except ValueError as error:
             raise self._no_api(f"it answered {data[:80]!r}, which is no JSON") from error
 
-    def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
+    def _refuse(self, answer: urllib3.BaseHTTPResponse, *, of_sql: bool) -> None:
         """Raise what a status other than success means."""
         status, place = answer.status, self._url.place
         message, code = _told(answer.data)
@@ -215,7 +238,7 @@ class WebApiHttp:
             raise ContainerNotFoundError(f"GridDB: {told(message)}.", code=code)
         if status == _CONFLICT:
             raise ContainerExistsError(f"GridDB: {told(message)}.", code=code)
-        raise error_class(code)(f"GridDB: {told(message)}.", code=code, status=status)
+        raise refusal(message, code, of_sql=of_sql)
 
     def _unreachable(self, why: str) -> StoreError:
         hint = "check the store's URL, that the Web API (or gridwatch serve) runs, and the network between"

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from gridwatch.containers._codes import code_of, error_class, told
+from gridwatch.containers._codes import code_of
 from gridwatch.containers._ddl import add_column_sql, create_index_sql, create_table_sql, in_sql
 from gridwatch.containers._literals import literal, name_sql
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Index, Partitioning
-from gridwatch.containers.webapi_http import WebApiHttp
+from gridwatch.containers.webapi_http import WebApiHttp, refusal
 from gridwatch.containers.webapi_rows import column_types
 from gridwatch.errors import ContainerNotFoundError, SchemaError, SqlRefusedError, StoreError
 
@@ -181,8 +181,7 @@ def raise_failed(answers: Sequence[Mapping[str, Any]]) -> None:
     for answer in answers:
         if answer.get("status") != 1:
             message = str(answer.get("message") or "the statement failed")
-            code = code_of(message)
-            raise error_class(code)(f"GridDB: {told(message)}.", code=code)
+            raise refusal(message, code_of(message), of_sql=True)
 
 
 def _type(container: str, word: str) -> ColumnType:
