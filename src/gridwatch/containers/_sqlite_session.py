@@ -20,7 +20,14 @@ import adbc_driver_manager
 import adbc_driver_sqlite.dbapi as adbc
 import pyarrow as pa
 
-from gridwatch.errors import ContainerNotFoundError, SqlFailedError, StoreBusyError, StoreError, ValueRefusedError
+from gridwatch.errors import (
+    ContainerNotFoundError,
+    SqlFailedError,
+    SqlRefusedError,
+    StoreBusyError,
+    StoreError,
+    ValueRefusedError,
+)
 
 __all__ = ["Pool", "Session", "flush", "wrapped"]
 
@@ -269,7 +276,9 @@ def _translated(text: str, path: Path) -> StoreError:
     name = repr(str(path))
     own = _OWN_CODE.search(text)
     if own:
-        return SqlFailedError(own.group(2), code=int(own.group(1)))
+        # Number 0 stands for what GridDB answers and this store refuses.
+        code = int(own.group(1))
+        return SqlFailedError(own.group(2), code=code) if code else SqlRefusedError(own.group(2))
     if "is locked" in text:
         return _busy(path)
     for sign, hint in _HINTS.items():

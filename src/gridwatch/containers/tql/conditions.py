@@ -8,7 +8,7 @@ right. So a term that fails, such as a division by zero, fails the statement onl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.tql.expressions import COMPARISONS, NOT_BOOLEAN, Expressions
@@ -36,6 +36,7 @@ class Term:
         column: That column's name.
         operator: = <> < <= > >= of a simple comparison, `IS` and `IS NOT` of one with NULL, empty for a BOOL column.
         misfit: Whether the constant is a number that the column's type cannot hold.
+        scanned: Columns of another comparison in the order in which GridDB looks for one with an index to scan along.
     """
 
     sql: str
@@ -44,6 +45,7 @@ class Term:
     column: str = ""
     operator: str = ""
     misfit: bool = False
+    scanned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def _term(expressions: Expressions, leaf: Node, *, holds: bool) -> Term:
             return Term(
                 value.sql, simple=True, column=str(column.column), operator=operator, misfit=_misfit(column, other)
             )
-        return _general(compare(expressions.context, leaf.operator, left, right), holds=holds)
+        general = _general(compare(expressions.context, leaf.operator, left, right), holds=holds)
+        return replace(general, scanned=_scanned(expressions, leaf, holds=holds))
     if isinstance(leaf, Is):
         operand = expressions.compile(leaf.operand)
         value = expressions.is_null(operand, expressions.compile(leaf.right), negated=leaf.negated)
@@ -155,6 +158,20 @@ def _term(expressions: Expressions, leaf: Node, *, holds: bool) -> Term:
             return Term(sql, simple=True, column=operand.column, operator="IS NOT" if negated else "IS")
         return _general(value, holds=holds)
     return _general(expressions.truth(expressions.compile(leaf)), holds=holds)
+
+
+def _scanned(expressions: Expressions, node: Node, *, holds: bool) -> tuple[str, ...]:
+    if not isinstance(node, Binary) or node.operator not in COMPARISONS:
+        return ()
+    if (node.operator if holds else _OPPOSITE[node.operator]) == "<>":
+        return ()
+    sides = [expressions.column(side) if isinstance(side, Name) else None for side in (node.left, node.right)]
+    if None not in sides:
+        return ()
+    found: list[str] = []
+    for side, column in zip((node.left, node.right), sides, strict=True):
+        found += [column.name] if column is not None else _scanned(expressions, side, holds=holds)
+    return tuple(found)
 
 
 def _general(value: Value, *, holds: bool) -> Term:

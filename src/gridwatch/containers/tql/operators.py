@@ -153,14 +153,14 @@ def _floats(context: Context, operator: str, left: Value, right: Value, kind: Co
     fallible = failed(left, right)
     sql = f"({a} {operator} {b})"
     if operator == "/" and not (right.constant and right.value != 0):
-        fail = context.failing(ZERO_DIVISION, "Zero divided by zero, or something by a zero whose sign is not known.")
+        fail = context.refusing("zero divided by zero, or a number by a zero whose sign is not known")
         # The store keeps no negative zero, so that the sign of a column's zero is known.
         signs = f"WHEN {a} > 0 THEN 9e999 WHEN {a} < 0 THEN -9e999 " if right.column is not None else ""
         sql = f"(CASE WHEN {a} IS NULL OR {b} IS NULL THEN NULL WHEN {b} <> 0 THEN {sql} {signs}ELSE {fail} END)"
         fallible = True
     if not (left.plain and right.plain):
         # Only a number that left the range before can give NaN, which SQLite takes for NULL.
-        fail = context.failing(LOGIC, "A number beyond the range of DOUBLE gives NAN in GridDB.")
+        fail = context.refusing("arithmetic that leaves the range of DOUBLE and gives NAN")
         sql = f"coalesce({sql}, CASE WHEN {a} IS NOT NULL AND {b} IS NOT NULL THEN {fail} END)"
         fallible = True
     return Value(sql, kind, fallible=fallible)
@@ -279,7 +279,7 @@ def _numbers(context: Context, operator: str, left: Value, right: Value, *, simp
         return f"({as_real(left)} {operator} {as_real(right)})", False
     # Beside a FLOAT, a whole number becomes a FLOAT; SQLite has none.
     whole = left if left.kind in INTEGRAL else right
-    fail = context.failing(LOGIC, "A whole number beyond 16777216 is compared with a FLOAT.")
+    fail = context.refusing("a whole number beyond 16777216 compared with a FLOAT")
     test = f"{whole.sql} BETWEEN -{_EXACT_FLOAT_INT} AND {_EXACT_FLOAT_INT}"
     return (
         f"(CASE WHEN {test} THEN {left.sql} {operator} {right.sql} WHEN {whole.sql} IS NOT NULL THEN {fail} END)",

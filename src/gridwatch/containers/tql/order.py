@@ -48,11 +48,11 @@ def _index_of(info: ContainerInfo, terms: tuple[Term, ...]) -> tuple[str, ...]:
     """
     known = _indexes(info)
     for term in terms:
-        if not term.simple or term.operator not in _ALONG_INDEX:
-            continue
-        fitting = [columns for columns in known if columns[0] == term.column]
-        if fitting:
-            return max(fitting, key=lambda columns: (_conditions(columns, terms), -len(columns)))
+        alone = (term.column,) if term.simple and term.operator in _ALONG_INDEX else ()
+        for name in (*alone, *term.scanned):
+            fitting = [columns for columns in known if columns[0] == name]
+            if fitting:
+                return max(fitting, key=lambda columns: (_conditions(columns, terms), -len(columns)))
     return ()
 
 

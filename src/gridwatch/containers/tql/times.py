@@ -102,7 +102,7 @@ def text_of_time(context: Context, arguments: Sequence[Value]) -> Value:
     seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {arg.sql} / 1000, 'unixepoch')"
     sql = f"({seconds} || printf('.%03dZ', {arg.sql} % 1000))"
     if arg.high > high and arg.column is None:
-        fail = context.failing(RANGE, "FROM_TIMESTAMP of a time after 9999.")
+        fail = context.refusing("FROM_TIMESTAMP of a time after 9999")
         sql = f"(CASE WHEN {arg.sql} <= {high} THEN {sql} WHEN {arg.sql} IS NOT NULL THEN {fail} END)"
         return sized(Value(sql, T.STRING, nullable=arg.nullable, fallible=True))
     return sized(Value(sql, T.STRING, nullable=arg.nullable, fallible=arg.fallible))
@@ -157,7 +157,7 @@ def _moved(unit: str, time_ms: int, amount: int) -> int | None:
 
 def _moved_sql(context: Context, unit: str, time: Value, amount: Value) -> Value:
     fail = context.failing(RANGE, "Adding time value overflow")
-    far = context.failing(RANGE, "TIMESTAMPADD leads to a time that this store does not compute with.")
+    far = context.refusing("TIMESTAMPADD that leads to a time long after 9999")
     if unit in FIXED_MS:
         most, highest = _MS_MAX // FIXED_MS[unit], _MS_MAX
         moved = f"t + n * {FIXED_MS[unit]}"

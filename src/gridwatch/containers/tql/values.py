@@ -94,6 +94,10 @@ class Context:
         # that is never null, makes it depend on the row, or SQLite would work it out before the first one.
         return f"json_extract('{{}}', '[{code}] {message}' || substr({self.seed}, 1, 0))"
 
+    def refusing(self, what: str) -> str:
+        """Return SQL that refuses, when a row reaches it, what GridDB answers and this store cannot."""
+        return self.failing(0, f"TQL refused: {what}.")
+
 
 def constant(context: Context, value: Any, kind: ColumnType) -> Value:
     """Return a constant of a type."""
