@@ -113,12 +113,23 @@ def test_a_bucket_holds_what_lies_in_it(datasets: list[Dataset], login: Login, s
     rows = store.read(aapl.container, view.from_ms, view.to_ms).to_pandas()
     bucket = rows["ts"].astype("datetime64[ms, UTC]").astype("int64") // view.interval_ms * view.interval_ms
     means = rows.groupby(bucket)["close"].mean()
-    assert close["ts"] == means.index.tolist()
+    firsts = rows["ts"].astype("datetime64[ms, UTC]").astype("int64").groupby(bucket).min()
+    assert close["ts"] == firsts.tolist()
     assert close["close"] == pytest.approx(means.tolist())
     scores = store.read(score_container("AAPL"), view.from_ms, view.to_ms).to_pandas()
     assert band["upper"] == pytest.approx(scores.groupby(bucket.to_numpy())["upper"].max().tolist())
     worst = infinity(panel_of(board, "Anomaly score")["targets"][0], login, view)
     assert max(worst["score"]) == pytest.approx(scores["score"].max())
+
+
+def test_a_daily_bar_keeps_its_day(datasets: list[Dataset], login: Login, store: Store) -> None:
+    """Apple's bar of 28 February begins at midnight in New York, which is five hours after midnight UTC."""
+    [aapl] = [dataset for dataset in datasets if dataset.name == "aapl_daily"]
+    panel = panel_of(series_dashboard(aapl, Infinity(), pages=PAGES), "close with its expected band")
+    frame = infinity(panel["targets"][0], login, YEAR_2005)
+    rows = store.read(aapl.container, YEAR_2005.from_ms, YEAR_2005.to_ms)
+    assert frame["ts"] == [round(moment.timestamp() * 1000) for moment in rows["ts"].to_pylist()]
+    assert frame["close"] == rows["close"].to_pylist()
 
 
 def test_anomalies_are_annotations_with_their_severity(datasets: list[Dataset], login: Login, store: Store) -> None:

@@ -24,7 +24,7 @@ class GridDBPlugin:
     def target(self, query: Query, ref_id: str) -> dict[str, Any]:
         """Return the target of a panel."""
         match query:
-            case Buckets(container, columns):
+            case Buckets(container, columns, _):
                 made = _sampled(container, [column for _, column in columns])
             case Rows(container, _, time, where, rows_max, ranged):
                 conditions = [where] if where else []

@@ -52,12 +52,13 @@ class Infinity:
 def statement_of(query: Query) -> tuple[str, tuple[Field, ...]]:
     """Return the SQL of a query, and the columns of its answer in order."""
     match query:
-        case Buckets(container, columns):
+        case Buckets(container, columns, by_row):
             # No alias may have the name of a column (240009); the answer is read by position anyway.
             chosen = ", ".join(f'{aggregate}("{column}")' for aggregate, column in columns)
+            time = 'MIN("ts")' if by_row else '"ts"'
             statement = (
-                f'SELECT "ts", {chosen} FROM "{container}" WHERE {_in_range("ts", Kind.TIME)} '
-                'GROUP BY RANGE("ts") EVERY(${__interval_ms}, MILLISECOND)'
+                f'SELECT {time}, {chosen} FROM "{container}" WHERE {_in_range("ts", Kind.TIME)} '
+                f'GROUP BY RANGE("ts") EVERY(${{__interval_ms}}, MILLISECOND){" FILL(NONE)" if by_row else ""}'
             )
             return statement, (Field("ts", Kind.TIME), *(Field(column) for _, column in columns))
         case Rows(container, fields, time, where, rows_max, ranged):

@@ -54,10 +54,13 @@ class Buckets:
     Args:
         container: A TIME_SERIES with the key `ts`.
         columns: Aggregate and column of each line, such as `("AVG", "close")`.
+        by_row: Whether a point has the time of its first row, and there is none where no row is; else it has the
+            time at which its part of the range begins, and no value where no row is.
     """
 
     container: str
     columns: tuple[tuple[str, str], ...]
+    by_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)

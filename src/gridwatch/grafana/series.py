@@ -71,8 +71,8 @@ def value_lines(dataset: Dataset, source: Source, title: str, *, band: bool, des
         source,
         title,
         [
-            Buckets(dataset.container, (("AVG", dataset.value),)),
-            Buckets(score_container(dataset.symbol), tuple(columns)),
+            Buckets(dataset.container, (("AVG", dataset.value),), _by_row(dataset)),
+            Buckets(score_container(dataset.symbol), tuple(columns), _by_row(dataset)),
         ],
         description=description,
         gap_ms=_gap_ms(dataset),
@@ -102,7 +102,7 @@ def lines(grid: Grid, dataset: Dataset, source: Source) -> None:
         ("Anomaly score", "score", "Calibrated, 0 to 100."),
         ("Loss", "loss", "The detector's raw error."),
     ):
-        query = Buckets(score_container(dataset.symbol), (("MAX", column),))
+        query = Buckets(score_container(dataset.symbol), (("MAX", column),), _by_row(dataset))
         gap_ms, interval = _gap_ms(dataset), _interval(dataset)
         grid.add(timeseries(source, title, [query], description=told, gap_ms=gap_ms, interval=interval), 12, 7)
 
@@ -256,6 +256,11 @@ def _interval(dataset: Dataset) -> str:
         if dataset.interval_ms % size == 0:
             return f"{dataset.interval_ms // size}{unit}"
     return f"{dataset.interval_ms}ms"
+
+
+def _by_row(dataset: Dataset) -> bool:
+    """Tell whether points keep the time of their row: days begin at midnight UTC, a daily bar in its own zone."""
+    return dataset.interval_ms >= _DAY_MS
 
 
 def _gap_ms(dataset: Dataset) -> int:
