@@ -5,11 +5,20 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pandas as pd
 import pytest
 import requests
 
 from gridwatch.containers import Store
-from gridwatch.containers.catalog import DELIVERIES, TRAININGS, VALIDATIONS, anomaly_container, score_container
+from gridwatch.containers.catalog import (
+    DELIVERIES,
+    TRAININGS,
+    VALIDATIONS,
+    anomaly_container,
+    anomaly_info,
+    score_container,
+    score_info,
+)
 from gridwatch.grafana.alerting import rules
 from gridwatch.grafana.dashboards import overview, series_dashboard
 from gridwatch.grafana.griddb_plugin import GridDBPlugin
@@ -245,3 +254,37 @@ def test_a_series_that_was_never_loaded_is_an_error_of_its_own_panels(datasets: 
     answer = plugins.send_infinity(target, login, ALL)
     assert answer.status_code == 400
     assert "INTRADAY_NONE" in answer.json()["errorMessage"]
+
+
+def test_names_that_sql_keeps_for_itself_are_no_trouble(login: Login, store: Store) -> None:
+    raw = {
+        "name": "o" * 63,
+        "symbol": "7203.T O'NEIL",
+        "source": {"kind": "csv_folder", "path": "/nowhere"},
+        "interval": "90s",
+        "timezone": "Asia/Tokyo",
+        "calendar": None,
+        "columns": [{"name": "order", "type": "LONG"}, {"name": "select", "type": "DOUBLE"}],
+        "value": "order",
+        "suite": "sensor",
+    }
+    odd = Dataset.model_validate(raw)
+    for info in (odd.info, score_info(odd.symbol), anomaly_info(odd.symbol)):
+        store.put_container(info)
+    rows = pd.DataFrame({"ts": [YEAR_2005.from_ms, YEAR_2005.from_ms + 90_000], "order": [1, 2], "select": [0.5, 1.5]})
+    store.put(odd.container, rows)
+    view = View(YEAR_2005.from_ms - 1, YEAR_2005.from_ms + 200_000, 90_000)
+    title = "order with its expected band"
+    board = series_dashboard(odd, Infinity(), pages=PAGES)
+    assert len(board["uid"]) <= 40
+    [target, _] = panel_of(board, title)["targets"]
+    assert [value for value in infinity(target, login, view)["order"] if value is not None] == [1.0, 2.0]
+    [sampled, _] = griddb(panel_of(series_dashboard(odd, GridDBPlugin(), pages=PAGES), title), login, view)
+    assert sampled["order"] == [1]  # the second lies between two samples, of which there is none after it
+    for source in (Infinity(), GridDBPlugin()):
+        for panel in series_dashboard(odd, source, pages=PAGES)["panels"]:
+            for one in panel.get("targets", []):
+                if isinstance(source, Infinity):
+                    infinity(one, login, view)
+                else:
+                    griddb({"targets": [one]}, login, view)
