@@ -149,4 +149,6 @@ def time_average(times_ms: _Ints, values: _Array) -> float:
     halfway = (times_ms[1:] - times_ms[:-1]) // 2 + times_ms[:-1]
     edges = np.concatenate([times_ms[:1], halfway, times_ms[-1:]])
     weights = (edges[1:] - edges[:-1]).astype(np.float64)
-    return _in_order(values.astype(np.float64) * weights) / _in_order(weights)
+    with np.errstate(all="ignore"):
+        weighted = values.astype(np.float64) * weights
+    return _in_order(weighted) / _in_order(weights)
