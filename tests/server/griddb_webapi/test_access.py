@@ -187,3 +187,10 @@ def test_a_body_that_is_too_large_is_refused(client_of: Any) -> None:
     client = client_of()
     answer = client.put(f"{BASE}/containers/c/rows", data=b" " * (41 * 1024 * 1024), content_type="application/json")
     assert (answer.status_code, answer.content_type) == (413, "application/json")
+
+
+def test_a_large_body_is_not_read_for_strangers(client_of: Any) -> None:
+    client = client_of(server={"port": 0, "auth": "on"})
+    for size, code in ((10, 400), (2_000_000, 401)):
+        answer = client.put(f"{BASE}/containers/c/rows", data=b"x" * size, content_type="application/json")
+        assert answer.status_code == code

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, current_app, g, request
 
 from gridwatch.errors import ConfigError, StoreError
-from gridwatch.server.griddb_webapi import blobs, bodies, containers, rows, sql, tql
+from gridwatch.server.griddb_webapi import blobs, bodies, containers, requested, rows, several, sql, tql
 from gridwatch.server.griddb_webapi.access import caller, enter, need_write
 from gridwatch.server.griddb_webapi.answers import dumped, empty, json_answer, spliced
 from gridwatch.server.griddb_webapi.errors import ApiError, error_answer, of_store
@@ -26,7 +25,7 @@ PREFIX = "/griddb/"
 blueprint = Blueprint("griddb_webapi", __name__, url_prefix="/griddb/v2/<cluster>/dbs/<database>")
 
 TIMEOUT_MS_MAX = 10_000
-_INTEGER = re.compile(r"[+-]?[0-9]{1,20}|-?(?:0[xX]|#)[0-9a-fA-F]{1,16}")
+UNKNOWN_BYTES_MAX = 1024 * 1024
 
 
 def _store() -> Store:
@@ -73,6 +72,13 @@ def _acceptable() -> Response | None:
     return empty(406)
 
 
+@blueprint.before_request
+def _large_bodies_need_a_user() -> None:
+    """Check the credentials first where the body is large; a small one is read before, as GridDB does."""
+    if (request.content_length or 0) > UNKNOWN_BYTES_MAX and request.view_args:
+        enter(caller(), request.view_args["cluster"], request.view_args["database"])
+
+
 def http_error(status: int, description: str) -> Response:
     """Return the answer to an address, method or size that is none of the Web API's."""
     if status == 404:
@@ -85,67 +91,10 @@ def http_error(status: int, description: str) -> Response:
     return error_answer(ApiError(status, message))
 
 
-def _content(*, strict: bool = False, named_charset: bool = False) -> str:
-    """Return the text of a JSON body.
-
-    Args:
-        strict: Only `application/json` will do, no type that ends in `+json`: both puts'.
-        named_charset: Read the character set that the content type names; else UTF-8, as JSON is defined.
-
-    Raises:
-        ApiError: Another content type (415, or 400 on DELETE), no body, or no text.
-    """
-    kind, given = request.mimetype, request.mimetype_params.get("charset", "utf-8")
-    if ("Content-Type" in request.headers and kind.count("/") != 1) or not _is_charset(given):
-        raise ApiError(415, f"Invalid mime type {request.headers.get('Content-Type', '')!r}")
-    if kind != "application/json" and (strict or not re.fullmatch(r"application/[^/]+\+json", kind)):
-        if request.method == "DELETE":
-            raise ApiError(400, "Required request body is missing: it has to be application/json")
-        shown = request.headers.get("Content-Type", "" if strict else "application/octet-stream")
-        raise ApiError(415, f"Content type '{shown}' not supported")
-    return bodies.read_text(request.get_data(cache=False), given if named_charset else "utf-8")
-
-
-def _is_charset(name: str) -> bool:
-    try:
-        return codecs.lookup(name).name not in {"base64", "bz2", "hex", "quopri", "rot13", "uu", "zlib"}
-    except (LookupError, ValueError):
-        return False
-
-
-def _body(read: bodies.Reader, *, strict: bool = False) -> Any:
-    return bodies.whole(bodies.parsed(_content(strict=strict)), read)
-
-
-def _number(name: str) -> int | None:
-    """Return a number of the address; None where there is none.
-
-    Raises:
-        ApiError: It is none.
-    """
-    text = "".join((request.args.get(name) or "").split())
-    if not text:
-        return None
-    if not _INTEGER.fullmatch(text):
-        raise ApiError(400, f"Parameter {name!r} is no integer: {text[:80]!r}")
-    digits = text.replace("#", "0x")
-    number = int(digits, 16 if "x" in digits.lower() else 10)
-    if not -(2**31) <= number < 2**31:
-        raise ApiError(400, f"Parameter {name!r} is no integer of 32 bits: {text[:80]!r}")
-    return number
-
-
-def _choice(name: str, *allowed: str) -> str | None:
-    text = (request.args.get(name) or "").strip()
-    if text and text not in allowed:
-        raise ApiError(400, f"Parameter {name!r} is {text[:80]!r}; use {' or '.join(allowed)}")
-    return text or None
-
-
 @blueprint.get("/checkConnection", strict_slashes=False)
 def check_connection(cluster: str, database: str) -> Response:
     """Answer 200 when the credentials open the database."""
-    timeout = _number("timeout")
+    timeout = requested.number("timeout")
     enter(caller(), cluster, database)
     if timeout is not None and timeout <= 0:
         raise ApiError(400, "Timeout must be greater than 0")
@@ -157,8 +106,8 @@ def check_connection(cluster: str, database: str) -> Response:
 @blueprint.get("/containers", strict_slashes=False)
 def list_containers(cluster: str, database: str) -> Response:
     """List container names."""
-    limit, offset = _number("limit"), _number("offset")
-    kind, order = _choice("type", "COLLECTION", "TIME_SERIES"), _choice("sort", "ASC", "DESC")
+    limit, offset = requested.number("limit"), requested.number("offset")
+    kind, order = requested.choice("type", "COLLECTION", "TIME_SERIES"), requested.choice("sort", "ASC", "DESC")
     if limit is None:
         raise ApiError(400, "'limit' is required")
     enter(caller(), cluster, database)
@@ -168,7 +117,7 @@ def list_containers(cluster: str, database: str) -> Response:
 @blueprint.post("/containers", strict_slashes=False)
 def create_container(cluster: str, database: str) -> Response:
     """Make a container."""
-    asked = _body(containers.CONTAINER)
+    asked = requested.body(containers.CONTAINER)
     who = caller()
     containers.checked(asked)
     enter(who, cluster, database)
@@ -180,7 +129,7 @@ def create_container(cluster: str, database: str) -> Response:
 @blueprint.delete("/containers", strict_slashes=False)
 def delete_containers(cluster: str, database: str) -> Response:
     """Drop containers."""
-    names = _body(bodies.each(bodies.text))
+    names = requested.body(bodies.each(bodies.text))
     enter(caller(), cluster, database)
     need_write()
     containers.drop(_store(), names)
@@ -197,7 +146,7 @@ def container_info(cluster: str, database: str, container: str) -> Response:
 @blueprint.put("/containers/<container>/rows", strict_slashes=False)
 def put_rows(cluster: str, database: str, container: str) -> Response:
     """Upsert rows."""
-    content = _content(strict=True, named_charset=True)
+    content = requested.content(strict=True, named_charset=True)
     found = rows.row_arrays(content)
     who = caller()
     if not found:
@@ -210,7 +159,7 @@ def put_rows(cluster: str, database: str, container: str) -> Response:
 @blueprint.post("/containers/<container>/rows", strict_slashes=False)
 def query_rows(cluster: str, database: str, container: str) -> Response:
     """Query rows."""
-    asked = _body(rows.QUERY)
+    asked = requested.body(rows.QUERY)
     who = caller()
     rows.check_query(asked)
     enter(who, cluster, database)
@@ -220,7 +169,7 @@ def query_rows(cluster: str, database: str, container: str) -> Response:
 @blueprint.delete("/containers/<container>/rows", strict_slashes=False)
 def delete_rows(cluster: str, database: str, container: str) -> Response:
     """Delete rows by key."""
-    keys = _body(bodies.any_array)
+    keys = requested.body(bodies.any_array)
     enter(caller(), cluster, database)
     need_write()
     rows.delete(_store(), container, keys)
@@ -250,7 +199,7 @@ def put_blobs(cluster: str, database: str, container: str) -> Response:
 @blueprint.post("/containers/<container>/rows/blob", strict_slashes=False)
 def query_blobs(cluster: str, database: str, container: str) -> Response:
     """Query rows, their BLOBs as files of a zip archive."""
-    asked = _body(rows.QUERY)
+    asked = requested.body(rows.QUERY)
     who = caller()
     rows.check_query(asked)
     enter(who, cluster, database)
@@ -260,7 +209,7 @@ def query_blobs(cluster: str, database: str, container: str) -> Response:
 @blueprint.put("/containers/rows", strict_slashes=False)
 def put_many(cluster: str, database: str) -> Response:
     """Upsert rows of several containers."""
-    asked = _body(rows.MULTI_PUT, strict=True)
+    asked = requested.body(rows.MULTI_PUT, strict=True)
     enter(caller(), cluster, database)
     need_write()
     return json_answer(dumped(rows.put_many(_store(), asked)))
@@ -269,9 +218,9 @@ def put_many(cluster: str, database: str) -> Response:
 @blueprint.post("/containers/rows", strict_slashes=False)
 def query_many(cluster: str, database: str) -> Response:
     """Query rows of several containers by key."""
-    asked = _body(rows.MULTI_GET)
+    asked = requested.body(several.MULTI_GET)
     enter(caller(), cluster, database)
-    return json_answer(_array(rows.query_many(_store(), asked)))
+    return json_answer(_array(several.query_many(_store(), asked)))
 
 
 def _array(answers: list[dict[str, Any]]) -> str:
@@ -281,7 +230,7 @@ def _array(answers: list[dict[str, Any]]) -> str:
 @blueprint.post("/tql", strict_slashes=False)
 def run_tql(cluster: str, database: str) -> Response:
     """Run TQL statements."""
-    asked = _body(tql.STATEMENTS)
+    asked = requested.body(tql.STATEMENTS)
     who = caller()
     tql.check(asked)
     enter(who, cluster, database)
@@ -289,7 +238,7 @@ def run_tql(cluster: str, database: str) -> Response:
 
 
 def _queries(cluster: str, database: str, verbs: re.Pattern[str] | None) -> Response:
-    asked = _body(sql.STATEMENTS)
+    asked = requested.body(sql.STATEMENTS)
     who = caller()
     statements = sql.check(asked, verbs)
     sql.check_characters(statements)
@@ -302,7 +251,7 @@ def _queries(cluster: str, database: str, verbs: re.Pattern[str] | None) -> Resp
 
 
 def _changes(cluster: str, database: str, verbs: re.Pattern[str] | None, *, counted: bool) -> Response:
-    asked = _body(sql.STATEMENTS)
+    asked = requested.body(sql.STATEMENTS)
     who = caller()
     statements = sql.check(asked, verbs)
     enter(who, cluster, database, sql=True)
