@@ -178,6 +178,17 @@ def test_numbers_go_into_columns_as_griddb_converts_them(store: SqliteStore) -> 
             store.execute(statement)
 
 
+def test_a_long_goes_into_a_float_column_rounded_once(store: SqliteStore) -> None:
+    store.execute("CREATE TABLE n (id LONG PRIMARY KEY, f FLOAT)")
+    # Half-way between two FLOATs, and one beside it: through a DOUBLE the one would be lost.
+    half = (2**24 + 1) << 38
+    longs = np.array([half, half + 1, half - 1, -half, -half - 1, 2**63 - 1, -(2**63), 2**53 + 1, 7], np.int64)
+    store.put("n", pa.table({"id": longs}))
+    store.execute("UPDATE n SET f = id")
+    found = store.sql("SELECT id, f FROM n").to_pydict()
+    assert found["f"] == [float(np.float32(number)) for number in np.array(found["id"], np.int64)]
+
+
 def test_a_key_can_only_be_set_to_itself(store: SqliteStore) -> None:
     store.execute("CREATE TABLE k (id LONG PRIMARY KEY, v DOUBLE)")
     store.execute("INSERT INTO k VALUES (1, 1), (2, 2)")

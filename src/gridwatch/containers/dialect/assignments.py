@@ -15,6 +15,7 @@ from gridwatch.containers.dialect.kinds import (
     T,
     failing,
     inside,
+    make,
     name_of,
     number_literal,
 )
@@ -23,7 +24,6 @@ from gridwatch.containers.schema import Column
 
 __all__ = ["fitted"]
 
-NOT_NULL = 270006
 MISMATCH = 305010
 TOO_LONG = 60079
 _EXACT = 2**53
@@ -76,15 +76,25 @@ def _float(value: Expr, column: Column) -> str:
     if column.type is T.FLOAT and value.kind is not T.FLOAT:
         if isinstance(value.value, int | float):
             return f"({float32(value.value)!r})"
-        if value.kind in INTEGRAL and not -_EXACT <= value.bounds[0] <= value.bounds[1] <= _EXACT:
-            # Through DOUBLE it would be rounded twice.
-            raise refused(f"a computed LONG for FLOAT column {column.name!r}", code=None, hint="CAST it AS DOUBLE")
-        return single(value).sql
+        return single(_as_double(value)).sql
     if value.constant or value.kind is not T.DOUBLE:
         return f"CAST({value.sql} AS REAL)"
     # What overflowed to infinity must not get into the store.
     fail = failing(OUT_OF_RANGE, "a number that is not finite cannot be stored", value.sql)
     return f"(CASE WHEN abs({value.sql}) > 1.7976931348623157e308 THEN {fail} ELSE {value.sql} END)"
+
+
+def _as_double(value: Expr) -> Expr:
+    """Return an integer as a DOUBLE that rounds to the same FLOAT, even where it has more digits than a DOUBLE."""
+    if value.kind not in INTEGRAL or -_EXACT <= value.bounds[0] <= value.bounds[1] <= _EXACT:
+        return value
+    # Rounded to odd: what is cut off leaves its trace in the last bit that a DOUBLE holds.
+    head = f"({value.sql} / 2048)"
+    lost = f"{value.sql} % 2048 <> 0 AND {head} % 2 = 0"
+    odd = f"({head} + CASE WHEN {lost} THEN CASE WHEN {value.sql} > 0 THEN 1 ELSE -1 END ELSE 0 END)"
+    exact = f"{value.sql} BETWEEN {-_EXACT} AND {_EXACT}"
+    sql = f"(CASE WHEN {exact} THEN CAST({value.sql} AS REAL) ELSE CAST({odd} AS REAL) * 2048.0 END)"
+    return make(sql, T.DOUBLE, [value])
 
 
 def _time(value: Expr, column: Column) -> str:
