@@ -191,13 +191,24 @@ def test_errors_do_not_show_where_no_row_reaches_them(store: Store, rest: str) -
         ("select max(n) order by n", r"\[151005\]"),
         ("select " + "(" * 500, r"TQL refused"),
         ("select * where " + "not " * 500 + "n = 1", "nested deeper than 100"),
-        ("select * where " + " and ".join(["(n = 1 or m = 2)"] * 8), "more than 128 alternatives"),
+        ("select * where " + " and ".join(f"(n = {k} or m = {k})" for k in range(12)), "more than 1000 alternatives"),
+        ("select * order by s, u desc, id limit 1 offset -1", r"\[151001\]"),
+        ("select * where " + "1 + " * 3000 + "1 = d", "nested too deep"),
         ("select * where n = 1" + " " * 200_000, "a statement of 200020 characters"),
     ],
 )
 def test_refusals_name_what_is_refused(store: Store, statement: str, message: str) -> None:
     with pytest.raises((SqlRefusedError, SqlFailedError), match=message):
         store.tql("bits", statement)
+
+
+def test_many_alternatives(store: Store) -> None:
+    assert ids(store, "where " + " or ".join(["n = 5"] * 2000)) == [20]
+    assert ids(store, "where " + " or ".join(f"m = {k}" for k in range(999))) == [20]
+    assert ids(store, "where not (" + " and ".join(f"m <> {k} and (m > -1 or l = 7)" for k in range(9)) + ")") == [
+        10,
+        20,
+    ]
 
 
 def test_more_rows_than_allowed_are_an_error(store: Store) -> None:

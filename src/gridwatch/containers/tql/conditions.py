@@ -19,8 +19,10 @@ from gridwatch.containers.tql.values import Value
 
 __all__ = ["Condition", "Term", "compile_condition"]
 
-_ALTERNATIVES_MAX = 128
-_TERMS_MAX = 2000
+_ALTERNATIVES_MAX = 1000
+_TERMS_MAX = 5000
+# SQLite takes no expression that is nested deeper than this many times ten.
+_GROUP = 100
 
 _OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -63,12 +65,15 @@ class Condition:
     def sql(self) -> str:
         """The whole condition."""
         parts = [alternative_sql(terms) for terms in self.alternatives]
-        if len(parts) == 1:
-            return parts[0]
-        if self.fallible:
+        if self.fallible and len(parts) > 1:
             # Every alternative is tested on every row; OR would skip those after the first that holds.
-            return f"({' | '.join(f'coalesce({part}, 0)' for part in parts)})"
-        return f"({' OR '.join(parts)})"
+            parts = [f"coalesce({part}, 0)" for part in parts]
+        joined = " | " if self.fallible else " OR "
+        while len(parts) > 1:
+            # In groups, since SQLite counts each OR as one more level.
+            groups = [parts[at : at + _GROUP] for at in range(0, len(parts), _GROUP)]
+            parts = [f"({joined.join(group)})" for group in groups]
+        return parts[0]
 
 
 def alternative_sql(terms: tuple[Term, ...]) -> str:
@@ -91,21 +96,13 @@ def compile_condition(expressions: Expressions, node: Node) -> Condition:
     Raises:
         SqlRefusedError: GridDB would refuse it, this store cannot answer alike, or it has too many alternatives.
     """
-    terms: dict[tuple[int, bool], Term] = {}
-    leaves: list[Node] = []
-
-    def term(leaf: Node, *, holds: bool) -> Term:
-        # One leaf can stand in many alternatives; it is compiled once.
-        number = next((i for i, known in enumerate(leaves) if known is leaf), len(leaves))
-        if number == len(leaves):
-            leaves.append(leaf)
-        key = (number, holds)
-        if key not in terms:
-            terms[key] = _term(expressions, leaf, holds=holds)
-        return terms[key]
-
+    # One leaf can stand in many alternatives; it is compiled once.
+    terms: dict[tuple[Node, bool], Term] = {}
     found = _alternatives(node, holds=True)
-    return Condition(tuple(tuple(term(leaf, holds=holds) for leaf, holds in each) for each in found))
+    for leaf in (leaf for each in found for leaf in each):
+        if leaf not in terms:
+            terms[leaf] = _term(expressions, leaf[0], holds=leaf[1])
+    return Condition(tuple(tuple(terms[leaf] for leaf in each) for each in found))
 
 
 _Leaves = tuple[tuple[Node, bool], ...]
@@ -117,17 +114,30 @@ def _alternatives(node: Node, *, holds: bool) -> list[_Leaves]:
         return [((node, holds),)]
     if node.operator == "NOT":
         return _alternatives(node.operands[0], holds=not holds)
-    parts = [_alternatives(operand, holds=holds) for operand in node.operands]
+    parts = [_alternatives(operand, holds=holds) for operand in _chain(node)]
     if (node.operator == "OR") is holds:
         found = [each for part in parts for each in part]
     else:
-        first, second = parts
-        if len(first) * len(second) > _ALTERNATIVES_MAX:
-            raise refused(f"a condition of more than {_ALTERNATIVES_MAX} alternatives", code=None)
-        found = [(*left, *right) for left in first for right in second]
+        found = parts[0]
+        for part in parts[1:]:
+            if len(found) * len(part) > _ALTERNATIVES_MAX:
+                raise refused(f"a condition of more than {_ALTERNATIVES_MAX} alternatives", code=None)
+            found = [(*left, *right) for left in found for right in part]
+    # Looking for the same twice finds nothing new.
+    found = list(dict.fromkeys(found))
     if len(found) > _ALTERNATIVES_MAX or sum(len(each) for each in found) > _TERMS_MAX:
         raise refused(f"a condition of more than {_ALTERNATIVES_MAX} alternatives", code=None)
     return found
+
+
+def _chain(node: Logic) -> list[Node]:
+    """Return the operands of a AND b AND c ..., which is nested to the left, without recursion."""
+    operands: list[Node] = []
+    left: Node = node
+    while isinstance(left, Logic) and left.operator == node.operator:
+        left, right = left.operands
+        operands.append(right)
+    return [left, *reversed(operands)]
 
 
 def _term(expressions: Expressions, leaf: Node, *, holds: bool) -> Term:

@@ -18,6 +18,8 @@ CANNOT_SORT = 152010
 
 _ALONG_INDEX = frozenset({"", "=", "<", "<=", ">", ">=", "IS", "IS NOT"})
 _RANGES = frozenset({"=", "<", "<=", ">", ">="})
+# GridDB gives up that order itself beyond a hundred hits.
+_RANKED_MAX = 100
 
 SORTED = frozenset({T.BOOL, T.STRING, T.BYTE, T.SHORT, T.INTEGER, T.LONG, T.FLOAT, T.DOUBLE, *TIMES})
 
@@ -95,6 +97,8 @@ def found_order(info: ContainerInfo, condition: Condition | None) -> list[str]:
     indexes = [_index_of(info, terms) for terms in condition.alternatives]
     if len(indexes) == 1:
         return [*(f"{column_sql(name)} NULLS LAST" for name in indexes[0]), base]
+    if len(indexes) > _RANKED_MAX:
+        return [base]
     # Rows of the first alternative come first, then those that only the second finds, and so on.
     tests = [alternative_sql(terms) for terms in condition.alternatives]
     keys = [rank_of(condition)]
@@ -116,7 +120,7 @@ def order_of(info: ContainerInfo, query: TqlQuery, expressions: Expressions, con
     Null is the greatest value.
 
     Raises:
-        SqlRefusedError: A key that is no column (151004), or one of a type that has no order (152010).
+        SqlRefusedError: A key that is no column (151004).
     """
     keys: list[tuple[str, ColumnType, bool]] = []
     for order in query.order:
@@ -126,9 +130,12 @@ def order_of(info: ContainerInfo, query: TqlQuery, expressions: Expressions, con
         if column is None:
             raise refused(f"column {order.key.text!r}, which does not exist", code=NO_COLUMN)
         keys.append((column.name, column.type, order.descending))
-    for name, kind, _ in keys:
+    for _, kind, _ in keys:
         if kind not in SORTED:
-            raise refused(f"ORDER BY {name!r}, which is {kind.value}", code=CANNOT_SORT)
+            fail = expressions.context.failing(CANNOT_SORT, "Rows cannot be sorted by this type")
+            where = f" WHERE {condition.sql}" if condition is not None else ""
+            # One row needs no sorting.
+            return [f"CASE WHEN (SELECT count(*) FROM {layout.table_of(info)} AS c{where}) > 1 THEN {fail} END"]
     sql = [
         f"{column_sql(name)} {'DESC NULLS FIRST' if descending else 'ASC NULLS LAST'}" for name, _, descending in keys
     ]

@@ -35,6 +35,7 @@ AGGREGATIONS = frozenset(
 _OF_TIMES = frozenset({"MAX", "MIN"})
 # GridDB's own aggregates of a time series, taken where only a range of time chooses the rows.
 _NATIVE = frozenset({"COUNT", "SUM", "AVG", "MAX", "MIN", "TIME_AVG"})
+_RANKED_MAX = 100
 SELECTIONS = frozenset(
     {"TIME_NEXT", "TIME_NEXT_ONLY", "TIME_PREV", "TIME_PREV_ONLY", "TIME_INTERPOLATED", "TIME_SAMPLING"}
     | {"MAX_ROWS", "MIN_ROWS", "TIME_WINDOW_AGG"}
@@ -49,6 +50,15 @@ def compile_tql(
     Raises:
         SqlRefusedError: GridDB would refuse it, or this store cannot answer alike.
     """
+    try:
+        return _compiled(info, statement, now_ms, database)
+    except RecursionError as error:
+        raise refused("an expression that is nested too deep", code=None) from error
+
+
+def _compiled(
+    info: ContainerInfo, statement: str, now_ms: Callable[[], int], database: str
+) -> RowsPlan | AggregatePlan | SamplePlan:
     query = parse(statement)
     _check_container(info, query, database)
     context = Context(column_sql(info.columns[0].name) if info.row_key else f"c.{layout.row_number_of(info)}", now_ms)
@@ -109,8 +119,10 @@ def _rows(source: Source, order: list[str], query: TqlQuery) -> str:
     sql = f"SELECT {_columns(source.info)} {source.sql} ORDER BY {', '.join(order)} LIMIT"
     window = f"{limit} OFFSET {query.offset}"
     if source.info.type is ContainerType.TIME_SERIES and query.limit is not None and not query.order:
-        several = source.condition is not None and len(source.condition.alternatives) > 1
-        if several:
+        several = len(source.condition.alternatives) if source.condition is not None else 1
+        if several > _RANKED_MAX:
+            raise refused(f"LIMIT beside {several} alternatives", code=None)
+        if several > 1:
             return _by_alternatives(source, min(limit + query.offset, LIMIT_MAX), window)
     if source.fallible and (query.limit is not None or query.offset):
         # GridDB tests every row before it cuts; SQLite would stop at the limit and miss what fails behind it.
