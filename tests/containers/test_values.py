@@ -247,11 +247,9 @@ def test_a_row_of_keys_alone_is_put_again(store: SqliteStore) -> None:
     assert store.read("c").num_rows == 3
 
 
-def test_a_long_chain_of_conditions_is_refused_in_words(store: SqliteStore) -> None:
+def test_long_chains(store: SqliteStore) -> None:
     collection(store, Column("v", T.LONG))
     chain = " AND ".join(["v <> 5"] * 3000)
-    for statement in (f"UPDATE c SET v = 1 WHERE {chain}", f"DELETE FROM c WHERE {chain}"):  # noqa: S608
-        try:
-            assert store.execute(statement) == 0
-        except SqlRefusedError as error:
-            assert "deep" in str(error) or "characters" in str(error)
+    assert store.execute(f"UPDATE c SET v = 1 WHERE {chain}") == 0  # noqa: S608
+    with pytest.raises(SqlRefusedError, match="nested too deep"):
+        store.execute(f"UPDATE c SET v = {'+'.join(['1'] * 3000)}")  # noqa: S608
