@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -82,6 +83,8 @@ def example_env() -> str:
                 continue
             default = field.get_default(call_default_factory=True)
             value = "" if default is None or default == [] else str(default)
+            if isinstance(default, list) and default:
+                value = json.dumps(default)
             lines.append(f"#{prefix}{name.upper()}={value}  # {field.description}")
 
     add(Settings, "GRIDWATCH_")
