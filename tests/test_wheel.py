@@ -81,6 +81,8 @@ def test_the_wheel_carries_the_project_and_the_plugin(wheel: Path) -> None:
     }
     assert carried == {*kept, "prefect.yaml"}
     assert {"gridwatch/py.typed", "mlflow_griddb/__init__.py", "gridwatch/java/locks/kafka.lock.toml"} <= names
+    # What is compiled on first use.
+    assert "gridwatch/containers/griddb_java/gridwatch/griddb/RowsIn.java" in names
 
 
 def test_a_project_from_the_wheel_runs_a_flow(python: Path, tmp_path: Path) -> None:

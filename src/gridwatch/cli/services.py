@@ -10,7 +10,7 @@ import typer
 from gridwatch.cli._context import datasets, now_ms, settings, store
 from gridwatch.cli._output import JARS, moment, print_json, print_table, progress
 from gridwatch.cli.platform import stop_on_signals
-from gridwatch.errors import StreamError
+from gridwatch.errors import ConfigError, StreamError
 
 __all__ = ["register"]
 
@@ -106,13 +106,16 @@ def kafka_stop() -> None:
 
 @kafka_app.command("lock", hidden=True, epilog="Example: gridwatch kafka lock")
 def kafka_lock(
+    environment: Annotated[str, typer.Argument(help="kafka, griddb or ecj.")] = "kafka",
     out: Annotated[Path | None, typer.Option(help="Another file than the one that gridwatch reads.")] = None,
 ) -> None:
-    """Resolve Kafka's jars anew and write their lock file. For those who work on gridwatch."""
-    from gridwatch.java.jars import lock_jars
+    """Resolve jars anew and write their lock file. For those who work on gridwatch."""
+    from gridwatch.java.jars import ENVIRONMENTS, lock_jars
 
+    if environment not in ENVIRONMENTS:
+        raise ConfigError(f"No jars {environment!r}; there are {', '.join(ENVIRONMENTS)}.")
     with progress(JARS) as shown:
-        path = lock_jars("kafka", path=out, progress=shown)
+        path = lock_jars(environment, path=out, progress=shown)
     typer.echo(str(path))
 
 

@@ -172,7 +172,8 @@ def lock_jars(
             lines.append(f'"{coordinate}" = "{_sha256(dependency.artifact.resolve())}"\n')
             if progress:
                 progress(done, len(chosen))
-    head = f"# {environment}: what src/gridwatch/java/jars.py asks for, resolved by `gridwatch kafka lock`.\n\n[jars]\n"
+    command = f"gridwatch kafka lock{'' if environment == 'kafka' else f' {environment}'}"
+    head = f"# {environment}: what src/gridwatch/java/jars.py asks for, resolved by `{command}`.\n\n[jars]\n"
     target.write_text(head + "".join(lines), encoding="utf-8")
     log.info("jars_locked", environment=environment, jars=len(lines), path=str(target))
     return target
