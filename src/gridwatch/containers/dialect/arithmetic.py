@@ -28,6 +28,8 @@ __all__ = ["arithmetic", "divided"]
 
 DIVIDE_BY_ZERO = 75001
 
+_LONG_SQL = 2000
+
 
 def _numbers(sign: str, left: Expr, right: Expr) -> None:
     for part in (left, right):
@@ -54,12 +56,17 @@ def arithmetic(sign: str, left: Expr, right: Expr) -> Expr:
     if {left.kind, right.kind} & FLOATING:
         return _floating(sign, left, right)
     (low, high), (least, most) = left.bounds, right.bounds
-    if sign == "+":
-        return overflow_checked(sql, [left, right], low + least, high + most)
-    if sign == "-":
-        return overflow_checked(sql, [left, right], low - most, high - least)
-    corners = [a * b for a in (low, high) for b in (least, most)]
-    return overflow_checked(sql, [left, right], min(corners), max(corners))
+    if sign == "*":
+        corners = [a * b for a in (low, high) for b in (least, most)]
+        low, high = min(corners), max(corners)
+    else:
+        low, high = (low + least, high + most) if sign == "+" else (low - most, high - least)
+    checked = overflow_checked(sql, [left, right], low, high)
+    if len(checked.sql) > _LONG_SQL and (left.raw or right.raw):
+        # What has left the range is a float for SQLite and stays one, so a long chain is checked at its end.
+        sql = f"({left.raw or left.sql} {sign} {right.raw or right.sql})"
+        checked = overflow_checked(sql, [left, right], low, high)
+    return replace(checked, raw=sql)
 
 
 def _floating(sign: str, left: Expr, right: Expr) -> Expr:
@@ -74,7 +81,8 @@ def _floating(sign: str, left: Expr, right: Expr) -> Expr:
         # Infinity less itself, or nothing of it, is NaN.
         sql = f"(CASE WHEN {over} THEN {fail} ELSE {not_a_number(found, [left, right])} END)"
         return make(sql, T.DOUBLE, [left, right], infinite=True)
-    raw = f"({left.raw or left.sql} {sign} {right.raw or right.sql})"
+    before, after = (part.raw if part.kind in FLOATING else "" for part in (left, right))
+    raw = f"({before or left.sql} {sign} {after or right.sql})"
     parts = [left, right]
     leaves = tuple(dict.fromkeys(leaf for part in parts for leaf in _leaves(part)))
     sizes = [part.magnitude for part in parts]
@@ -83,8 +91,8 @@ def _floating(sign: str, left: Expr, right: Expr) -> Expr:
         most = sizes[0]
     if math.isfinite(most):
         # A chain that goes on is worked out from the raw text of its parts.
-        sql = raw if not (left.raw or right.raw) else f"({left.sql} {sign} {right.sql})"
-        return make(sql, T.DOUBLE, parts, raw=raw if left.raw or right.raw else "", leaves=leaves, most=most)
+        sql = raw if not (before or after) else f"({left.sql} {sign} {right.sql})"
+        return make(sql, T.DOUBLE, parts, raw=raw if before or after else "", leaves=leaves, most=most)
     fail = failing(OVERFLOW, "Value overflow in arithmetic operation", f"typeof({raw})")
     there = " AND ".join(f"{leaf} IS NOT NULL" for leaf in leaves) or "true"
     sql = f"(CASE WHEN abs({raw}) <= {sys.float_info.max!r} THEN {raw} WHEN {there} THEN {fail} END)"

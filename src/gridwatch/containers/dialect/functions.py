@@ -22,7 +22,7 @@ from gridwatch.containers.dialect.parse import refused
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.expressions import Expressions
 
-__all__ = ["call", "is_aggregate"]
+__all__ = ["SCALARS", "call", "is_aggregate"]
 
 UNKNOWN_FUNCTION = 240010
 ARGUMENTS = 240005
@@ -49,7 +49,7 @@ def call(compiler: Expressions, name: str, nodes: Sequence[exp.Expression]) -> E
     # MAX and MIN of several arguments pick from one row.
     if name in AGGREGATES and not (name in {"MAX", "MIN"} and len(nodes) > 1):
         return aggregate(compiler, name, nodes)
-    found = _SCALARS.get(name)
+    found = SCALARS.get(name)
     if found is None:
         raise refused(f"the function {name}", code=UNKNOWN_FUNCTION)
     least, most, build = found
@@ -97,7 +97,7 @@ def _type_of(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
 _Build = Callable[["Expressions", str, list[Expr]], Expr]
 
 # Name to least and most arguments and what compiles them.
-_SCALARS: dict[str, tuple[int, int, _Build]] = {
+SCALARS: dict[str, tuple[int, int, _Build]] = {
     "COALESCE": (2, 100, _first_not_null),
     "IFNULL": (2, 2, _first_not_null),
     "MAX": (2, 100, _extreme),

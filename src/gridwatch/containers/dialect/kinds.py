@@ -61,7 +61,7 @@ OUT_OF_RANGE = 305004
 _SINGLE_MAX = 3.4028234663852886e38
 
 # Checks repeat the text of what they check; nested ones would grow without end.
-_SQL_MAX = 50_000
+_SQL_MAX = 200_000
 
 UNKNOWN: Any = object()
 
@@ -80,7 +80,7 @@ class Expr:
         free: Columns (their SQL) that are used outside an aggregate function.
         aggregate: Whether an aggregate function is inside.
         infinite: Whether a DOUBLE may be an infinity, so that NaN may come of it, which SQLite has not.
-        raw: SQL of a DOUBLE before the check that it is finite; empty where there is none.
+        raw: SQL of arithmetic before the check of its range; empty where there is none.
         leaves: SQL of what `raw` is made of and may be null.
         most: Greatest magnitude of a DOUBLE, known beforehand.
     """
@@ -200,7 +200,7 @@ def as_kind(expr: Expr, kind: ColumnType | None) -> Expr:
         fail = failing(305004, "the store keeps nanoseconds to the year 2262 only", expr.sql)
         return replace(found, sql=f"(CASE typeof({found.sql}) WHEN 'real' THEN {fail} ELSE {found.sql} END)")
     if kind in FLOATING and expr.kind in INTEGRAL:
-        return replace(expr, sql=f"CAST({expr.sql} AS REAL)", kind=kind, value=UNKNOWN)
+        return replace(expr, sql=f"CAST({expr.sql} AS REAL)", kind=kind, value=UNKNOWN, raw="")
     return replace(expr, kind=kind) if expr.kind is not None else expr
 
 
