@@ -119,6 +119,10 @@ def test_a_day_without_midnight_has_a_range(write: Write) -> None:
             {"columns": [{"name": "pressure"}, {"name": "x", "type": "BLOB"}]},
             r"columns \['x'\] are BLOB, which no source",
         ),
+        (
+            {"columns": [{"name": "pressure"}, {"name": "x", "type": "TIMESTAMP(6)"}]},
+            r"columns \['x'\] are TIMESTAMP\(6\), which no source",
+        ),
         ({"columns": [{"name": "pressure"}, {"name": "Pressure"}]}, r"repeat a name, or use 'ts'"),
         ({"columns": [{"name": "pressure"}, {"name": "TS"}]}, r"repeat a name, or use 'ts'"),
         ({"columns": [{"name": "7up"}]}, r"columns\.0\.name: String should match"),

@@ -252,3 +252,10 @@ def test_half_a_surrogate_is_told() -> None:
     assert (
         Decoder(info).decode([b'{"ts": 1, "text": "\\ud800"}']).rejected[0][1].startswith("'text' holds half of a surr")
     )
+
+
+@pytest.mark.parametrize("kind", [T.LONG_ARRAY, T.TIMESTAMP_9, T.GEOMETRY])
+def test_types_that_no_record_can_hold(kind: ColumnType) -> None:
+    info = ContainerInfo("x", ContainerType.TIME_SERIES, (TS, Column("c", kind)), ("ts",))
+    with pytest.raises(SchemaError, match=rf"'x', column 'c': no record can hold a {re.escape(kind)}"):
+        connect_schema(info)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo
+from gridwatch.containers import PLAIN_TYPES, Column, ColumnType, ContainerInfo
 from gridwatch.containers.catalog import FIXED, OHLCV, series_info, series_name
 
 __all__ = [
@@ -220,10 +220,10 @@ class Dataset(_Model):
     @model_validator(mode="after")
     def _value_is_a_column(self) -> Dataset:
         names = [column.name for column in self.columns]
-        blobs = [column.name for column in self.columns if column.type is ColumnType.BLOB]
-        if blobs:
-            msg = f"columns {blobs} are BLOB, which no source has"
-            raise ValueError(msg)
+        for column in self.columns:
+            if column.type is ColumnType.BLOB or column.type not in PLAIN_TYPES:
+                msg = f"columns ['{column.name}'] are {column.type}, which no source has"
+                raise ValueError(msg)
         if len({name.lower() for name in names} | {"ts"}) != len(names) + 1:
             msg = f"columns {names} repeat a name, or use 'ts', which is the time"
             raise ValueError(msg)

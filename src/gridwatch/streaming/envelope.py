@@ -38,9 +38,15 @@ _COLUMN_TYPES = {name: kind for kind, name in CONNECT_TYPES.items() if kind is n
 
 
 def connect_schema(info: ContainerInfo) -> dict[str, Any]:
-    """Return the Connect schema of a container's rows, as JsonConverter writes it."""
+    """Return the Connect schema of a container's rows, as JsonConverter writes it.
+
+    Raises:
+        SchemaError: A column is an array, geometry or a time finer than a millisecond.
+    """
     fields = []
     for column in info.columns:
+        if column.type not in CONNECT_TYPES:
+            raise SchemaError(f"Container {info.name!r}, column {column.name!r}: no record can hold a {column.type}.")
         field: dict[str, Any] = {"type": CONNECT_TYPES[column.type], "optional": column.nullable}
         if column.type is ColumnType.TIMESTAMP:
             field |= {"name": TIMESTAMP_NAME, "version": 1}
