@@ -66,6 +66,13 @@ def test_strangers_are_told_apart_over_a_real_socket(serving: Callable[..., str]
     assert requests.get(f"{url}/healthz", timeout=30).json()["mail"] == "inbox"
     refused = requests.get(f"{url}/inbox", headers={"Host": "evil.example"}, timeout=30)
     assert refused.status_code == 421
+    # The server in front of the application must not take away what tells that a proxy is there.
+    for name in ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"):
+        assert requests.get(f"{url}/inbox", headers={name: "https"}, timeout=30).status_code == 403
+        asked = requests.get(
+            f"{url}/griddb/v2/gridwatch/dbs/public/checkConnection", headers={name: "https"}, timeout=30
+        )
+        assert asked.status_code == (401 if name == "X-Forwarded-Proto" else 403)
 
 
 class SlowSendGrid:

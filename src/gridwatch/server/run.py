@@ -63,6 +63,8 @@ def serve(
         ident=None,
         max_request_body_size=BODY_BYTES_MAX,
         channel_timeout=120,
+        # What a proxy says is judged by the application; without it, everybody behind one would be this machine.
+        clear_untrusted_proxy_headers=False,
     )
     state(app).base_url = url
     if not is_loopback(host) and settings.alerts.token is None:

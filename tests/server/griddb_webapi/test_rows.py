@@ -322,3 +322,20 @@ def test_no_message_tells_where_the_store_lies(client: Any, column: Any) -> None
     (told,) = client.post(f"{BASE}/sql/dml/update", json=[{"stmt": "insert into c values (1, 'b')"}]).json
     assert told["message"].startswith("[60154:CON_PUT_ROW_OPTION_INVALID] ")
     assert "store.db" not in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [("0", 0.0), ("0.0", 0.0), ("-0.00", 0.0), ("0E0", 0.0), ("0.0e5", None), ("1e-5", 1e-5), ("1e-400", None)]
+    + [(f"0.{'0' * 250}1e-99", None), (f"0.{'0' * 400}", 0.0), (f"0.{'0' * 400}1", None), ("10e0", 10.0)],
+)
+def test_a_zero_is_a_zero_only_if_it_was_written_as_one(
+    client: Any, column: Any, number: str, stored: float | None
+) -> None:
+    column("DOUBLE")
+    body = f"[[1,{number}],[2,0.0],[3,1.5e-7]]".encode()
+    answer = client.put(f"{BASE}/containers/c/rows", data=body, content_type=JSON)
+    assert answer.status_code == (400 if stored is None else 200)
+    if stored is not None:
+        rows = client.post(f"{BASE}/containers/c/rows", json={"limit": 5, "sort": "k"}).json["rows"]
+        assert rows == [[1, stored], [2, 0.0], [3, 1.5e-7]]

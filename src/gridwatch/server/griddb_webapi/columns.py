@@ -26,8 +26,9 @@ T = ColumnType
 
 _INTEGERS = frozenset({T.BYTE, T.SHORT, T.INTEGER, T.LONG})
 _NONE = type(None)
-_EXPONENT = re.compile(r"[0-9][eE]")
-_ZEROS_MAX = 300
+# A zero with an exponent, and exponents that can make a number too small for a DOUBLE.
+_EXPONENT = re.compile(r"(?<![0-9.])0(?:\.0*)?[eE]|[eE]-[0-9]{3}")
+_ZEROS_MAX = 200
 # Exactly what the API writes; anything else goes through the lenient reader.
 _USUAL_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
 
@@ -53,7 +54,7 @@ class Written:
 
     @functools.cached_property
     def plain(self) -> bool:
-        """Whether no number has an exponent or hundreds of zeros, so that what reads as 0 was written as 0."""
+        """Whether no number has an exponent or zeros that make it too small, so that what reads as 0 was written as 0."""
         if "0" * _ZEROS_MAX in self.body:
             return False
         # Most bodies hold no such letter at all, which is much quicker to tell.
