@@ -206,8 +206,8 @@ def test_many_alternatives(store: Store) -> None:
     assert ids(store, "where " + " or ".join(["n = 5"] * 2000)) == [20]
     assert ids(store, "where " + " or ".join(f"m = {k}" for k in range(999))) == [20]
     assert ids(store, "where not (" + " and ".join(f"m <> {k} and (m > -1 or l = 7)" for k in range(9)) + ")") == [
-        10,
         20,
+        10,
     ]
 
 

@@ -225,7 +225,8 @@ def samples(
     key = layout.quoted(source.info.columns[0].name)
     if go_on:
         # After the last row GridDB goes on, but not for the end alone.
-        found += f", found AS (SELECT * FROM pairs WHERE b IS NOT NULL OR t < {end_ms} OR t - {step_ms} > a)"
+        several = f"t - {step_ms} > a AND t - {step_ms} >= {start_ms}"
+        found += f", found AS (SELECT * FROM pairs WHERE b IS NOT NULL OR t < {end_ms} OR ({several}))"
     else:
         found += ", found AS (SELECT * FROM pairs WHERE b IS NOT NULL)"
     rest = ", ".join(
