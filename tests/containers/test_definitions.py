@@ -314,6 +314,11 @@ def test_meta_tables_tell_types_and_partitions(store: SqliteStore) -> None:
     ]
 
 
+def test_there_are_no_triggers(store: SqliteStore) -> None:
+    triggers = store.sql('SELECT * FROM "#event_triggers"')
+    assert (triggers.num_rows, triggers.num_columns) == (0, 12)
+
+
 def test_a_partitioned_series_is_for_sql(store: SqliteStore) -> None:
     store.execute(
         "CREATE TABLE p (ts TIMESTAMP PRIMARY KEY, v DOUBLE) USING TIMESERIES PARTITION BY RANGE (ts) EVERY (30, DAY)"

@@ -1,4 +1,4 @@
-"""GridDB's meta tables: `"#tables"`, `"#columns"`, `"#primary_keys"`, `"#index_info"` and `"#views"`."""
+"""GridDB's meta tables: `"#tables"`, `"#columns"`, `"#primary_keys"`, `"#index_info"`, `"#event_triggers"`, `"#views"`."""
 
 from __future__ import annotations
 
@@ -100,12 +100,26 @@ _VIEWS: _Columns = (
     ("VIEW_DEFINITION", "' ' || v.query || char(10) || ';'", T.STRING),
 )
 
+# GridDB 5 has no triggers.
+_TRIGGERS: _Columns = (
+    *_HOME,
+    ("ORDINAL_POSITION", _NOTHING, T.SHORT),
+    *(
+        (name, _NOTHING, T.STRING)
+        for name in (
+            *("TRIGGER_NAME", "EVENT_TYPE", "COLUMN_NAME", "TRIGGER_TYPE", "URI"),
+            *("JMS_DESTINATION_TYPE", "JMS_DESTINATION_NAME", "USER", "PASSWORD"),
+        )
+    ),
+)
+
 # Name to its FROM clause and its columns: name, SQL, type.
 _META: dict[str, tuple[str, _Columns]] = {
     "#tables": (_CONTAINERS, _TABLES),
     "#columns": (f"{_CONTAINERS}, json_each(g.info, '$.columns') AS j", _COLUMNS),
     "#primary_keys": (f"{_CONTAINERS}, json_each(g.info, '$.row_key') AS j", _KEYS),
     "#index_info": (_INDEXES, _INDEX_COLUMNS),
+    "#event_triggers": (f"{_CONTAINERS} WHERE false", _TRIGGERS),
     "#views": ("gridwatch_views AS v", _VIEWS),
 }
 
