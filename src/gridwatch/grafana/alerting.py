@@ -124,5 +124,5 @@ def _delivery() -> dict[str, Any]:
         0,
         **{"for": "0s"},
         labels={"service": "gridwatch"},
-        annotations={"summary": "Mails were given up within a day; see gridwatch alerts."},
+        annotations={"summary": "Mails were given up within a day; gridwatch anomalies names them."},
     )
