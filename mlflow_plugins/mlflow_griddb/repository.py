@@ -25,7 +25,7 @@ from mlflow.utils.uri import validate_path_is_safe
 from typing_extensions import override
 
 from mlflow_griddb.location import locate
-from mlflow_griddb.stores import forget_if_dead, objects_at
+from mlflow_griddb.stores import forget, objects_at
 
 if TYPE_CHECKING:
     from gridwatch.containers.objects import ObjectStore
@@ -72,6 +72,7 @@ class GridDBArtifactRepository(ArtifactRepository, StreamUploadMixin):  # type: 
             ObjectConflictError,
             ObjectCorruptError,
             ObjectNotFoundError,
+            StoreBusyError,
             StoreError,
             ValueRefusedError,
         )
@@ -89,8 +90,8 @@ class GridDBArtifactRepository(ArtifactRepository, StreamUploadMixin):  # type: 
         except ObjectCorruptError as error:
             raise MlflowException(str(error), error_code=DATA_LOSS) from error
         except GridwatchError as error:
-            if objects is not None and isinstance(error, StoreError):
-                forget_if_dead(objects)
+            if objects is not None and isinstance(error, StoreError) and not isinstance(error, StoreBusyError):
+                forget(objects)
             raise MlflowException(str(error), error_code=INTERNAL_ERROR) from error
 
     @override

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gridwatch.containers.objects import ObjectStore
     from gridwatch.settings import Settings
 
-__all__ = ["forget_if_dead", "objects_at"]
+__all__ = ["forget", "objects_at"]
 
 _lock = threading.Lock()
 _open: dict[str, ObjectStore] = {}
@@ -81,17 +81,12 @@ def _settings(given: tuple[object, ...]) -> Settings:
     return load_settings()
 
 
-def forget_if_dead(objects: ObjectStore) -> None:
-    """Look after an error whether a store still answers; if not, the next use opens it anew."""
-    from gridwatch.containers.catalog import ARTIFACTS
-    from gridwatch.errors import GridwatchError
+def forget(objects: ObjectStore) -> None:
+    """Have the next use open the store anew, after an error that may mean that this one is of no use any more.
 
-    try:
-        # A container that was dropped, with all the artifacts, is made again as well.
-        alive = objects.store.container(ARTIFACTS.name) is not None
-    except GridwatchError:
-        alive = False
-    if not alive:
-        with _lock:
-            for url in [url for url, one in _open.items() if one is objects]:
-                del _open[url]
+    It is not asked whether it is: a server that is away would take a minute to say nothing. Nor is it closed here, for
+    other threads may be using it; it closes itself when the last one lets go of it.
+    """
+    with _lock:
+        for url in [url for url, one in _open.items() if one is objects]:
+            del _open[url]

@@ -298,6 +298,17 @@ def test_the_store_that_a_uri_may_name(uri: str, same: bool) -> None:
     assert ObjectUri.parse(uri).is_in(STORE) is same
 
 
+def test_the_plugin_may_be_imported_before_mlflow() -> None:
+    script = (
+        "from mlflow_griddb import GridDBArtifactRepository as ours\n"
+        "from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository as found\n"
+        "assert isinstance(found('griddb:///a'), ours) and isinstance(found('griddb+https://h:1/c/d/a'), ours)\n"
+    )
+    command = [sys.executable, "-W", "error::UserWarning", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_scheme_of_the_web_api() -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
