@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,6 +30,7 @@ _NONE = type(None)
 # A zero with an exponent, and exponents that can make a number too small for a DOUBLE.
 _EXPONENT = re.compile(r"(?<![0-9.])0(?:\.0*)?[eE]|[eE]-[0-9]{3}")
 _ZEROS_MAX = 200
+_LOST_BITS = 2**29 - 1
 # Exactly what the API writes; anything else goes through the lenient reader.
 _USUAL_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
 
@@ -54,7 +56,7 @@ class Written:
 
     @functools.cached_property
     def plain(self) -> bool:
-        """Whether no number has an exponent or zeros that make it too small, so that what reads as 0 was written as 0."""
+        """Whether no number can be too small, by an exponent or many zeros: what reads as 0 was written as 0."""
         if "0" * _ZEROS_MAX in self.body:
             return False
         # Most bodies hold no such letter at all, which is much quicker to tell.
@@ -114,6 +116,8 @@ def _usual(kind: ColumnType, values: Sequence[Any], written: Written | None) -> 
             return pa.array(values, kind.arrow)
         if kind is T.DOUBLE and found <= {int, float}:
             return _doubles(values, written)
+        if kind is T.FLOAT and found <= {int, float}:
+            return _floats(values, written)
         if kind is T.TIMESTAMP and found == {str}:
             return _times(pa.array(values, pa.string()))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -131,6 +135,20 @@ def _doubles(values: Sequence[Any], written: Written | None) -> pa.Array | None:
     if written and not written.plain and pc.any(pc.equal(array, 0)).as_py():
         return None
     return array
+
+
+def _floats(values: Sequence[Any], written: Written | None) -> pa.Array | None:
+    doubles = _doubles(values, written)
+    if doubles is None:
+        return None
+    exact = doubles.fill_null(1.0).to_numpy()
+    with np.errstate(over="ignore"):
+        single = exact.astype(np.float32)
+    # Too large, too small, or half-way between two: there the text decides.
+    half_way = (exact.view(np.int64) & _LOST_BITS) == _LOST_BITS // 2 + 1
+    if np.any(np.isinf(single) | ((single == 0) & (exact != 0)) | half_way):
+        return None
+    return doubles.cast(pa.float32(), safe=False)
 
 
 def _times(texts: pa.Array) -> pa.Array | None:
