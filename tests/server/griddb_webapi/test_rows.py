@@ -341,3 +341,14 @@ def test_a_zero_is_a_zero_only_if_it_was_written_as_one(
     if stored is not None:
         rows = client.post(f"{BASE}/containers/c/rows", json={"limit": 5, "sort": "k"}).json["rows"]
         assert rows == [[1, stored], [2, 0.0], [3, 1.5e-7]]
+
+
+@pytest.mark.parametrize(("name", "code"), [("a-b", 150010), ("a.b", 150010), ("9a", 151002)])
+def test_a_name_that_tql_cannot_read_is_queried_in_sql(client: Any, name: str, code: int) -> None:
+    columns = [{"name": "k", "type": "INTEGER"}]
+    asked = {"container_name": name, "container_type": "COLLECTION", "rowkey": True, "columns": columns}
+    client.post(f"{BASE}/containers", json=asked)
+    client.put(f"{BASE}/containers/{name}/rows", json=[[1]])
+    refused = client.post(f"{BASE}/containers/{name}/rows", json={"limit": 1})
+    assert (refused.status_code, refused.json["errorCode"]) == (400, code)
+    assert client.post(f"{BASE}/sql", json=[{"stmt": f'select k from "{name}"'}]).json[0]["results"] == [[1]]

@@ -160,7 +160,8 @@ def select(store: Store, info: ContainerInfo, name: str, asked: Mapping[str, Any
         raise ApiError(400, "Unsupported partition table type")
     if not _PLAIN_NAME.fullmatch(name):
         # TQL ends the name in FROM where its own grammar does, and then it is the name of another container.
-        raise ApiError(400, named(150010, f"Rows of {name!r} cannot be queried: TQL reads no such name"), 150010)
+        code = 151002 if name[:1].isdecimal() else 150010
+        raise ApiError(400, named(code, f"Rows of {name!r} cannot be queried: TQL reads no such name"), code)
     # The caller's own TQL, as GridDB's Web API puts it together; `tql` reads one SELECT on this container and no more.
     statement = f"select * from {name}{where}{order} limit {limit}{offset}"  # noqa: S608
     table = store.tql(name, statement, rows_max=LIMIT_MAX)
