@@ -9,6 +9,7 @@ reads CREATE, DROP and ALTER.
 from gridwatch.containers.dialect.changes import Change, compile_change
 from gridwatch.containers.dialect.definitions import Definition, read_definition
 from gridwatch.containers.dialect.parse import verb_of
-from gridwatch.containers.dialect.select import Query, compile_query
+from gridwatch.containers.dialect.queries import Query
+from gridwatch.containers.dialect.select import compile_query
 
 __all__ = ["Change", "Definition", "Query", "compile_change", "compile_query", "read_definition", "verb_of"]

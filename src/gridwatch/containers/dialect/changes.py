@@ -14,8 +14,10 @@ from gridwatch.containers.dialect.assignments import fitted
 from gridwatch.containers.dialect.expressions import Expressions
 from gridwatch.containers.dialect.kinds import UNREADABLE, Expr, failing
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
+from gridwatch.containers.dialect.queries import numbered
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
-from gridwatch.containers.dialect.select import Selects, numbered, source_columns
+from gridwatch.containers.dialect.select import Selects
+from gridwatch.containers.dialect.sources import source_columns
 from gridwatch.containers.schema import Column, ContainerInfo, ContainerType, View
 
 __all__ = ["Change", "compile_change"]

@@ -33,7 +33,7 @@ from gridwatch.containers.dialect.scope import Context, Scope
 from gridwatch.containers.dialect.windows import windowed
 
 if TYPE_CHECKING:
-    from gridwatch.containers.dialect.select import Query
+    from gridwatch.containers.dialect.queries import Query
 
 __all__ = ["Expressions"]
 

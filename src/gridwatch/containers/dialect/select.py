@@ -1,15 +1,13 @@
-"""SELECT: sources, grouping, order, limits, set operations."""
+"""SELECT: its list, sources, grouping, order and limits."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
-from gridwatch.containers._sqlite_format import quoted, readable, row_number_of
 from gridwatch.containers.dialect import system
 from gridwatch.containers.dialect.clauses import (
     Item,
@@ -20,55 +18,25 @@ from gridwatch.containers.dialect.clauses import (
     nullable,
     ordered,
     position_of,
-    recast,
-    set_key,
     without_null_keys,
 )
 from gridwatch.containers.dialect.expressions import Expressions
 from gridwatch.containers.dialect.kinds import (
-    FLOATING,
-    INTEGRAL,
-    UNREADABLE,
     Expr,
-    T,
-    as_kind,
-    common,
-    name_of,
     without_signed_zero,
 )
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
+from gridwatch.containers.dialect.queries import Query, infinite, numbered
 from gridwatch.containers.dialect.ranges import Ranges, range_key
 from gridwatch.containers.dialect.scope import Context, Scope, Source, same_name
-from gridwatch.containers.schema import ColumnType, ContainerInfo, ContainerType, View
-from gridwatch.errors import SqlRefusedError
+from gridwatch.containers.dialect.sets import set_operation, values_query
+from gridwatch.containers.dialect.sources import table_source
+from gridwatch.containers.schema import ContainerInfo, View
 
-__all__ = ["Query", "compile_query", "numbered", "source_columns", "table_source"]
+__all__ = ["Selects", "compile_query"]
 
 _CLAUSES = ("expressions", "from_", "where", "joins", "group", "having", "order", "limit", "offset", "distinct")
 _VIEWS_MAX = 10
-_VALUES_MAX = 400
-_SET_WORDS = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A compiled SELECT.
-
-    Args:
-        sql: SQLite's SQL; its columns are called c0, c1, ...
-        columns: Name (empty for an expression without alias) and type of each; None is a NULL of no type.
-        parameters: For the `?1`, `?2`, ... of `sql`.
-        single: Whether it always gives exactly one row.
-        captured: Columns (their SQL) of outer SELECTs that it uses.
-        infinite: Numbers of the columns that may hold an infinity.
-    """
-
-    sql: str
-    columns: tuple[tuple[str, ColumnType | None], ...]
-    parameters: tuple[Any, ...] = ()
-    single: bool = False
-    captured: frozenset[str] = frozenset()
-    infinite: frozenset[int] = frozenset()
 
 
 def compile_query(
@@ -98,46 +66,6 @@ def compile_query(
     return replace(query, sql=sql, parameters=bound)
 
 
-def numbered(sql: str, bound: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
-    """Return the SQL with its `?N` numbered anew from 1, and the values of those that are left in it."""
-    # Text and names of the statement are bound or checked, so no other '?' followed by a digit can occur.
-    used = sorted({int(mark) for mark in re.findall(r"\?(\d+)", sql)})
-    places = {number: place for place, number in enumerate(used, start=1)}
-    text = re.sub(r"\?(\d+)", lambda found: f"?{places[int(found.group(1))]}", sql)
-    return text, tuple(bound[number - 1] for number in used)
-
-
-def table_source(context: Context, info: ContainerInfo, name: str) -> Source:
-    """Return a container as an entry of FROM."""
-    alias, columns = source_columns(context, info)
-    order = ""
-    if info.type is ContainerType.TIME_SERIES:
-        order = f"{alias}.{quoted(info.row_key[0])}"
-    elif not info.row_key:
-        order = f"{alias}.{row_number_of(info)}"
-    # An index may be read instead, in its own order.
-    whole = not info.indexes and info.partitioning is None
-    key = f"{alias}.{quoted(info.row_key[0])}" if len(info.row_key) == 1 else ""
-    return Source(name, f"{readable(info)} AS {alias}", columns, order if whole else "", key)
-
-
-def source_columns(context: Context, info: ContainerInfo) -> tuple[str, tuple[tuple[str, Expr], ...]]:
-    """Return a new alias for a container and its columns under it."""
-    alias = context.source_name()
-    columns = []
-    for column in info.columns:
-        if column.type in UNREADABLE:
-            columns.append((column.name, Expr("NULL", None)))
-            continue
-        sql = f"{alias}.{quoted(column.name)}"
-        columns.append((column.name, Expr(sql, column.type, nullable=column.nullable, free=frozenset({sql}))))
-    return alias, tuple(columns)
-
-
-def _infinite(exprs: Iterable[Expr]) -> frozenset[int]:
-    return frozenset(number for number, expr in enumerate(exprs) if expr.infinite)
-
-
 class Selects:
     """Compiles the SELECTs of one statement."""
 
@@ -147,35 +75,12 @@ class Selects:
     def compile(self, node: exp.Expression, outer: Scope | None) -> Query:
         """Return the compiled SELECT or set operation."""
         if isinstance(node, exp.SetOperation):
-            return self._set_operation(node, outer)
+            return set_operation(node, lambda side: self.compile(side, outer))
         if isinstance(node, exp.Select):
             return self._select(node, outer)
         if isinstance(node, exp.Values):
-            return self._values(node)
+            return values_query(node, Expressions(self._context, Scope(), self.compile))
         raise refused(f"{node.key.upper()} as a subquery")
-
-    def _values(self, node: exp.Values) -> Query:
-        only(node, "expressions")
-        compiler = Expressions(self._context, Scope(), self.compile)
-        lines = [
-            [compiler.compile(value) for value in (line.expressions if isinstance(line, exp.Tuple) else [line])]
-            for line in node.expressions
-        ]
-        if len({len(line) for line in lines}) != 1:
-            raise refused("VALUES of lines of different lengths", code=240011)
-        kinds = [common("VALUES", [cell.kind for cell in cells]) for cells in zip(*lines, strict=True)]
-        selects = [
-            "SELECT "
-            + ", ".join(
-                f"{as_kind(cell, kind).sql} AS c{n}" for n, (cell, kind) in enumerate(zip(line, kinds, strict=True))
-            )
-            for line in lines
-        ]
-        if len(selects) > _VALUES_MAX:
-            raise refused(f"VALUES of {len(selects)} lines in a query", code=None, hint=f"at most {_VALUES_MAX}")
-        spread = frozenset(place for line in lines for place in _infinite(line))
-        columns = tuple(("", kind) for kind in kinds)
-        return Query(" UNION ALL ".join(selects), columns, single=len(lines) == 1, infinite=spread)
 
     def _select(self, node: exp.Select, outer: Scope | None) -> Query:
         only(node, *_CLAUSES)
@@ -190,7 +95,7 @@ class Selects:
             named = [pair for part in node.expressions for pair in self._named(part, scope)]
             ranged, selected = Ranges(node, key, compiler, body).compile(named)
             columns = tuple((name, expr.kind) for name, expr in selected)
-            spread = _infinite(expr for _, expr in selected)
+            spread = infinite(expr for _, expr in selected)
             return Query(ranged + limit_of(node), columns, captured=frozenset(scope.captured), infinite=spread)
         compiler.windows_max, compiler.grouped = 1, node.args.get("group") is not None
         items = [item for part in node.expressions for item in self._items(part, scope, compiler)]
@@ -221,7 +126,7 @@ class Selects:
         columns = tuple((item.name, item.expr.kind) for item in items)
         bare = not node.args.get("from_") and not node.args.get("where")
         single = (bare or (grouped and keys is None)) and not node.args.get("limit")
-        spread = _infinite(item.expr for item in items)
+        spread = infinite(item.expr for item in items)
         return Query(sql, columns, single=single, captured=frozenset(scope.captured), infinite=spread)
 
     def _from(self, node: exp.Select, scope: Scope, compiler: Expressions, outer: Scope | None) -> str:
@@ -419,44 +324,3 @@ class Selects:
         if projected and expr.sql not in (keys or []):
             raise refused("a key of ORDER BY that is neither projected nor grouped")
         return expr.sql, expr, isinstance(node, exp.Column)
-
-    def _set_operation(self, node: exp.SetOperation, outer: Scope | None) -> Query:
-        only(node, "this", "expression", "distinct", "order", "limit", "offset", "by_name", "side", "kind", "on")
-        if node.args.get("by_name") or node.args.get("side") or node.args.get("on"):
-            raise refused(f"{node.key.upper()} BY NAME")
-        word = _SET_WORDS[type(node)]
-        if not node.args.get("distinct"):
-            if word != "UNION":
-                raise refused(f"{word} ALL")
-            word = "UNION ALL"
-        left, right = (self._side(node.args[name], outer) for name in ("this", "expression"))
-        if len(left.columns) != len(right.columns):
-            raise refused(f"{word} of {len(left.columns)} and {len(right.columns)} columns", code=240011)
-        try:
-            kinds = [common(word, [a, b]) for (_, a), (_, b) in zip(left.columns, right.columns, strict=True)]
-        except SqlRefusedError as error:
-            raise refused(f"columns of {word} of types that do not mix", code=240011) from error
-        columns = tuple((name, kind) for (name, _), kind in zip(left.columns, kinds, strict=True))
-        both = {kind for side in (left, right) for _, kind in side.columns[:1]}
-        if word != "UNION ALL" and len(kinds) == 1 and both & INTEGRAL and both & FLOATING:
-            raise refused(
-                f"{word} of a whole number and a {name_of(kinds[0])}, whose equal values GridDB does not always find",
-                code=None,
-                hint="CAST one of them",
-            )
-        # Of one column of a fixed size, GridDB keeps several nulls, and loses other rows beside them.
-        nulls = [word != "UNION ALL" and len(kinds) == 1 and kind not in {T.STRING, None} for kind in kinds]
-        sides = [recast(side.sql, [kind for _, kind in side.columns], kinds, nulls) for side in (left, right)]
-        sql = f" {word} ".join(sides)
-        order = node.args.get("order")
-        if order is not None:
-            items = [Item(name, Expr(f"c{number}", kind), None) for number, (name, kind) in enumerate(columns)]
-            sql += " ORDER BY " + ", ".join(ordered(one, *set_key(one.this, items)) for one in order.expressions)
-        return Query(
-            sql + limit_of(node), columns, (), False, left.captured | right.captured, left.infinite | right.infinite
-        )
-
-    def _side(self, node: exp.Expression, outer: Scope | None) -> Query:
-        if isinstance(node, exp.Select) and any(node.args.get(name) for name in ("order", "limit", "offset")):
-            raise refused("ORDER BY or LIMIT inside a set operation")
-        return self.compile(node, outer)
