@@ -460,6 +460,35 @@ def test_times_of_finer_precision(store: WebApiStore) -> None:
     assert count.column(0)[0].as_py() == 1
 
 
+def test_arrays_and_geometry_are_read_through_tql(store: WebApiStore) -> None:
+    columns = (
+        Column("ts", T.TIMESTAMP, nullable=False),
+        Column("a", T.LONG_ARRAY),
+        Column("s", T.STRING_ARRAY),
+        Column("t", T.TIMESTAMP_ARRAY),
+        Column("g", T.GEOMETRY),
+    )
+    info = ContainerInfo("shapes", ContainerType.TIME_SERIES, columns, ("ts",))
+    store.put_container(info)
+    rows = pa.table(
+        {
+            "ts": [3, 1, 2],
+            "a": pa.array([[1, 2**62], [], [-1]], pa.list_(pa.int64())),
+            "s": pa.array([["é'"], ["a", "b"], []], pa.list_(pa.string())),
+            "t": pa.array([[5], [], [6]], pa.list_(pa.int64())).cast(T.TIMESTAMP_ARRAY.arrow),
+            "g": ["POINT(1 2)", None, None],
+        }
+    )
+    assert store.container("shapes") == info
+    assert store.put("shapes", rows) == 3
+    assert (
+        store.read("shapes", 2, columns=["a", "s", "t"]).to_pylist()
+        == behind().read("shapes", 2, columns=["a", "s", "t"]).to_pylist()
+    )
+    assert store.get("shapes", [3]).to_pydict()["a"] == [[1, 2**62]]
+    assert store.read("shapes", 2).column("a").to_pylist() == [[-1], [1, 2**62]]
+
+
 def test_what_the_api_cannot_do_is_refused_by_name(store: WebApiStore) -> None:
     store.put("bars", bars(1, 2))
     with pytest.raises(SqlRefusedError, match="The Web API cannot work out VARIANCE of a time series"):

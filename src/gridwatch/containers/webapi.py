@@ -135,9 +135,10 @@ class WebApiStore(SeriesOverTql):
 
     def drop_container(self, name: str) -> None:
         """Drop the container, if there is one."""
-        info = self._fresh(name)
-        if info is not None:
-            self._schemas.drop(info.name)
+        # Not through the schema: a container that GridDB calls invalid (60151) can be dropped, but not be read.
+        stored = self._schemas.stored_name(name)
+        if stored is not None:
+            self._schemas.drop(stored)
         self._forget(name)
 
     def put(self, name: str, rows: pa.Table | pd.DataFrame) -> int:

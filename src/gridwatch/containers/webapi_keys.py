@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gridwatch.containers._arrow import restore
+from gridwatch.containers._ddl import in_sql
 from gridwatch.containers._keys import key_batches
 from gridwatch.containers._literals import literal, name_sql, tuple_sql
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
-from gridwatch.containers.webapi_rows import column_types, table_of
+from gridwatch.containers.webapi_rows import column_types, fitted, table_of
 from gridwatch.containers.webapi_schema import raise_failed
-from gridwatch.errors import RangeTooLargeError
+from gridwatch.errors import RangeTooLargeError, SqlRefusedError
 
 __all__ = ["KeyedRows", "condition"]
 
@@ -44,6 +44,12 @@ class KeyedRows:
         plain = len(self._info.row_key) == 1 and self._info.columns[0].type in {
             ColumnType.STRING, ColumnType.INTEGER, ColumnType.LONG, ColumnType.TIMESTAMP,
         }  # fmt: skip
+        if not plain and not in_sql(self._info):
+            raise SqlRefusedError(
+                f"Container {self._info.name!r} has arrays or geometry, and a key that the Web API cannot look up; use "
+                "griddb://.",
+                container=self._info.name,
+            )
         size = _GET_KEYS if plain else _SQL_KEYS
         parts = []
         for start in range(0, len(wanted), size):
@@ -70,14 +76,14 @@ class KeyedRows:
         values = [_api_value(self._info.columns[0], key[0]) for key in keys]
         question = {"name": self._info.name, "keyValues": values, "limit": len(keys)}
         answers = self._http.call("POST", "containers/rows", [question])
-        return restore(table_of(column_types(answers[0]["columns"]), answers[0]["results"]), self._info.arrow)
+        return fitted(table_of(column_types(answers[0]["columns"]), answers[0]["results"]), self._info.arrow)
 
     def _by_sql(self, keys: list[Key]) -> pa.Table:
         columns = ", ".join(name_sql(column.name) for column in self._info.columns)
         where = condition(self._info, keys)
         statement = f"SELECT {columns} FROM {name_sql(self._info.name)} WHERE {where}"
         (answer,) = self._http.call("POST", sql_endpoint(statement), [{"stmt": statement}])
-        return restore(table_of(column_types(answer["columns"]), answer["results"]), self._info.arrow)
+        return fitted(table_of(column_types(answer["columns"]), answer["results"]), self._info.arrow)
 
     def _ordered(self, rows: pa.Table, keys: list[Key]) -> pa.Table:
         if not rows.num_rows:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from gridwatch.containers._arrow import restore
+from gridwatch.containers._ddl import in_sql
 from gridwatch.containers._literals import literal, name_sql, time_sql
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
-from gridwatch.containers.webapi_rows import column_types, table_of
+from gridwatch.containers.webapi_rows import column_types, fitted, table_of
 from gridwatch.errors import RangeTooLargeError, SqlRefusedError
 
 __all__ = ["read_pages"]
@@ -49,8 +49,9 @@ def read_pages(
         bounds.append(f"{time} >= {_instant(start_ms)}")
     if end_ms is not None:
         bounds.append(f"{time} <= {_instant(end_ms)}")
-    tables = pages.by_key(bounds, rows_max + 1) if info.row_key else pages.by_place(rows_max + 1)
-    rows = pa.concat_tables([schema.empty_table(), *(restore(table, schema) for table in tables)])
+    by_sql = info.row_key and in_sql(info)
+    tables = pages.by_key(bounds, rows_max + 1) if by_sql else pages.by_place(bounds, rows_max + 1)
+    rows = pa.concat_tables([schema.empty_table(), *(fitted(table, schema) for table in tables)])
     if rows.num_rows > rows_max:
         raise RangeTooLargeError(
             f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
@@ -100,24 +101,29 @@ class _Pages:
             after = _beyond(key, [rows[-1][place] for place in places])
         return found
 
-    def by_place(self, rows_max: int) -> list[pa.Table]:
-        """Return pages of a collection without a key, in the order of insertion.
+    def by_place(self, bounds: Sequence[str], rows_max: int) -> list[pa.Table]:
+        """Return pages of what SQL cannot page or not read: no row key, or arrays and geometry.
 
-        TQL keeps that order between requests as long as nobody changes the collection; SQL promises none.
+        TQL keeps the order between requests as long as nobody changes the container: a collection without a key has
+        that of insertion, in which SQL promises none.
         """
         if self._info.partitioning is not None:
             raise SqlRefusedError(
-                f"Container {self._info.name!r} has partitions and no row key: the Web API cannot read it page by page "
-                "in a sure order; use griddb://.",
+                f"Container {self._info.name!r} has partitions, and no row key or columns that SQL cannot read: the "
+                "Web API cannot read it page by page in a sure order; use griddb://.",
                 container=self._info.name,
             )
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+        order = ", ".join(name_sql(name) for name in self._info.row_key)
+        if order and self._info.type is not ContainerType.TIME_SERIES:
+            where += f" ORDER BY {order}"
         found: list[pa.Table] = []
         offset = 0
         while rows_max > 0:
             limit = min(self._size, rows_max)
             question = {
                 "name": self._info.name,
-                "stmt": f"SELECT * FROM {name_sql(self._info.name)} LIMIT {limit} OFFSET {offset}",
+                "stmt": f"SELECT * FROM {name_sql(self._info.name)}{where} LIMIT {limit} OFFSET {offset}",
                 "columns": [column.name for column in self._columns],
             }
             answer = self._answer("tql", question)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import StoreError
 
-__all__ = ["PUT_BYTES", "column_types", "put_bodies", "table_of"]
+__all__ = ["PUT_BYTES", "column_types", "fitted", "put_bodies", "table_of"]
 
 PUT_BYTES = 8 * 1024 * 1024
 """Bytes of JSON in one put; the Web API takes 20 MB, a row counted by its values, and a gateway may take less."""
@@ -140,6 +140,20 @@ def table_of(columns: Sequence[tuple[str, ColumnType | None]], rows: Sequence[Se
                 f"The Web API answered with a value in column {name!r} that is no {kind}: {error}."
             ) from error
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return an answer's rows under a container's schema, by position.
+
+    Raises:
+        StoreError: They are of another type: somebody changed the container meanwhile.
+    """
+    if table.schema.types != schema.types:
+        raise StoreError(
+            f"The Web API answered with columns of {', '.join(map(str, table.schema.types))} where "
+            f"{', '.join(map(str, schema.types))} are expected; the container was changed meanwhile, run this again."
+        )
+    return pa.Table.from_arrays(table.columns, schema=schema)
 
 
 def _array(kind: ColumnType | None, values: Sequence[Any]) -> pa.Array:

@@ -49,12 +49,12 @@ class Schemas:
         """Return the container of this name (compared without case) without its indexes, or None."""
         found = self._exact(name)
         if found is None:
-            stored = self._stored_name(name)
+            stored = self.stored_name(name)
             found = self._exact(stored) if stored not in {None, name} else None
         return found
 
-    def _stored_name(self, name: str) -> str | None:
-        """Quoted names keep their case in SQL, so a name that is not found as given is looked up."""
+    def stored_name(self, name: str) -> str | None:
+        """Return a container's name as it is stored (quoted names keep their case in SQL), or None."""
         (answer,) = self._ask(f'SELECT TABLE_NAME FROM "#tables" WHERE UPPER(TABLE_NAME) = {literal(name.upper())}')
         return str(answer[1][0][0]) if answer[1] else None
 
