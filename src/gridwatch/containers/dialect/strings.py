@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCALARS"]
 
+_FAR_LEFT = -2_000_000_000
 _TEXT = frozenset({T.STRING})
 _BYTES = frozenset({T.STRING, T.BLOB})
 
@@ -41,6 +42,9 @@ def _substr(compiler: Expressions, name: str, args: list[Expr]) -> Expr:
     needed(name, args[0], _BYTES)
     places = [as_long(name, arg) for arg in args[1:]]
     kind = args[0].kind
+    if len(places) == 1 and places[0].bounds[0] < _FAR_LEFT and not places[0].constant:
+        # SQLite counts on 32 bits here; so far left it is the whole text anyway.
+        return make(f"substr({args[0].sql}, max({places[0].sql}, {_FAR_LEFT}))", kind, args)
     return make(f"substr({', '.join(arg.sql for arg in [args[0], *places])})", kind, args)
 
 
