@@ -18,8 +18,10 @@ DATABASE = "gridwatch_test"
 def server_url(database: str = DATABASE) -> str:
     """The server's URL with another database; the tests keep out of the one that is named there."""
     url = os.environ.get("GRIDWATCH_TEST_GRIDDB_URL", "")
-    if not url.startswith("griddb://"):
-        pytest.fail("Tests marked griddb need GRIDWATCH_TEST_GRIDDB_URL=griddb://host:port/cluster/database.")
+    if not url.startswith(("griddb://", "griddb+http")):
+        pytest.fail(
+            "Tests marked griddb need GRIDWATCH_TEST_GRIDDB_URL=griddb://host:port/cluster/database (or griddb+http://...)."
+        )
     parts = urlsplit(url)
     return parts._replace(path="/".join([*parts.path.split("/")[:2], database])).geturl()
 

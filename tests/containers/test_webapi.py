@@ -460,6 +460,17 @@ def test_times_of_finer_precision(store: WebApiStore) -> None:
     assert count.column(0)[0].as_py() == 1
 
 
+@pytest.mark.parametrize("statement", ["select *", "select * limit 9"])
+def test_rows_that_the_api_cuts_off_are_told(front: Front, fronted: WebApiStore, statement: str) -> None:
+    fronted.container("named")
+    columns = '"columns":[{"name":"id","type":"STRING"}],"results":[["a"],["b"]],"offset":0'
+    front.script = [f'200 [{{{columns},"limit":2,"total":3,"responseSizeByte":2}}]']
+    with pytest.raises(RangeTooLargeError, match="TQL on container 'named' has more than 2 rows; add a LIMIT"):
+        fronted.tql("named", statement)
+    front.script = [f'200 [{{{columns},"limit":2,"total":3,"responseSizeByte":2}}]']
+    assert fronted.tql("named", "select * limit 2").num_rows == 2
+
+
 def test_arrays_and_geometry_are_read_through_tql(store: WebApiStore) -> None:
     columns = (
         Column("ts", T.TIMESTAMP, nullable=False),

@@ -27,7 +27,7 @@ _FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 _AGGREGATE = re.compile(
     r"\s*select\s+(max|min|count|sum|avg|variance|stddev|time_avg)\s*\(\s*\"?([^()\"]*?)\"?\s*\)", re.IGNORECASE
 )
-_LIMIT = re.compile(r"\blimit\s+\d+(\s+offset\s+\d+)?\s*;?\s*$", re.IGNORECASE)
+_LIMIT = re.compile(r"\blimit\s+(\d+)(\s+offset\s+\d+)?\s*;?\s*$", re.IGNORECASE)
 _TQL_NAMES = {
     Aggregation.MINIMUM: "MIN",
     Aggregation.MAXIMUM: "MAX",
@@ -70,7 +70,9 @@ class SeriesOverTql:
             return _aggregated(info, statement, answer)
         rows = answer["results"]
         # The API puts its own limit on a statement that has none or a larger one; what it cuts is not told.
-        cut = len(rows) >= answer["limit"] and answer.get("total", -1) != len(rows) and not _LIMIT.search(statement)
+        asked = _LIMIT.search(statement)
+        limited = asked is None or int(asked.group(1)) > answer["limit"]
+        cut = limited and len(rows) >= answer["limit"] and answer.get("total", -1) != len(rows)
         if len(rows) > rows_max or cut:
             raise RangeTooLargeError(
                 f"TQL on container {info.name!r} has more than {min(rows_max, answer['limit'])} rows; add a LIMIT or "
