@@ -319,6 +319,10 @@ def interpolated(
         if kind in _WIDTHS:
             width = _WIDTHS[kind] if native or kind is T.LONG else np.int32
             found = before.astype(np.float64) + (after - before).astype(width).astype(np.float64) * rate
+            if native and kind is T.INTEGER:
+                # What a processor makes of a number that no INTEGER holds.
+                low, high = LIMITS[T.INTEGER]
+                found = np.where((found > low - 1) & (found < high + 1), found, low)
             found = np.trunc(found).astype(np.int64).astype(_WIDTHS[kind]).astype(np.int64)
         elif kind is T.FLOAT:
             gap = (after.astype(np.float32) - before.astype(np.float32)).astype(np.float64)
