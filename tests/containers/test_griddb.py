@@ -262,6 +262,32 @@ def test_a_large_put_is_one_transaction(store: Store) -> None:
     assert store.read("bars").num_rows == count
 
 
+def test_a_series_is_read_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridwatch.containers.griddb._PAGE", 7)
+    store.put_container(BARS)
+    store.put("bars", rows(*range(0, 21_000, 1000)))
+    assert store.read("bars", columns=["v"]).to_pydict() == {"v": [float(n) for n in range(21)]}
+    assert store.read("bars", 3000, 13_000, columns=["v", "ts"]).column("v").to_pylist() == list(range(3, 14))
+    assert store.read("bars", rows_max=21).schema == BARS.arrow
+    for most in (20, 13, 6):
+        with pytest.raises(RangeTooLargeError, match=f"more than {most} rows"):
+            store.read("bars", rows_max=most)
+
+
+def test_more_than_the_server_holds_in_memory_is_read(store: Store) -> None:
+    blobs = ContainerInfo(
+        "blobs", ContainerType.COLLECTION, (Column("n", T.LONG, nullable=False), Column("data", T.BLOB)), ("n",)
+    )
+    store.put_container(blobs)
+    size, count = 4 << 20, 40
+    for number in range(count):
+        store.put("blobs", pa.table({"n": [number], "data": [bytes([number]) * size]}))
+    for found in (store.get("blobs", list(range(count))), store.read("blobs")):
+        assert found.column("n").to_pylist() == list(range(count))
+        for number, data in enumerate(found.column("data")):
+            assert data.as_buffer().to_pybytes() == bytes([number]) * size
+
+
 def _spawned(url: str, answer: Any) -> None:
     with open_store(url, settings=load_settings()) as store:
         answer.put(store.read("bars").num_rows)

@@ -15,7 +15,7 @@ from gridwatch.containers._literals import name_sql
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import batches, kinds_of, rows_in, tables_out
 from gridwatch.containers.griddb_definitions import Definitions
-from gridwatch.containers.griddb_errors import is_old_rows_error
+from gridwatch.containers.griddb_errors import MEMORY_LIMIT, is_old_rows_error, translated
 from gridwatch.containers.griddb_schema import to_java
 from gridwatch.containers.griddb_series import TIME_MS_MAX, SeriesOperations, date_of, fetched
 from gridwatch.containers.griddb_session import is_partitioned
@@ -33,6 +33,8 @@ __all__ = ["GridDBStore"]
 
 _KEYS = 5_000
 _SQL_KEYS = 200
+_PAGE = 500_000
+"""Rows of a time series that are asked for at once."""
 
 
 class GridDBStore(Definitions, SeriesOperations, Triggers):
@@ -78,8 +80,19 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
                 info, _ = self._known(store, name)
                 numbers, java = kinds_of(info.columns), to_java(info)
                 parts = []
-                for batch, kinds in _key_batches(info, keys):
-                    rows = rows_in(batch, kinds).get(store, java)
+                waiting = list(_key_batches(info, keys))
+                while waiting:
+                    batch, kinds = waiting.pop(0)
+                    try:
+                        with translated(self._cluster.place, f"Container {name!r}"):
+                            rows = rows_in(batch, kinds).get(store, java)
+                    except StoreError as error:
+                        half = batch.num_rows // 2
+                        if error.code != MEMORY_LIMIT or not half:
+                            raise
+                        # Large blobs: the server holds an answer in memory.
+                        waiting[:0] = [(batch.slice(0, half), kinds), (batch.slice(half), kinds)]
+                        continue
                     parts.append(tables_out(info.arrow, numbers, range(len(numbers)), _once(rows), batch.num_rows))
         except StoreError as error:
             if not is_old_rows_error(error):
@@ -127,10 +140,12 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
                 info, container = self._known(store, name)
                 chosen = [info.column(column) for column in columns] if columns is not None else list(info.columns)
                 _check_range(info, start_ms, end_ms)
-                whole = is_partitioned(container)
-                table = None if whole else fetched(_query(container, info, start_ms, end_ms), info, chosen, rows_max)
+                table = None
+                if not is_partitioned(container):
+                    table = self._read_native(container, info, chosen, start_ms, end_ms, rows_max)
         except StoreError as error:
-            if not is_old_rows_error(error):
+            # SQL reads both: old rows, and a collection that is too much for one answer.
+            if not is_old_rows_error(error) and error.code != MEMORY_LIMIT:
                 raise
             table = None
         if table is None:
@@ -143,6 +158,41 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
                 rows_max=rows_max,
             )
         return table
+
+    def _read_native(
+        self,
+        container: Any,
+        info: ContainerInfo,
+        chosen: Sequence[Column],
+        start_ms: int | None,
+        end_ms: int | None,
+        rows_max: int,
+    ) -> pa.Table:
+        """As `read`, a time series page by page: the server holds an answer in memory, 128 MiB unless set otherwise."""
+        if info.type is not ContainerType.TIME_SERIES:
+            order = f" order by {', '.join(name_sql(name) for name in info.row_key)}" if info.row_key else ""
+            return fetched(container.query(f"select *{order}"), info, chosen, rows_max)
+        key = info.columns[0]
+        needed = list(chosen) if key in chosen else [*chosen, key]
+        at, end = max(0, start_ms or 0), TIME_MS_MAX if end_ms is None else min(end_ms, TIME_MS_MAX)
+        page, left, parts = _PAGE, rows_max + 1, []
+        while left and at <= end:
+            wanted = min(page, left)
+            try:
+                with translated(self._cluster.place, f"Container {info.name!r}"):
+                    part = fetched(container.query(date_of(at), date_of(end)), info, needed, wanted - 1)
+            except StoreError as error:
+                if error.code != MEMORY_LIMIT or page == 1:
+                    raise
+                page = max(1, page // 8)
+                continue
+            parts.append(part.select(range(len(chosen))))
+            left -= part.num_rows
+            if part.num_rows < wanted:
+                break
+            at = part.column(needed.index(key))[-1].cast(pa.int64()).as_py() + 1
+        schema = ContainerInfo(info.name, info.type, tuple(chosen)).arrow
+        return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def _read_by_sql(
         self, info: ContainerInfo, chosen: Sequence[Column], start_ms: int | None, end_ms: int | None, rows_max: int
@@ -212,14 +262,6 @@ def _check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) 
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
         raise ValueError(msg)
-
-
-def _query(container: Any, info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> Any:
-    if info.type is ContainerType.TIME_SERIES:
-        start, end = max(0, start_ms or 0), TIME_MS_MAX if end_ms is None else min(end_ms, TIME_MS_MAX)
-        return container.query(date_of(start), date_of(end))
-    order = f" order by {', '.join(name_sql(name) for name in info.row_key)}" if info.row_key else ""
-    return container.query(f"select *{order}")
 
 
 def _moment(time_ms: int) -> datetime:

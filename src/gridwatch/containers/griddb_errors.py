@@ -9,7 +9,10 @@ from typing import Any
 from gridwatch.containers._codes import code_of, error_class, told
 from gridwatch.errors import StoreBusyError, StoreError
 
-__all__ = ["is_connection_error", "is_old_rows_error", "translated"]
+__all__ = ["MEMORY_LIMIT", "is_connection_error", "is_old_rows_error", "translated"]
+
+MEMORY_LIMIT = 1043
+"""What a server answers to a request whose answer is more than it may hold in memory."""
 
 _LOGIN = frozenset({10005, 10053, 10100, 10102})
 _STATEMENT_TIMEOUT = 10014
