@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def copy(
     source_url: Annotated[str, typer.Argument(metavar="FROM", help=_FROM)],
     target_url: Annotated[str, typer.Argument(metavar="TO", help=_TO)],
-    names: Annotated[list[str] | None, typer.Argument(metavar="[CONTAINER]...", help="Containers; none: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="CONTAINER", help="Containers; none: all.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Put rows over rows of the target with the same key that differ.")
     ] = False,
