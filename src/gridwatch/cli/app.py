@@ -70,7 +70,22 @@ def root(
     configure("DEBUG" if verbose else None)
 
 
-for module in (demo, platform, project, data, model, artifacts, anomalies, services, triggers, users, store, copy, grafana, bench):
+for module in (
+    demo,
+    platform,
+    project,
+    data,
+    model,
+    artifacts,
+    anomalies,
+    services,
+    triggers,
+    users,
+    store,
+    copy,
+    grafana,
+    bench,
+):
     module.register(app)
 
 
