@@ -34,4 +34,5 @@ def main() -> None:
     print(f"child {os.waitstatus_to_exitcode(status)}, parent {held.size()}")
 
 
-main()
+if __name__ == "__main__":
+    main()
