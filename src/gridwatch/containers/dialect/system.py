@@ -1,4 +1,4 @@
-"""GridDB's meta tables: `"#tables"`, `"#columns"`, `"#primary_keys"`, `"#index_info"`, `"#event_triggers"`, `"#views"`."""
+"""GridDB's meta tables: `"#tables"`, `"#columns"`, `"#primary_keys"`, `"#index_info"`, `"#views"` and the rest."""
 
 from __future__ import annotations
 
