@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        (None, "Tests marked griddb need GRIDWATCH_TEST_GRIDDB_URL=griddb://host:port/cluster/database."),
+        (None, "Tests marked griddb need GRIDWATCH_TEST_GRIDDB_URL=griddb://host:port/cluster/database "),
         ("griddb://127.0.0.1:9/c/db", "GridDB cluster 'c' does not answer, transaction service: 127.0.0.1:9"),
     ],
 )
