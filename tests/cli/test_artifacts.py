@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
 
 from gridwatch.cli.app import app
 from gridwatch.containers import open_store
 from gridwatch.containers.objects import CHUNK_BYTES, ObjectStore
-from gridwatch.errors import ConfigError, ObjectConflictError
+from gridwatch.errors import ConfigError, ObjectConflictError, ValueRefusedError
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:
@@ -70,6 +71,20 @@ def test_where_one_file_goes(objects: ObjectStore, tree: Path, tmp_path: Path) -
     assert run("cp", "griddb:///as", "out").exit_code == 0
     assert as_json("cp", "griddb:///as", "other")[0]["sha256"] == objects.info("as").sha256
     assert (tmp_path / "out" / "as").read_text() == (tmp_path / "other").read_text()
+
+
+@pytest.mark.parametrize("path", ["m/../../evil", "m/../../evil/", "../evil"])
+def test_a_path_that_leaves_the_target_is_not_copied(objects: ObjectStore, tmp_path: Path, path: str) -> None:
+    objects.put("m/good", b"good")
+    # Not through gridwatch, which refuses such a path.
+    row = objects.store.get("mlflow_artifacts", ["m/good"])
+    objects.store.put("mlflow_artifacts", row.set_column(0, "path", pa.array([path])))
+    uri = "griddb:///m" if path.startswith("m") else "griddb:///"
+    done = run("cp", "-r", uri, "in/out")
+    assert isinstance(done.exception, ValueRefusedError)
+    assert "evil" in str(done.exception)
+    assert not (tmp_path / "in").exists()
+    assert not (tmp_path / "evil").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gridwatch.containers import Store, open_store
-from gridwatch.containers._object_rows import BATCH_CHUNKS
+from gridwatch.containers import Store, object_check, open_store
+from gridwatch.containers._object_rows import BATCH_CHUNKS, list_rows
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
 from gridwatch.containers.objects import CHUNK_BYTES, GRACE_MS, ObjectStore
 from gridwatch.errors import (
@@ -136,7 +136,7 @@ def test_delete(store: Store, objects: ObjectStore) -> None:
     assert objects.delete("x")
     assert not objects.delete("x")
     assert chunk_count(store) == 0
-    with pytest.raises(ObjectNotFoundError, match="No object 'x' in store '"):
+    with pytest.raises(ObjectNotFoundError, match=r"^No object 'x' in the store\.$"):
         objects.open("x")
 
 
@@ -153,6 +153,19 @@ def test_a_name_is_a_file_or_a_folder(objects: ObjectStore) -> None:
     assert objects.delete_tree("a") == 1
     objects.put("a", b"2")
     assert objects.read("a") == b"2"
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a")])
+def test_of_an_object_and_its_folder_that_come_at_once_one_is_refused(
+    store: Store, objects: ObjectStore, first: str, second: str
+) -> None:
+    quick, slow = objects.start(first), objects.start(second)
+    quick.write(b"1")
+    slow.write(b"2")
+    quick.commit()
+    with pytest.raises(ObjectConflictError, match=f"'{second}' cannot be stored"):
+        slow.commit()
+    assert ([info.path for info in objects.list()], chunk_count(store)) == ([first], 1)
 
 
 def test_empty_folders(objects: ObjectStore) -> None:
@@ -323,6 +336,18 @@ def test_check_finds_what_is_wrong_without_reading(store: Store, objects: Object
         "broken/c": "chunk 2 is there, but the object has only 2",
         "clash/x": "'clash' is an object as well as its folder",
     }
+
+
+def test_check_does_not_blame_what_is_committed_meanwhile(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_a_commit(*arguments: Any) -> pa.Table:
+        objects.put("new", b"new")
+        return list_rows(*arguments)
+
+    monkeypatch.setattr(object_check, "list_rows", after_a_commit)
+    found = objects.check()
+    assert (found.objects, found.broken) == (1, {})
 
 
 def test_a_missing_chunk_is_told(store: Store, objects: ObjectStore) -> None:

@@ -71,9 +71,15 @@ def plan_download(objects: ObjectStore, path: str, target: str, *, recursive: bo
 
     Raises:
         ConfigError: There is nothing to copy, or it is a folder without `recursive`.
+        ValueRefusedError: An object in it has a path that could leave the target; nothing is copied.
     """
+    from gridwatch.containers.objects import check_path
+
     local = Path(target)
     found = objects.list(path, folders=True)
+    for info in found:
+        # Rows may have been put into the container by others than gridwatch.
+        check_path(info.path.removesuffix("/"))
     if not found:
         raise ConfigError(f"There is nothing at {uri_of(path)}; `gridwatch artifacts ls` shows what there is.")
     if found[0].path == path:
@@ -81,11 +87,7 @@ def plan_download(objects: ObjectStore, path: str, target: str, *, recursive: bo
         return [Job(local / path.rpartition("/")[2] if into else local, path, found[0].size)]
     if not recursive:
         raise ConfigError(f"{uri_of(path)} is a folder; copy it with -r.")
-    return [
-        # An object's path has no '..' and no empty part, so nothing leaves the folder.
-        Job(local / info.path[len(path) :].strip("/"), info.path, info.size, info.is_folder)
-        for info in found
-    ]
+    return [Job(local / info.path[len(path) :].strip("/"), info.path, info.size, info.is_folder) for info in found]
 
 
 def upload(objects: ObjectStore, job: Job, progress: Callable[[int], None]) -> dict[str, Any] | None:

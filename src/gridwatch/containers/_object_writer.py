@@ -168,7 +168,11 @@ class ObjectWriter:
     def commit(self) -> ObjectInfo:
         """Make the object visible in place of an older one of the same path, whose chunks are deleted afterwards.
 
+        Two writers that commit an object and its own folder in the same moment may both come through: between the last
+        look for a conflict and the manifest no lock is held. `check_objects` reports that.
+
         Raises:
+            ObjectConflictError: The path has become a folder, or come to be below an object, since the start.
             StoreError: The store failed, or `abort` came first; the older object stays.
         """
         if self._filled % CHUNK_BYTES:
@@ -186,7 +190,13 @@ class ObjectWriter:
             self._path, self._size, self._sha256.hexdigest(), self._stored_ms, self._object_id, self._chunks
         )
         self._refuse_late()
-        old = find(self._store, self._path)
+        try:
+            refuse_conflict(self._store, self._path)
+            old = find(self._store, self._path)
+        except StoreError:
+            # An abort comes too late to do this.
+            self._throw_away()
+            raise
         write_manifest(self._store, info)
         if old is not None:
             try:

@@ -72,11 +72,7 @@ def check_objects(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GR
     # The chunks first: what is committed in between has its manifest, and is not taken for an orphan.
     chunks = _chunk_sizes(store)
     infos = infos_of(list_rows(store, ""))
-    broken: dict[str, str] = {}
-    for info, why in _broken(infos, chunks):
-        # Replaced or deleted since the chunks were listed: no fault.
-        if find(store, info.path) == info:
-            broken[info.path] = why
+    broken = _broken(store, infos, chunks)
     known = {info.object_id for info in infos}
     youngest_ms = now_ms() - grace_ms
     left = [
@@ -102,26 +98,32 @@ def collect_orphans(store: Store, *, now_ms: Callable[[], int], grace_ms: int = 
     return orphans
 
 
-def _chunk_sizes(store: Store) -> dict[str, dict[int, int]]:
-    """Return the bytes of each chunk, by object id and number; the store counts them, none are read here."""
-    rows = store.sql(f"SELECT object_id, chunk, LENGTH(data) AS size FROM {ARTIFACT_CHUNKS.name}")
+def _chunk_sizes(store: Store, object_id: str | None = None) -> dict[str, dict[int, int]]:
+    """Return the bytes of each chunk, by object id (of one or all) and number; the store counts, none are read here."""
+    query = f"SELECT object_id, chunk, LENGTH(data) AS size FROM {ARTIFACT_CHUNKS.name}"
+    rows = store.sql(query) if object_id is None else store.sql(f"{query} WHERE object_id = ?", [object_id])
     found: dict[str, dict[int, int]] = {}
     for object_id, chunk, size in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         found.setdefault(object_id, {})[chunk] = size or 0
     return found
 
 
-def _broken(infos: list[ObjectInfo], chunks: dict[str, dict[int, int]]) -> list[tuple[ObjectInfo, str]]:
+def _broken(store: Store, infos: list[ObjectInfo], chunks: dict[str, dict[int, int]]) -> dict[str, str]:
+    """Return the path of each object that cannot be read, with the reason."""
     paths = {info.path for info in infos}
-    found = []
+    broken = {}
     for info in infos:
         why = _wrong(info, chunks.get(info.object_id, {}))
+        if why:
+            # Committed since the chunks were listed: they are there now.
+            why = _wrong(info, _chunk_sizes(store, info.object_id).get(info.object_id, {}))
         above = next((folder for folder in ancestors(info.path.rstrip("/")) if folder in paths), None)
         if why is None and (above or (info.is_folder and info.path.rstrip("/") in paths)):
             why = f"{above or info.path.rstrip('/')!r} is an object as well as its folder"
-        if why:
-            found.append((info, why))
-    return found
+        # Replaced or deleted meanwhile: no fault. Asked last, for chunks go only after their manifest.
+        if why and find(store, info.path) == info:
+            broken[info.path] = why
+    return broken
 
 
 def _wrong(info: ObjectInfo, sizes: dict[int, int]) -> str | None:

@@ -33,7 +33,7 @@ from gridwatch.containers.object_check import Findings, check_objects, collect_o
 from gridwatch.containers.store import Store
 from gridwatch.errors import ObjectNotFoundError
 
-__all__ = ["CHUNK_BYTES", "GRACE_MS", "ObjectInfo", "ObjectStore", "ObjectWriter"]
+__all__ = ["CHUNK_BYTES", "GRACE_MS", "ObjectInfo", "ObjectStore", "ObjectWriter", "check_path"]
 
 T = TypeVar("T")
 
@@ -120,7 +120,8 @@ class ObjectStore:
         """
         found = find_sound(self.store, check_path(path))
         if found is None:
-            raise ObjectNotFoundError(f"No object {path!r} in store {self.store.url!r}.", path=path)
+            # Without the store's URL: MLflow's server gives the message to its clients.
+            raise ObjectNotFoundError(f"No object {path!r} in the store.", path=path, store=self.store.url)
         return found
 
     def open(self, path: str) -> Iterator[memoryview]:
