@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import structlog
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from gridwatch.containers.objects import ObjectStore
 
 __all__ = ["GridDBArtifactRepository"]
+
+log = structlog.get_logger(__name__)
 
 
 class GridDBArtifactRepository(ArtifactRepository, StreamUploadMixin):  # type: ignore[misc]  # mlflow is untyped
@@ -65,6 +68,8 @@ class GridDBArtifactRepository(ArtifactRepository, StreamUploadMixin):  # type: 
     def _objects(self) -> Iterator[ObjectStore]:
         """Lend the store's objects; gridwatch's errors leave as MLflow's, so that its server answers 404, 400 or 500.
 
+        Those about an object keep their message. Others may name the store's URL or a path of this machine, which are
+        nothing for the server's clients: they are logged, and are the cause of what is raised.
         A store that has gone away costs one error: the next use opens it anew.
         """
         from gridwatch.errors import (
@@ -92,7 +97,13 @@ class GridDBArtifactRepository(ArtifactRepository, StreamUploadMixin):  # type: 
         except GridwatchError as error:
             if objects is not None and isinstance(error, StoreError) and not isinstance(error, StoreBusyError):
                 forget(objects)
-            raise MlflowException(str(error), error_code=INTERNAL_ERROR) from error
+            log.error("artifact_store_failed", error=str(error))  # noqa: TRY400 - whoever handles it has the traceback
+            number = f" (GridDB's error {error.code})" if isinstance(error, StoreError) and error.code else ""
+            state = "is busy; try again" if isinstance(error, StoreBusyError) else "failed"
+            raise MlflowException(
+                f"The artifact store {state}{number}. The log of the process that uses it says more.",
+                error_code=INTERNAL_ERROR,
+            ) from error
 
     @override
     def log_artifact(self, local_file: str | os.PathLike[str], artifact_path: str | None = None) -> None:

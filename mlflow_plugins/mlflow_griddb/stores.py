@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
 __all__ = ["forget", "objects_at"]
+
+log = structlog.get_logger(__name__)
 
 _lock = threading.Lock()
 _open: dict[str, ObjectStore] = {}
@@ -50,8 +53,9 @@ def objects_at(uri: ObjectUri) -> ObjectStore:
     url = settings.store
     if not uri.is_in(url):
         # Whoever may create an experiment could otherwise make this process log in to a server of their choice.
+        log.warning("artifact_uri_of_another_store", uri_store=uri.store, store=url)
         raise MlflowException(
-            f"Artifact URI names the store {uri.store}, but GRIDWATCH_STORE_URL is {url!r}; only that one is "
+            f"Artifact URI names the store {uri.store}, which is not the one of GRIDWATCH_STORE_URL; only that one is "
             "connected to. Set it to the store of these artifacts.",
             error_code=PERMISSION_DENIED,
         )

@@ -84,9 +84,11 @@ def test_names_with_percent_and_underscore_are_kept_apart(repository: GridDBArti
 
 
 def test_a_missing_artifact_is_not_found(repository: GridDBArtifactRepository, tmp_path: Path) -> None:
+    """The message goes to clients of MLflow's server, and so without the store's place."""
     with pytest.raises(MlflowException, match="No object 'root/run/artifacts/nosuch'") as caught:
         repository._download_file("nosuch", tmp_path / "x")
     assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+    assert str(tmp_path) not in caught.value.serialize_as_json()
     assert not (tmp_path / "x").exists()
 
 
@@ -200,21 +202,28 @@ def test_a_store_that_was_closed_is_opened_again(repository: GridDBArtifactRepos
     repository.log_artifact(str(tmp_path / "x"))
     shared = stores.objects_at(ObjectUri("", ""))
     shared.store.close()
-    with pytest.raises(MlflowException, match="is closed"):
+    with pytest.raises(MlflowException, match="The artifact store failed") as caught:
         repository.list_artifacts()
+    assert "is closed" in str(caught.value.__cause__)
     assert listing(repository) == [("x", False, 1)]
     assert stores.objects_at(ObjectUri("", "")) is not shared
 
 
 def test_a_store_that_does_not_open_is_tried_again(
-    repository: GridDBArtifactRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: GridDBArtifactRepository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     blocked = tmp_path / "later"
     blocked.write_text("")
     monkeypatch.setenv("GRIDWATCH_STORE_URL", f"sqlite:///{blocked / 'store.db'}")
-    with pytest.raises(MlflowException, match="Cannot make the folder of store") as caught:
+    with pytest.raises(MlflowException, match="The artifact store failed") as caught:
         repository.list_artifacts()
     assert caught.value.get_http_status_code() == 500
+    # Paths are for the log, not for the clients of MLflow's server.
+    assert str(tmp_path) not in caught.value.serialize_as_json()
+    assert "Cannot make the folder of store" in capsys.readouterr().out
     blocked.unlink()
     assert listing(repository) == []
 
@@ -318,11 +327,12 @@ def test_the_scheme_of_the_web_api() -> None:
     assert not ObjectUri.parse(uri).is_in("griddb+http://host:443/cluster/public")
 
 
-def test_only_the_configured_store_is_connected_to(objects: ObjectStore) -> None:
+def test_only_the_configured_store_is_connected_to(objects: ObjectStore, tmp_path: Path) -> None:
     for uri in ("griddb://evil:1/c/public/root", "GRIDDB://evil/c/public/root", "griddb+http://evil:80/c/public/root"):
         with pytest.raises(MlflowException, match="only that one is connected to") as caught:
             GridDBArtifactRepository(uri).list_artifacts()
         assert caught.value.get_http_status_code() == 403
+        assert str(tmp_path) not in caught.value.serialize_as_json()
 
 
 def test_one_store_serves_all_repositories(objects: ObjectStore) -> None:
