@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gridwatch.alerts.address_book import AddressBook
+from gridwatch.alerts.anomaly import find_anomaly
 from gridwatch.alerts.delivery import LAST_PAUSE_MS, Delivery, claim_ms, pause_ms
-from gridwatch.alerts.receipts import delivery_key, revive
+from gridwatch.alerts.receipts import Receipts, delivery_key, revive
 from gridwatch.alerts.sendgrid import Mailer
+from gridwatch.alerts.turn import turn
 from gridwatch.containers import Store
-from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.errors import ContainerNotFoundError, StoreBusyError
 from gridwatch.settings import Settings
 
@@ -272,6 +276,34 @@ def test_a_receipt_is_written_although_the_store_was_busy(
 
     key = put_anomaly()
     assert deliverer(settings, store=Busy()).deliver("ANOMALY_AAPL", key).status == "sent"
+    assert row(key)["status"] == "sent"
+
+
+def test_a_failure_waits_for_the_rows_turn_and_a_receipt_does_not(
+    delivery: Delivery, store: Store, put_anomaly: Any, row: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(store), "atomic_updates", False)
+    store.put_container(LEASES)
+    key = put_anomaly()
+    anomaly = find_anomaly(store, "ANOMALY_AAPL", key)
+    assert anomaly
+    receipts = Receipts(store)
+    claimed = receipts.claim(receipts.create(anomaly, now_ms=1), now_ms=2)
+    assert claimed
+    other = ExitStack()
+    statuses = []
+
+    def sleep(_: float) -> None:
+        statuses.append(row(key)["status"])
+        other.close()
+
+    monkeypatch.setattr("tenacity.nap.time.sleep", sleep)
+    assert other.enter_context(turn(store, claimed.id, now_ms=2))
+    receipts.finish(replace(claimed, status="pending"))
+    assert (statuses, row(key)["status"]) == (["sending"], "pending")
+    with turn(store, claimed.id, now_ms=2) as ours:
+        assert ours
+        receipts.finish(replace(claimed, status="sent"))
     assert row(key)["status"] == "sent"
 
 

@@ -115,6 +115,8 @@ class Receipts:
     def finish(self, row: Receipt) -> None:
         """Write the end of a claim; a receipt that is lost means a second mail, so a busy store is tried again.
 
+        A failure is written in the row's turn, as a claim is. A receipt waits for no turn: it counts in any case.
+
         Raises:
             StoreError: The store failed, or stayed busy.
         """
@@ -136,7 +138,13 @@ class Receipts:
             reraise=True,
         ):
             with attempt:
-                self._store.execute(statement, values)
+                if row.status == "sent":
+                    self._store.execute(statement, values)
+                    continue
+                with turn(self._store, row.id, now_ms=row.last_ms) as ours:
+                    if not ours:
+                        raise StoreBusyError(f"Another process is at the delivery {row.id!r}.")
+                    self._store.execute(statement, values)
 
 
 def revive(store: Store, *, now_ms: int) -> int:
