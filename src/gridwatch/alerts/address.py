@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gridwatch.errors import ConfigError
+from gridwatch.folders import make_private
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -47,7 +48,7 @@ def handler_url(settings: Settings) -> str:
 def remember_address(settings: Settings, url: str) -> None:
     """Write down where this process serves."""
     path = _path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
     draft.replace(path)

@@ -15,6 +15,7 @@ import structlog
 
 from gridwatch.alerts.mail_check import check_mail
 from gridwatch.errors import DeliveryError
+from gridwatch.folders import make_private
 
 __all__ = ["MAILS_MAX", "Inbox", "Mail"]
 
@@ -101,7 +102,7 @@ class Inbox:
         path = self._folder / f"{name}.json"
         draft = path.with_suffix(".tmp")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
             with draft.open("w", encoding="utf-8") as file:
                 json.dump({"id": name, "received_ms": now_ms, "request": request}, file)
                 file.flush()

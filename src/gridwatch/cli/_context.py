@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridwatch.cli._logging import configure
+from gridwatch.folders import make_private
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -27,7 +28,7 @@ class _State:
         """Append a traceback to `logs/cli.log` of the home folder; None where that cannot be written."""
         path = Path(os.environ.get("GRIDWATCH_HOME", ".gridwatch")).absolute() / "logs" / "cli.log"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             with path.open("a", encoding="utf-8") as out:
                 out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\n{text}\n")
         except OSError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gridwatch.containers._sqlite_session import flush
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import StoreError
+from gridwatch.folders import make_private
 
 __all__ = ["restore_store"]
 
@@ -31,7 +32,7 @@ def restore_store(backup: Path, target: Path) -> Path | None:
     part = target.with_name(f"{target.name}.part")
     kept = target.with_name(f"{target.name}.before-restore")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private(target.parent)
         shutil.copyfile(backup, part)
         # Opening checks that it is a store, and brings one of an older gridwatch up to date; the backup is not touched.
         with SqliteStore(part) as store:

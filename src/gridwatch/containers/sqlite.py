@@ -30,6 +30,7 @@ from gridwatch.errors import (
     SqlRefusedError,
     StoreError,
 )
+from gridwatch.folders import make_private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ class SqliteStore(SeriesOperations):
         self.path = Path(path).absolute()
         self.url = f"sqlite:///{self.path}"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path.parent)
         except OSError as error:
             raise StoreError(
                 f"Cannot make the folder of store {str(self.path)!r}: {error.strerror}.", path=str(self.path)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gridwatch.errors import QualityError
+from gridwatch.folders import make_private
 
 __all__ = ["RUNS_MAX", "one_at_a_time", "prune"]
 
@@ -40,7 +41,7 @@ def one_at_a_time(folder: Path | None, *, wait_s: float = _WAIT_S) -> Iterator[N
             yield
             return
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(folder)
             file = (folder / ".lock").open("w")
         except OSError as error:
             raise QualityError(f"Cannot write Data Docs to {str(folder)!r}: {error.strerror}.") from error

@@ -18,6 +18,7 @@ import psutil
 import structlog
 
 from gridwatch.errors import GridwatchError, JavaError, StreamError
+from gridwatch.folders import make_private
 from gridwatch.java.jars import jars
 from gridwatch.java.jre import find_java
 from gridwatch.streaming.broker_files import (
@@ -190,7 +191,7 @@ class Broker:
         """
         for folder in (self.folder, self.log_file.parent):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private(folder)
             except OSError as error:
                 raise StreamError(f"Cannot make the broker's folder {str(folder)!r}: {error}.") from error
 

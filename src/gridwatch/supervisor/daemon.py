@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gridwatch.errors import MissingServiceError
+from gridwatch.folders import make_private
 from gridwatch.supervisor.process import is_same, marked, started_s, stop_groups
 from gridwatch.supervisor.state import PlatformState, State, hold, read_state, run_dir
 
@@ -28,7 +29,7 @@ def start_detached(home: Path, *arguments: str) -> int:
     with hold(home):
         pass  # only to ask early; the child takes the lock for good
     log = home / "logs" / "supervisor.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log.parent)
     with log.open("ab") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", "gridwatch.cli", "up", "--foreground", *arguments],

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from gridwatch.folders import make_private
+
 __all__ = ["MARKER", "Child", "Command", "child_environ", "is_same", "marked", "started_s", "stop_groups"]
 
 MARKER = "_GRIDWATCH_RUN"
@@ -46,7 +48,7 @@ class Child:
         Raises:
             OSError: The program cannot be started.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(log.parent)
         if log.exists() and log.stat().st_size > _LOG_BYTES_MAX:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as out:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gridwatch.errors import ConfigError
+from gridwatch.folders import make_private
 from gridwatch.supervisor.process import is_same
 
 __all__ = ["PlatformState", "ServiceState", "State", "free_port", "hold", "ports", "read_state", "run_dir"]
@@ -71,7 +72,7 @@ class PlatformState:
 
 
 def _replace(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(json.dumps(value, indent=1), encoding="utf-8")
     part.replace(path)
@@ -102,7 +103,7 @@ def hold(home: Path) -> Iterator[None]:
         ConfigError: Another supervisor holds it.
     """
     folder = run_dir(home)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with (folder / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import TrackingError
+from gridwatch.folders import make_private
 from gridwatch.tracking.client import ALIAS, mlflow_client
 from gridwatch.tracking.registry import Registered, peek
 
@@ -142,7 +143,7 @@ def _digest(parts: Mapping[str, bytes]) -> str:
 def keep(settings: Settings, sha256: str, parts: Mapping[str, bytes]) -> None:
     """Keep the files of a model in the home folder, so that the next process need not download them."""
     folder = _folder(settings, sha256)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     for name, content in parts.items():
         # A file that is cut short by a crash fails its digest and is downloaded again.
         (folder / Path(name).name).write_bytes(content)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import TrackingError
+from gridwatch.folders import make_private
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -35,7 +36,7 @@ def mlflow_client(settings: Settings) -> Iterator[Any]:
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.tracking_uri.startswith("sqlite:"):
-        settings.home.mkdir(parents=True, exist_ok=True)
+        make_private(settings.home)
     # The client's own URIs are not enough: MLflow's registry looks a model up through the process's.
     set_tracking_uri(settings.tracking_uri)
     try:
