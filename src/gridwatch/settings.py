@@ -37,7 +37,13 @@ def _network(text: str) -> str:
     return text
 
 
+def _none_when_blank(secret: SecretStr | None) -> SecretStr | None:
+    return secret if secret is not None and secret.get_secret_value().strip() else None
+
+
 Url = Annotated[str, AfterValidator(_without_password)]
+# `NAME=` in a file of settings is how one is left unset; a secret of no characters would let everybody in.
+Secret = Annotated[SecretStr | None, AfterValidator(_none_when_blank)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -123,7 +129,7 @@ class AlphaVantageSettings(_Group):
 class SendgridSettings(_Group):
     """Twilio SendGrid; with no key, mails go to gridwatch's own inbox."""
 
-    api_key: SecretStr | None = Field(None, description="SendGrid API key. Unset: the local inbox keeps the mails.")
+    api_key: Secret = Field(None, description="SendGrid API key. Unset: the local inbox keeps the mails.")
     base_url: str | None = Field(
         None, description="Address of the mail API. Unset: SendGrid's with a key, the local inbox without."
     )
@@ -139,7 +145,7 @@ class AlertSettings(_Group):
         default_factory=list, description="Mail addresses (JSON list) for datasets that name none."
     )
     handler_url: str | None = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
-    token: SecretStr | None = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
+    token: Secret = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
     poll_s: float = Field(0.25, gt=0, description="Pause between two looks of the relay, in seconds.")
     attempts: int = Field(
         30, ge=1, le=1000, description="Most deliveries of one mail, with growing pauses between (30 take about a day)."
@@ -190,7 +196,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".gridwatch"), description="Folder for data, logs and state.")
     store_url: Url | None = Field(
-        None, description="Container store, `sqlite:///path`. Unset: `store.db` in the home folder."
+        None,
+        description="Container store: `sqlite:///path`, `griddb://host:port/cluster/db` or "
+        "`griddb+https://host/cluster/db`. Unset: `store.db` in the home folder.",
     )
     datasets_dir: Path = Field(Path("flows/datasets"), description="Folder of dataset files.")
     expectations_dir: Path = Field(Path("expectations"), description="Folder of expectation suites.")

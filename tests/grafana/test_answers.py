@@ -206,6 +206,7 @@ def test_the_checks_of_the_data_sources_pass(login: Login) -> None:
     variables = {
         "GRIDWATCH_GRAFANA_URL": login.url,
         "GRIDWATCH_GRAFANA_CLUSTER": login.cluster,
+        "GRIDWATCH_GRAFANA_DATABASE": "public",
         "GRIDWATCH_GRAFANA_USER": login.user,
     }
     headers = {"Authorization": login.authorization}

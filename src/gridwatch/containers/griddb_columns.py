@@ -63,7 +63,8 @@ def kinds_of(columns: Sequence[Column]) -> list[int]:
         number = kind_of(column.type)
         if number is None:
             raise SchemaError(
-                f"Column {column.name!r} is a {column.type}, which gridwatch does not read from a cluster."
+                f"Column {column.name!r} is a {column.type}, which gridwatch does not read from a "
+                "cluster; use the cluster's Web API (griddb+http://...) for its container."
             )
         numbers.append(number)
     return numbers

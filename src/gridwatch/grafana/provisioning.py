@@ -14,6 +14,7 @@ VARIABLES = {
     "GRIDWATCH_GRAFANA_DIR": "this folder, as Grafana sees it, such as /etc/gridwatch/grafana",
     "GRIDWATCH_GRAFANA_URL": "server of the Web API, such as http://127.0.0.1:8090",
     "GRIDWATCH_GRAFANA_CLUSTER": "name of the cluster, such as gridwatch",
+    "GRIDWATCH_GRAFANA_DATABASE": "name of the database, such as public (GridDB's plugin knows no other)",
     "GRIDWATCH_GRAFANA_USER": "a user that may read",
     "GRIDWATCH_GRAFANA_PASSWORD": "the user's password",
 }
@@ -29,7 +30,7 @@ def data_sources() -> dict[str, Any]:
         "secureJsonData": {"basicAuthPassword": "${GRIDWATCH_GRAFANA_PASSWORD}"},
         "editable": False,
     }
-    database = "${GRIDWATCH_GRAFANA_URL}/griddb/v2/${GRIDWATCH_GRAFANA_CLUSTER}/dbs/public"
+    database = "${GRIDWATCH_GRAFANA_URL}/griddb/v2/${GRIDWATCH_GRAFANA_CLUSTER}/dbs/${GRIDWATCH_GRAFANA_DATABASE}"
     return {
         "apiVersion": 1,
         "datasources": [

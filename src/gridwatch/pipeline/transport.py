@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import structlog
 
-from gridwatch.containers.catalog import LOADS
+from gridwatch.containers.catalog import DELIVERIES, LOADS, TRAININGS, VALIDATIONS
 from gridwatch.errors import SourceError
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ def carry(
     if first is not None:
         from gridwatch.streaming import Producer, broker_for
 
-        store.put_container(dataset.info)
-        store.put_container(LOADS)
+        for info in (dataset.info, LOADS, VALIDATIONS, TRAININGS):
+            store.put_container(info)
+        # Dashboards and alert rules ask for these from the first load on.
+        store.put_container(DELIVERIES, modifiable=True)
         with broker_for(settings, progress=jars_progress) as bootstrap, Producer(settings, bootstrap) as producer:
             producer.ensure_topics([dataset.container])
             carrier = _Carrier(dataset, store, settings, now_ms, producer, bootstrap, tally, progress)

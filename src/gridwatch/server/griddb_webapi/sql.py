@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DCL", "DDL", "QUERY", "STATEMENTS", "UPDATE", "change", "check", "check_characters", "query", "refused"]
 
-STATEMENTS = bodies.each(bodies.fields({"stmt": bodies.text}, {}))
+# GridDB's own clients may send a type, which nothing reads.
+STATEMENTS = bodies.each(bodies.fields({"type": bodies.text, "stmt": bodies.text}, {}))
 
 # GridDB looks at the first word, and at nothing behind the end of the line.
 _LINE = "[^\n\r\u0085\u2028\u2029]*"
