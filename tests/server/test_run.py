@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pytest
 import requests
 
@@ -34,6 +40,16 @@ serve(settings, open_store(settings.store), clock=lambda: int(sys.argv[2]), on_r
 """
 
 
+# A short grace and few turns, for the test; the rest is the command line as it is.
+COMMAND = """
+import gridwatch.server.run, gridwatch.server.state
+from gridwatch.cli import main
+gridwatch.server.state.STATEMENTS_MAX = 2
+gridwatch.server.run.GRACE_S = 0.2
+main()
+"""
+
+
 def test_a_free_port_is_told_and_forgotten_at_the_end(settings: Settings, store: Store) -> None:
     stop, found = threading.Event(), []
 
@@ -41,7 +57,7 @@ def test_a_free_port_is_told_and_forgotten_at_the_end(settings: Settings, store:
         found.append((url, handler_url(settings)))
         stop.set()
 
-    serve(settings, store, clock=lambda: 0, on_ready=on_ready, stop=stop)
+    assert serve(settings, store, clock=lambda: 0, on_ready=on_ready, stop=stop) == 0
     ((url, handler),) = found
     assert handler == f"{url}/trigger"
     assert not (settings.home / "server.json").exists()
@@ -73,6 +89,47 @@ def test_strangers_are_told_apart_over_a_real_socket(serving: Callable[..., str]
             f"{url}/griddb/v2/gridwatch/dbs/public/checkConnection", headers={name: "https"}, timeout=30
         )
         assert asked.status_code == (401 if name == "X-Forwarded-Proto" else 403)
+
+
+def test_clients_that_say_nothing_shut_nobody_out(serving: Callable[..., str], settings: Settings) -> None:
+    url = serving(settings)
+    address = urlsplit(url)
+    with contextlib.ExitStack() as stack:
+        for _ in range(150):
+            half = stack.enter_context(socket.create_connection((str(address.hostname), address.port or 0), timeout=30))
+            half.sendall(b"POST /griddb/v2/gridwatch/dbs/public/sql HTTP/1.1\r\nContent-Length: 100\r\n")
+        assert requests.get(f"{url}/healthz", timeout=30).status_code == 200
+
+
+def test_the_command_ends_while_a_statement_runs_on(settings: Settings, store: Store) -> None:
+    store.execute("create table big (id integer primary key, v integer)")
+    store.put("big", pa.table({"id": pa.array(range(3000), pa.int32()), "v": pa.array(range(3000), pa.int32())}))
+    home = {"GRIDWATCH_HOME": str(settings.home), "GRIDWATCH_SERVER__PORT": "0"}
+    child = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "serve"], stderr=subprocess.PIPE, text=True, env=os.environ | home
+    )
+    endless = [{"stmt": "select count(*) from big a, big b, big c where a.v < b.v + c.id * 0"}]
+    callers = []
+    try:
+        assert child.stderr is not None
+        url = next(found[1] for line in child.stderr if (found := re.search(r"serves at (\S+);", line)))
+        sql = f"{url}/griddb/v2/gridwatch/dbs/public/sql"
+        for _ in range(2):
+            callers.append(threading.Thread(target=_ignore_hangup, args=(sql, endless)))
+            callers[-1].start()
+        while requests.post(sql, json=[{"stmt": "select 1"}], timeout=60).status_code != 503:
+            time.sleep(0.05)
+        assert requests.get(sql.replace("sql", "checkConnection"), timeout=60).status_code == 200
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=30) == 0
+        assert "2 requests were still at work and are cut off." in child.stderr.read()
+    finally:
+        child.kill()
+        child.wait()
+        for caller in callers:
+            caller.join()
+        assert child.stderr is not None
+        child.stderr.close()
 
 
 class SlowSendGrid:
@@ -189,7 +246,7 @@ def test_two_handler_processes_make_one_mail(spawn: Any, slow: SlowSendGrid, key
     assert len(slow.mails) == 1
 
 
-def _ignore_hangup(url: str, body: dict[str, Any]) -> None:
+def _ignore_hangup(url: str, body: Any) -> None:
     try:
         requests.post(url, json=body, timeout=60)
     except requests.ConnectionError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +54,17 @@ def serve(
     wanted = {key: value for key, value in given.items() if value is not None}
     found = found.model_copy(update={"server": found.server.model_copy(update=wanted)})
     with store(found) as opened, stop_on_signals() as stop:
-        run(found, opened, clock=now_ms, on_ready=ready, stop=stop)
+        busy = run(found, opened, clock=now_ms, on_ready=ready, stop=stop)
+        if busy:
+            _end_now(f"{busy} requests were still at work and are cut off.")
+
+
+def _end_now(message: str) -> None:
+    """End the process under its threads, before anything waits for them; the store keeps what was committed."""
+    typer.echo(message, err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def relay() -> None:

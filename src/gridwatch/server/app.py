@@ -65,6 +65,8 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
     # An address with an empty part is none of ours; a redirect would turn a PUT into another.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    # Rows beside a zip archive may come as a field of the form, as large as any other body.
+    app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
     app.add_url_rule("/", "home", lambda: redirect(url_for("anomalies.page")))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)

@@ -26,6 +26,13 @@ __all__ = ["serve"]
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.25
+GRACE_S = 5.0
+"""How long requests at work may go on when the server ends, in seconds."""
+
+CONNECTIONS_MAX = 500
+"""Most open connections. With the files of the store they stay below 1024, the usual limit of a process."""
+
+_SILENCE_S = 30
 
 
 def serve(
@@ -35,7 +42,7 @@ def serve(
     clock: Callable[[], int],
     on_ready: Callable[[str], None],
     stop: threading.Event | None = None,
-) -> None:
+) -> int:
     """Serve until `stop` is set, or the process is interrupted.
 
     Args:
@@ -43,7 +50,11 @@ def serve(
         store: Stays open; closing it is the caller's.
         clock: UTC epoch ms.
         on_ready: Called once with the base URL, when requests are answered.
-        stop: Set it to end; running requests get 5 seconds.
+        stop: Set it to end; running requests get `GRACE_S`.
+
+    Returns:
+        How many threads are at work still. A statement in SQLite cannot be cancelled, and Python's own end waits for
+        it: a process that wants to end now has to do without (`os._exit`).
 
     Raises:
         MissingServiceError: The address cannot be bound.
@@ -62,7 +73,9 @@ def serve(
         threads=THREADS,
         ident=None,
         max_request_body_size=BODY_BYTES_MAX,
-        channel_timeout=120,
+        connection_limit=CONNECTIONS_MAX,
+        channel_timeout=_SILENCE_S,
+        cleanup_interval=_SILENCE_S // 3,
         # What a proxy says is judged by the application; without it, everybody behind one would be this machine.
         clear_untrusted_proxy_headers=False,
     )
@@ -78,14 +91,16 @@ def serve(
         log.info("server_ready", url=url)
         on_ready(url)
         while not stop.is_set():
-            wasyncore.loop(timeout=_LOOK_S, map=sockets, count=1)
+            wasyncore.loop(timeout=_LOOK_S, map=sockets, use_poll=True, count=1)
     finally:
         forget_address(settings)
-        server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
+        server.task_dispatcher.shutdown(cancel_pending=True, timeout=GRACE_S)
         wasyncore.close_all(sockets)
-        if warming.ident is not None:
+        busy = len(server.task_dispatcher.threads)
+        if warming.ident is not None and not busy:
             warming.join()
-        log.info("server_stopped", url=url)
+        log.info("server_stopped", url=url, busy=busy)
+    return busy
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridwatch.server.users import Users
     from gridwatch.settings import Settings
 
-__all__ = ["API_REQUESTS_MAX", "THREADS", "TRIGGERS_MAX", "State", "state"]
+__all__ = ["API_REQUESTS_MAX", "STATEMENTS_MAX", "THREADS", "TRIGGERS_MAX", "State", "state"]
 
 THREADS = 80
 """Threads of the server: most of them wait for a client or the store."""
@@ -29,6 +29,8 @@ THREADS = 80
 API_REQUESTS_MAX = 48
 """Most requests of the Web API at work at once; one more is asked to come again."""
 
+STATEMENTS_MAX = 16
+"""Most of them that run SQL or TQL. A statement may run for hours and cannot be cancelled; puts and the rest go on."""
 
 TRIGGERS_MAX = 24
 """Most triggers at work at once. The rest of the threads answers the local inbox, which the triggers themselves call:
@@ -53,6 +55,7 @@ class State:
     api_requests: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(API_REQUESTS_MAX)
     )
+    statements: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STATEMENTS_MAX))
     triggers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TRIGGERS_MAX))
     _delivery: Delivery | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

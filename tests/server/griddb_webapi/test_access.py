@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from gridwatch.containers import Store
-from gridwatch.server.state import API_REQUESTS_MAX, state
+from gridwatch.server.state import API_REQUESTS_MAX, STATEMENTS_MAX, state
 from gridwatch.server.users import Users
 from gridwatch.settings import Settings
 
@@ -160,11 +160,36 @@ def test_one_request_too_many_is_asked_to_come_again(client_of: Any) -> None:
         assert turns.acquire(blocking=False)
     answer = client.get(CHECK)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    # Turns are for those who may come in.
+    assert client.get(CHECK, auth=("ana", "wrong")).status_code == 401
     turns.release()
     # Every end of a request gives its turn back.
     for path in (CHECK, f"{BASE}/containers", f"{BASE}/nowhere", CHECK.replace("public", "other")):
         client.get(path)
     assert client.get(CHECK).status_code == 200
+
+
+def test_statements_that_never_end_leave_turns_for_the_rest(client_of: Any) -> None:
+    client = client_of()
+    client.post(f"{BASE}/containers", json=MADE)
+    turns = state(client.application).statements
+    statements = [{"stmt": "select * from c"}]
+    calls = [
+        *((path, statements) for path in ("sql", "sql/select", "sql/dml/query", "sql/update")),
+        ("sql/ddl", [{"stmt": "create table d (a integer)"}]),
+        ("tql", [{"name": "c", "stmt": "select *"}]),
+    ]
+    for _ in range(STATEMENTS_MAX):
+        assert turns.acquire(blocking=False)
+    for path, body in calls:
+        answer = client.post(f"{BASE}/{path}", json=body)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json["errorMessage"] == "Too many SQL and TQL statements at once; send this one again."
+    assert client.put(f"{BASE}/containers/c/rows", json=[[1]]).status_code == 200
+    assert client.post(f"{BASE}/containers/c/rows", json={"limit": 1}).status_code == 200
+    turns.release()
+    for path, body in calls:
+        assert client.post(f"{BASE}/{path}", json=body).status_code < 500
 
 
 def test_many_clients_at_once_over_real_sockets(serving: Callable[..., str], settings: Settings, store: Store) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from gridwatch.containers import Store
 from gridwatch.server.griddb_webapi import limits
-from gridwatch.server.state import API_REQUESTS_MAX
+from gridwatch.server.run import CONNECTIONS_MAX
+from gridwatch.server.state import API_REQUESTS_MAX, STATEMENTS_MAX
 from gridwatch.settings import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "webapi.md").read_text(encoding="utf-8")
@@ -40,5 +41,6 @@ def test_every_example_answers_as_shown(serving: Callable[..., str], settings: S
 def test_the_limits_are_those_shown() -> None:
     assert limits.REQUEST_BYTES_MAX == limits.RESPONSE_BYTES_MAX == 20 * 1024 * 1024
     assert limits.BODY_BYTES_MAX == 40 * 1024 * 1024
-    for shown in (f"| {API_REQUESTS_MAX}; one more", f"| {limits.LIMIT_MAX:,};", f"| {limits.QUERIES_MAX} |"):
+    at_once = f"| {API_REQUESTS_MAX}, of them {STATEMENTS_MAX} "
+    for shown in (at_once, f"| {CONNECTIONS_MAX}; ", f"| {limits.LIMIT_MAX:,};", f"| {limits.QUERIES_MAX} |"):
         assert shown in PAGE

@@ -10,9 +10,10 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from gridwatch.server.griddb_webapi import limits
+from gridwatch.server.griddb_webapi import blobs, limits
 
 BASE = "/griddb/v2/gridwatch/dbs/public"
 JSON = "application/json; charset=UTF-8"
@@ -217,6 +218,47 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(client: Any, column: Any) -> 
     parts = {"rows": (io.BytesIO(b'[[1,"bomb"]]'), "", "application/json"), "file": (archive, "b.zip")}
     answer = client.put(f"{BASE}/containers/c/rows/blob", data=parts, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["errorMessage"]) == (400, "Too many rows data")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_of_a_method_that_cannot_be_bounded_is_refused(client: Any, column: Any, method: int) -> None:
+    column("BLOB")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", method) as out:
+        out.writestr("a", b"content")
+    archive.seek(0)
+    parts = {"rows": '[[1,"a"]]', "file": (archive, "b.zip")}
+    answer = client.put(f"{BASE}/containers/c/rows/blob", data=parts, content_type="multipart/form-data")
+    wanted = f"File 'a' of the archive is compressed by method {method}; use deflate, or none"
+    assert (answer.status_code, answer.json["errorMessage"]) == (400, wanted)
+
+
+def test_rows_beside_a_zip_may_be_large(client: Any, column: Any) -> None:
+    column("BLOB")
+    head = "--b\r\nContent-Disposition: form-data; name="
+    file = f'{head}"file"; filename="b.zip"\r\n\r\nno zip\r\n'
+    body = f'{head}"rows"\r\n\r\n[[1,null]]{" " * 2_000_000}\r\n{file}--b--\r\n'
+    answer = client.put(
+        f"{BASE}/containers/c/rows/blob", data=body.encode(), content_type="multipart/form-data; boundary=b"
+    )
+    assert (answer.status_code, answer.json) == (200, {"count": 1})
+
+
+def test_files_of_one_name_are_numbered_without_a_search() -> None:
+    class Counting(dict[str, bytes]):
+        looks = 0
+
+        def __contains__(self, name: object) -> bool:
+            self.looks += 1
+            return super().__contains__(name)
+
+    files = Counting()
+    cells = blobs._named(pa.chunked_array([[b"x"] * 100]), ["n"] * 50 + ["1_n"] * 50, files)
+    assert cells.to_pylist()[:3] + cells.to_pylist()[50:52] == [
+        "(BLOB)n", "(BLOB)1_n", "(BLOB)2_n", "(BLOB)1_1_n", "(BLOB)2_1_n",
+    ]  # fmt: skip
+    assert len(files) == 100
+    assert files.looks <= 200
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ __all__ = ["Archive", "put", "query", "row_arrays"]
 _ROWS = bodies.each(bodies.any_array)
 _BLANK = "".join(map(chr, range(33)))
 # What zipfile raises on bytes that are no archive, or one that it cannot read.
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
 
@@ -58,7 +59,7 @@ class Archive:
         """Return a file by the value of a BLOB column; blank text is null.
 
         Raises:
-            ApiError: No such file, or all that were read are too many bytes.
+            ApiError: No such file, one that cannot be read, or all that were read are too many bytes.
         """
         if not isinstance(name, str):
             raise ApiError(400, "Can not read blob file.")
@@ -66,6 +67,11 @@ class Archive:
             return None
         if self._zip is None or name not in self._zip.NameToInfo:
             raise ApiError(400, f"File not found in list BLOB data: {name}")
+        method = self._zip.NameToInfo[name].compress_type
+        if method not in _METHODS:
+            # Of the other methods zipfile unpacks a whole block at once, however little is asked for.
+            message = f"File {name!r} of the archive is compressed by method {method}; use deflate, or none"
+            raise ApiError(400, message)
         try:
             with self._zip.open(name) as file:
                 # The sizes in the archive's list may lie; a small archive may unpack to anything.
@@ -143,6 +149,8 @@ def _column_of(table: pa.Table, name: str | None) -> list[Any]:
 def _named(values: pa.ChunkedArray, naming: list[Any], files: dict[str, bytes]) -> pa.Array:
     """Put the contents into `files`, and return `(BLOB)` and the name of each."""
     cells: list[str | None] = []
+    # The last number that was put before each name.
+    numbers: dict[str, int] = {}
     for place, content in enumerate(values.to_pylist()):
         if not content:
             cells.append(None if content is None else "")
@@ -152,10 +160,11 @@ def _named(values: pa.ChunkedArray, naming: list[Any], files: dict[str, bytes]) 
         # A name is a file beside the others, never a path elsewhere.
         if not name.strip(_BLANK) or name in {".", ".."} or any(one in name for one in '/\\\0:"'):
             name = str(uuid.uuid4())
-        free, number = name, 0
+        free, number = name, numbers.get(name, 0)
         while free in files:
             number += 1
             free = f"{number}_{name}"
+        numbers[name] = number
         files[free] = content
         cells.append(f"(BLOB){free}")
     return pa.array(cells, pa.string())

@@ -16,7 +16,10 @@ from gridwatch.server.metrics import count_store_error
 from gridwatch.server.state import state
 
 if TYPE_CHECKING:
+    import threading
+
     from gridwatch.containers import Store
+    from gridwatch.server.griddb_webapi.access import Caller
 
 __all__ = ["PREFIX", "blueprint", "http_error"]
 
@@ -48,18 +51,40 @@ def _misconfigured(error: ConfigError) -> Response:
     return error_answer(ApiError(503, str(error)))
 
 
-@blueprint.before_request
-def _take_turn() -> None:
-    """Keep threads free for triggers and pages, however many clients the Web API has."""
-    if not state(current_app).api_requests.acquire(blocking=False):
-        raise ApiError(503, "Too many requests at once; send this one again.")
-    g.has_turn = True
+def _enter(who: Caller, cluster: str, database: str, *, sql: bool = False, statements: bool = False) -> None:
+    """Check the credentials, then take a turn: who has none to show takes none from those who have.
+
+    Turns keep threads free for triggers and pages, however many clients the Web API has.
+
+    Args:
+        who: What `caller` returned.
+        cluster: The cluster in the address.
+        database: The database in the address.
+        sql: Tell refusals as SQL's endpoints do.
+        statements: Whether the request runs SQL or TQL, which has fewer turns.
+
+    Raises:
+        ApiError: What `enter` raises, or all turns are taken (503).
+    """
+    enter(who, cluster, database, sql=sql)
+    parts = state(current_app)
+    if "turns" not in g:
+        g.turns = []
+        _take_turn(parts.api_requests, "requests")
+    if statements:
+        _take_turn(parts.statements, "SQL and TQL statements")
+
+
+def _take_turn(turns: threading.BoundedSemaphore, what: str) -> None:
+    if not turns.acquire(blocking=False):
+        raise ApiError(503, f"Too many {what} at once; send this one again.")
+    g.turns.append(turns)
 
 
 @blueprint.teardown_request
 def _end_turn(_error: BaseException | None) -> None:
-    if g.pop("has_turn", False):
-        state(current_app).api_requests.release()
+    for turns in g.pop("turns", ()):
+        turns.release()
 
 
 @blueprint.before_request
@@ -76,7 +101,7 @@ def _acceptable() -> Response | None:
 def _large_bodies_need_a_user() -> None:
     """Check the credentials first where the body is large; a small one is read before, as GridDB does."""
     if (request.content_length or 0) > UNKNOWN_BYTES_MAX and request.view_args:
-        enter(caller(), request.view_args["cluster"], request.view_args["database"])
+        _enter(caller(), request.view_args["cluster"], request.view_args["database"])
 
 
 def http_error(status: int, description: str) -> Response:
@@ -95,7 +120,7 @@ def http_error(status: int, description: str) -> Response:
 def check_connection(cluster: str, database: str) -> Response:
     """Answer 200 when the credentials open the database."""
     timeout = requested.number("timeout")
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     if timeout is not None and timeout <= 0:
         raise ApiError(400, "Timeout must be greater than 0")
     if timeout is not None and timeout > TIMEOUT_MS_MAX:
@@ -110,7 +135,7 @@ def list_containers(cluster: str, database: str) -> Response:
     kind, order = requested.choice("type", "COLLECTION", "TIME_SERIES"), requested.choice("sort", "ASC", "DESC")
     if limit is None:
         raise ApiError(400, "'limit' is required")
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     return json_answer(dumped(containers.listed(_store(), kind, limit, offset or 0, descending=order == "DESC")))
 
 
@@ -120,7 +145,7 @@ def create_container(cluster: str, database: str) -> Response:
     asked = requested.body(containers.CONTAINER)
     who = caller()
     containers.checked(asked)
-    enter(who, cluster, database)
+    _enter(who, cluster, database)
     need_write()
     containers.create(_store(), asked)
     return empty(201)
@@ -130,7 +155,7 @@ def create_container(cluster: str, database: str) -> Response:
 def delete_containers(cluster: str, database: str) -> Response:
     """Drop containers."""
     names = requested.body(bodies.each(bodies.text))
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     need_write()
     containers.drop(_store(), names)
     return empty(204)
@@ -139,7 +164,7 @@ def delete_containers(cluster: str, database: str) -> Response:
 @blueprint.get("/containers/<container>/info", strict_slashes=False)
 def container_info(cluster: str, database: str, container: str) -> Response:
     """Describe a container."""
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     return json_answer(dumped(containers.describe(containers.found(_store(), container))))
 
 
@@ -151,7 +176,7 @@ def put_rows(cluster: str, database: str, container: str) -> Response:
     who = caller()
     if not found:
         raise ApiError(400, "Rows data is empty")
-    enter(who, cluster, database)
+    _enter(who, cluster, database)
     need_write()
     return json_answer(dumped({"count": rows.put(_store(), container, found, content)}))
 
@@ -162,7 +187,7 @@ def query_rows(cluster: str, database: str, container: str) -> Response:
     asked = requested.body(rows.QUERY)
     who = caller()
     rows.check_query(asked)
-    enter(who, cluster, database)
+    _enter(who, cluster, database)
     return json_answer(spliced(rows.query(_store(), container, asked)))
 
 
@@ -170,7 +195,7 @@ def query_rows(cluster: str, database: str, container: str) -> Response:
 def delete_rows(cluster: str, database: str, container: str) -> Response:
     """Delete rows by key."""
     keys = requested.body(bodies.any_array)
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     need_write()
     rows.delete(_store(), container, keys)
     return empty(204)
@@ -189,7 +214,7 @@ def put_blobs(cluster: str, database: str, container: str) -> Response:
     found = blobs.row_arrays(sent.encode("utf-8", "surrogateescape") if isinstance(sent, str) else sent or b"")
     who = caller()
     archive = blobs.Archive(upload)  # type: ignore[arg-type]
-    enter(who, cluster, database)
+    _enter(who, cluster, database)
     need_write()
     answer = json_answer(dumped({"count": blobs.put(_store(), container, found, archive)}))
     answer.headers["Content-Type"] = "application/json"
@@ -202,7 +227,7 @@ def query_blobs(cluster: str, database: str, container: str) -> Response:
     asked = requested.body(rows.QUERY)
     who = caller()
     rows.check_query(asked)
-    enter(who, cluster, database)
+    _enter(who, cluster, database)
     return blobs.query(_store(), container, asked)
 
 
@@ -210,7 +235,7 @@ def query_blobs(cluster: str, database: str, container: str) -> Response:
 def put_many(cluster: str, database: str) -> Response:
     """Upsert rows of several containers."""
     asked = requested.body(rows.MULTI_PUT, strict=True)
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     need_write()
     return json_answer(dumped(rows.put_many(_store(), asked)))
 
@@ -219,7 +244,7 @@ def put_many(cluster: str, database: str) -> Response:
 def query_many(cluster: str, database: str) -> Response:
     """Query rows of several containers by key."""
     asked = requested.body(several.MULTI_GET)
-    enter(caller(), cluster, database)
+    _enter(caller(), cluster, database)
     return json_answer(_array(several.query_many(_store(), asked)))
 
 
@@ -233,7 +258,7 @@ def run_tql(cluster: str, database: str) -> Response:
     asked = requested.body(tql.STATEMENTS)
     who = caller()
     tql.check(asked)
-    enter(who, cluster, database)
+    _enter(who, cluster, database, statements=True)
     return json_answer(_array([tql.run(_store(), one) for one in asked]))
 
 
@@ -242,7 +267,7 @@ def _queries(cluster: str, database: str, verbs: re.Pattern[str] | None) -> Resp
     who = caller()
     statements = sql.check(asked, verbs)
     sql.check_characters(statements)
-    enter(who, cluster, database, sql=True)
+    _enter(who, cluster, database, sql=True, statements=True)
     try:
         return json_answer(_array([sql.query(_store(), statement) for statement in statements]))
     except StoreError as error:
@@ -254,7 +279,7 @@ def _changes(cluster: str, database: str, verbs: re.Pattern[str] | None, *, coun
     asked = requested.body(sql.STATEMENTS)
     who = caller()
     statements = sql.check(asked, verbs)
-    enter(who, cluster, database, sql=True)
+    _enter(who, cluster, database, sql=True, statements=True)
     parts = state(current_app)
     answers = [sql.change(parts, database, statement, counted=counted) for statement in statements]
     return json_answer(dumped(answers))
