@@ -46,6 +46,15 @@ def test_nested_keys_and_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert settings.sendgrid.api_key == SecretStr("from-file")
 
 
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    for name in ("GRIDWATCH_ALERTS__TOKEN", "GRIDWATCH_SENDGRID__API_KEY"):
+        monkeypatch.setenv(name, text)
+    settings = load_settings()
+    assert settings.alerts.token is None
+    assert settings.sendgrid.api_key is None
+
+
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, _, _ in keys(Settings):
         if name.endswith(("KEY", "PASSWORD", "TOKEN")):

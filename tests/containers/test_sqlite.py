@@ -22,7 +22,7 @@ from gridwatch.containers import _sqlite_session as sessions
 from gridwatch.containers import sqlite as sqlite_module
 from gridwatch.containers._sqlite_session import Session
 from gridwatch.containers.sqlite import SqliteStore
-from gridwatch.errors import ConfigError, ContainerNotFoundError, StoreBusyError, StoreError
+from gridwatch.errors import ConfigError, ContainerNotFoundError, StoreBusyError, StoreError, ValueRefusedError
 
 WRITER = Path(__file__).with_name("writer_process.py")
 T = ColumnType
@@ -466,6 +466,24 @@ def test_a_container_dropped_by_another_store(store: SqliteStore, path: Path) ->
     store.drop_container("shared")
     with pytest.raises(ContainerNotFoundError):
         store.put("shared", pa.table({"s": ["x"]}))
+
+
+def test_text_that_is_not_unicode_is_refused(store: SqliteStore) -> None:
+    for ask in (
+        store.container,
+        store.drop_container,
+        lambda half: store.tql("last", f"select * where name = '{half}'"),
+    ):
+        with pytest.raises(ValueRefusedError, match="half of a surrogate pair"):
+            ask("\ud800")
+
+
+def test_a_failure_does_not_show_the_stores_own_sql(path: Path, store: SqliteStore) -> None:
+    session = Session(path)
+    with pytest.raises(StoreError, match="no such column: nope") as caught:
+        session.query("SELECT 0, nope")
+    assert "SELECT" not in str(caught.value)
+    session.close()
 
 
 def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,19 @@ def test_requests_rows_and_errors_are_counted(app: Any) -> None:
     assert sum(value for name, value in found.items() if name.startswith("gridwatch_store_errors_total")) == 1
 
 
+def test_a_made_up_method_makes_no_series_of_its_own(app: Any) -> None:
+    client = app.test_client()
+    for number in range(3):
+        client.open("/inbox", method=f"MADE{number}")
+    client.open("/inbox", method="TRACE")
+    counted = {name: value for name, value in lines(client).items() if name.startswith("gridwatch_requests_total")}
+    assert not any("MADE" in name for name in counted)
+    assert {name.split('method="')[1].split('"')[0]: value for name, value in counted.items()} == {
+        "other": 3,
+        "TRACE": 1,
+    }
+
+
 def test_lag_and_backlog_come_from_the_store(make_app: Any, make_settings: Any, store: Store) -> None:
     settings = make_settings()
     settings.datasets_dir.mkdir()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gridwatch.errors import ConfigError
-from gridwatch.server.users import PASSWORD_BYTES_MAX, Users
+from gridwatch.server.users import HASHES_MAX, PASSWORD_BYTES_MAX, Users
 
 
 @pytest.fixture
@@ -75,9 +78,73 @@ def test_a_password_that_cannot_be_one_is_refused(path: Path, password: str) -> 
         Users(path).add("ana", password)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"users": [{"name": "ana"}]}', '{"users": 5}'])
+def test_an_addition_that_may_not_replace_leaves_the_user_there(path: Path) -> None:
+    users = Users(path)
+    assert users.add("ana", "one", rights="admin", replace=False)
+    assert not users.add("ana", "two", rights="none", replace=False)
+    found = users.check("ana", "one")
+    assert found is not None
+    assert found.rights == "admin"
+
+
+def test_few_passwords_are_checked_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = Users(path)
+    users.add("ana", "pw")
+    at_once, most, hashes = 0, 0, 0
+    lock = threading.Lock()
+
+    def slow(stored: str, secret: bytes) -> bool:
+        nonlocal at_once, most, hashes
+        with lock:
+            at_once, hashes = at_once + 1, hashes + 1
+            most = max(most, at_once)
+        time.sleep(0.01)
+        with lock:
+            at_once -= 1
+        return secret == b"pw"
+
+    monkeypatch.setattr("gridwatch.server.users._matches", slow)
+    with ThreadPoolExecutor(16) as pool:
+        asked = [("ana", "wrong"), ("nobody", "pw")] * 8
+        assert set(pool.map(lambda one: users.check(*one), asked)) == {None}
+        assert most == HASHES_MAX
+        hashes = 0
+        assert None not in set(pool.map(lambda _: users.check("ana", "pw"), range(16)))
+    assert hashes <= HASHES_MAX
+
+
+HASH = "scrypt$16384$8$1$" + "00" * 16 + "$" + "00" * 32
+
+
+def one_user(**changed: object) -> str:
+    return json.dumps({"users": [{"name": "ana", "rights": "read", "password": HASH} | changed]})
+
+
+def test_a_file_with_a_user_is_read(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(one_user())
+    assert [user.name for user in Users(path).all()] == ["ana"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"users": [{"name": "ana"}]}', '{"users": 5}', "[" * 50_000),
+        *(one_user(rights="owner"), one_user(rights=["read"]), one_user(name=5), one_user(name="a b")),
+        *(one_user(password=None), one_user(password="pw"), one_user(password=HASH[:-1]), one_user(extra=1)),
+        *(one_user(password=HASH.replace("16384", "16385")), one_user(password=HASH.replace("$8$", "$0$"))),
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_told(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"users\.json' cannot be read: .*gridwatch users add"):
         Users(path).all()
+
+
+def test_a_path_that_cannot_be_looked_at_is_told(path: Path) -> None:
+    path.parent.write_text("no folder")
+    with pytest.raises(ConfigError, match=r"users\.json' cannot be read"):
+        Users(path).find("ana")
+    with pytest.raises(ConfigError, match=r"users\.json' cannot be changed"):
+        Users(path).add("ana", "pw")

@@ -246,6 +246,10 @@ def wrapped(path: Path) -> Iterator[None]:
     """Turn errors of ADBC and SQLite into errors of gridwatch that name the file and say what to do."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise ValueRefusedError(
+            f"Text has half of a surrogate pair at {error.start}, which is no character."
+        ) from error
     except _FOREIGN_ERRORS as error:
         raise _translated(str(error), path) from error
 
@@ -279,6 +283,8 @@ def _translated(text: str, path: Path) -> StoreError:
         # Number 0 stands for what GridDB answers and this store refuses.
         code = int(own.group(1))
         return SqlFailedError(own.group(2), code=code) if code else SqlRefusedError(own.group(2))
+    # ADBC adds the statement: ours, not the caller's.
+    text = text.partition("\nquery:")[0]
     if "is locked" in text:
         return _busy(path)
     for sign, hint in _HINTS.items():

@@ -1,4 +1,4 @@
-"""GET /healthz: does the server reach its store, and which versions run."""
+"""GET /healthz: does the server reach its store; for callers on this machine also where mail goes and what runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify
 
 from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.errors import GridwatchError
+from gridwatch.server.auth import is_local
 from gridwatch.server.state import state
 
 __all__ = ["blueprint"]
@@ -29,13 +30,11 @@ def healthz() -> Response:
     except GridwatchError as error:
         log.warning("store_unreachable", error=str(error))
         reachable = False
-    mail = parts.settings.sendgrid
-    answer = jsonify(
-        {
-            "status": "ok" if reachable else "store_unreachable",
-            "mail": "sendgrid" if mail.api_key else ("other" if mail.base_url else "inbox"),
-            "versions": {"gridwatch": version("gridwatch"), "python": platform.python_version()},
-        }
-    )
+    told: dict[str, object] = {"status": "ok" if reachable else "store_unreachable"}
+    if is_local():
+        mail = parts.settings.sendgrid
+        told["mail"] = "sendgrid" if mail.api_key else ("other" if mail.base_url else "inbox")
+        told["versions"] = {"gridwatch": version("gridwatch"), "python": platform.python_version()}
+    answer = jsonify(told)
     answer.status_code = 200 if reachable else 503
     return answer

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 blueprint = Blueprint("metrics", __name__)
 
+# Anybody may make up a method; each would be a series of its own.
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -67,7 +69,8 @@ def _end(answer: Response) -> Response:
     metrics = state(current_app).metrics
     # The endpoint, not the address: a container's name would make a series of its own.
     endpoint = request.endpoint or "none"
-    metrics.requests.labels(endpoint, request.method, answer.status_code).inc()
+    method = request.method if request.method in _METHODS else "other"
+    metrics.requests.labels(endpoint, method, answer.status_code).inc()
     metrics.seconds.labels(endpoint).observe(time.perf_counter() - g.pop("begun_s", time.perf_counter()))
     return answer
 

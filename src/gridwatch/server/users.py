@@ -26,6 +26,9 @@ PASSWORD_BYTES_MAX = 1024
 _NAME = re.compile(r"[A-Za-z0-9_.\-/=]{1,64}")
 # scrypt's cost: about 50 ms and 16 MiB for one check, which is remembered while the process lives.
 _N, _R, _P = 2**14, 8, 1
+HASHES_MAX = 3
+"""Most passwords checked at once: guesses by strangers leave cores and memory to the others."""
+_HASH = re.compile(r"scrypt\$([0-9]{1,6})\$([0-9]{1,2})\$([0-9]{1,2})\$(?:[0-9a-f]{2}){8,64}\$[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Users:
         # Checked passwords, by a hash under a key of this process: a request costs no scrypt but the first.
         self._key = secrets.token_bytes(32)
         self._checked: dict[bytes, str] = {}
+        self._hashing = threading.BoundedSemaphore(HASHES_MAX)
 
     def all(self) -> list[User]:
         """Return the users by name.
@@ -72,20 +76,29 @@ class Users:
             return None
         if user is None:
             # As long as for a user there is, so that the time tells no names.
-            _matches(_DUMMY, secret)
+            with self._hashing:
+                _matches(_DUMMY, secret)
             return None
         mark = hmac.digest(self._key, json.dumps([name, user.password]).encode() + b"\0" + secret, "sha256")
         if mark not in self._checked:
-            if not _matches(user.password, secret):
-                return None
+            with self._hashing:
+                # Another request may have checked it meanwhile.
+                if mark not in self._checked and not _matches(user.password, secret):
+                    return None
             with self._lock:
                 if len(self._checked) > 1000:
                     self._checked.clear()
                 self._checked[mark] = name
         return user
 
-    def add(self, name: str, password: str, *, rights: str = "write") -> bool:
+    def add(self, name: str, password: str, *, rights: str = "write", replace: bool = True) -> bool:
         """Add a user, or give the one there a new password and rights; return whether it is new.
+
+        Args:
+            name: 1 to 64 characters.
+            password: 1 to `PASSWORD_BYTES_MAX` bytes.
+            rights: One of `RIGHTS`.
+            replace: False leaves a user who is there alone.
 
         Raises:
             ConfigError: The name or the password cannot be one.
@@ -94,7 +107,8 @@ class Users:
         hashed = hash_password(password)
         with self._changing() as users:
             new = name not in users
-            users[name] = User(name, rights, hashed)
+            if new or replace:
+                users[name] = User(name, rights, hashed)
         return new
 
     def set_password(self, name: str, password: str) -> bool:
@@ -124,6 +138,8 @@ class Users:
             stat = self._path.stat()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise self._unreadable(error) from error
         mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         with self._lock:
             if self._read[0] != mark:
@@ -133,25 +149,34 @@ class Users:
     def _load(self) -> dict[str, User]:
         try:
             raw = json.loads(self._path.read_text(encoding="utf-8"))
-            users = [User(**one) for one in raw["users"]]
+            users = [_checked_user(User(**one)) for one in raw["users"]]
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ConfigError(
-                f"Users file {str(self._path)!r} cannot be read: {error}. Restore it, or remove it and add the users "
-                "anew with `gridwatch users add`.",
-                path=str(self._path),
-            ) from error
-        return {user.name: user for user in users if user.rights in RIGHTS}
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise self._unreadable(error) from error
+        return {user.name: user for user in users}
+
+    def _unreadable(self, error: Exception) -> ConfigError:
+        return ConfigError(
+            f"Users file {str(self._path)!r} cannot be read: {error}. Restore it, or remove it and add the users "
+            "anew with `gridwatch users add`.",
+            path=str(self._path),
+        )
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, User]]:
         """Lend the users for a change; they are written as a whole, and only when nothing was raised."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self._path.with_name(f"{self._path.name}.lock")):
-            users = self._load()
-            yield users
-            self._save(users)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(self._path.with_name(f"{self._path.name}.lock")):
+                users = self._load()
+                yield users
+                self._save(users)
+        except OSError as error:
+            raise ConfigError(
+                f"Users file {str(self._path)!r} cannot be changed: {error}. Give this user the right to write there.",
+                path=str(self._path),
+            ) from error
 
     def _save(self, users: dict[str, User]) -> None:
         text = json.dumps({"users": [asdict(users[name]) for name in sorted(users)]}, indent=2) + "\n"
@@ -173,6 +198,23 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _checked_user(user: User) -> User:
+    """Return a user of the file as it is, or raise ValueError: a user who is dropped silently would be missed late."""
+    if not isinstance(user.name, str) or not _NAME.fullmatch(user.name):
+        msg = f"a user's name is {user.name!r:.80}"
+        raise ValueError(msg)
+    if user.rights not in RIGHTS:
+        msg = f"the rights of {user.name!r} are {user.rights!r:.80}, none of {', '.join(RIGHTS)}"
+        raise ValueError(msg)
+    match = _HASH.fullmatch(user.password) if isinstance(user.password, str) else None
+    n, r, p = map(int, match.groups()) if match else (0, 0, 0)
+    # What scrypt takes, within 1 GiB.
+    if n not in {2**bits for bits in range(10, 18)} or not 1 <= r <= 32 or not 1 <= p <= 16:
+        msg = f"the password of {user.name!r} is no hash of gridwatch's"
+        raise ValueError(msg)
+    return user
 
 
 def check_name(name: str) -> None:

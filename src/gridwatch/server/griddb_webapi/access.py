@@ -15,6 +15,7 @@ from flask import current_app, g, request
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.server.auth import is_local, is_private
 from gridwatch.server.griddb_webapi.errors import ApiError, named
+from gridwatch.server.griddb_webapi.rights import file_untold
 from gridwatch.server.state import state
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def enter(who: Caller, cluster: str, database: str, *, sql: bool = False) -> Non
         sql: SQL's endpoints tell the same refusals in another form.
 
     Raises:
-        ApiError: Another cluster (400), wrong credentials or another database (401).
+        ApiError: Another cluster (400), wrong credentials or another database (401), a damaged users' file (503).
     """
     parts = state(current_app)
     if cluster != parts.settings.server.cluster:
@@ -108,11 +109,12 @@ def _rights(parts: State, who: Caller) -> str | None:
     if who.name is None:
         return "admin"
     token = parts.settings.alerts.token
-    if token is not None and hmac.compare_digest(
+    if token and hmac.compare_digest(
         who.password.encode("utf-8", "surrogateescape"), token.get_secret_value().encode()
     ):
         return "admin"
-    user = parts.users.check(who.name, who.password)
+    with file_untold():
+        user = parts.users.check(who.name, who.password)
     return user.rights if user is not None else None
 
 

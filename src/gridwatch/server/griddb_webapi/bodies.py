@@ -57,7 +57,7 @@ def read_text(body: bytes, charset: str = "utf-8") -> str:
     """
     try:
         content = body.decode(charset).removeprefix("\ufeff").lstrip(_SPACE)
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         raise ApiError(400, f"The request body is not {charset}: {error}") from error
     if not content:
         raise ApiError(400, _MISSING)
@@ -141,12 +141,17 @@ def any_array(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def text(value: Any, path: tuple[str | int, ...]) -> str:
-    """Take text; numbers and booleans become text."""
+    """Take text; numbers and booleans become text. Half of a surrogate pair is no character."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise _wrong(path, "text")
+    if not isinstance(value, str | int | float):
+        raise _wrong(path, "text")
+    found = str(value)
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise _wrong(path, "Unicode text") from None
+    return found
 
 
 def integer(value: Any, path: tuple[str | int, ...]) -> int:

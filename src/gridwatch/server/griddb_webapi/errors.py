@@ -23,7 +23,8 @@ class ApiError(Exception):
 
 # What GridDB's client library refuses before it asks the server has status 500 in its Web API, save for three numbers.
 # Those that this server can give are answered alike; nothing else is a 500.
-_PATH = re.compile(r"\b[Ss]tore '[^']*'")
+# The path as `repr` writes it, in either quotes.
+_PATH = re.compile(r"""\b[Ss]tore (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _STATUS_500 = frozenset({145006, 145009, 145023})
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import g
 
+from gridwatch.errors import ConfigError
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 
 if TYPE_CHECKING:
     from gridwatch.server.users import Users
 
-__all__ = ["change_users", "is_about_users"]
+__all__ = ["change_users", "file_untold", "is_about_users"]
+
+log = structlog.get_logger(__name__)
 
 _SYNTAX = 240001
 _NOT_ADMIN = 280001
@@ -38,18 +44,39 @@ def change_users(users: Users, database: str, statement: str) -> None:
     """Do what a statement says about users.
 
     Raises:
-        ApiError: The statement is none of those here, the caller may not, or the user or database does not exist.
+        ApiError: The statement is none of those here, the caller may not, the user or database does not exist, or the
+            users' file is damaged.
         ConfigError: A name or password cannot be one.
     """
+    with file_untold():
+        _change(users, database, statement)
+
+
+@contextmanager
+def file_untold() -> Iterator[None]:
+    """Tell the caller that the users' file is damaged and the log why: the path is none of the caller's business.
+
+    Raises:
+        ApiError: It is damaged (503).
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if "path" not in error.values:
+            raise
+        log.warning("users_unreadable", error=str(error))
+        raise ApiError(503, "The users cannot be read; the log says why.") from error
+
+
+def _change(users: Users, database: str, statement: str) -> None:
     words = statement.strip().removesuffix(";").strip()
     if (match := _PASSWORD.fullmatch(words)) is not None:
         _set_password(users, match)
     elif (match := _CREATE.fullmatch(words)) is not None:
         _need_admin("CREATE USER")
         name = _plain(match[1])
-        if users.find(name) is not None:
+        if not users.add(name, match[2].replace("''", "'"), rights="none", replace=False):
             raise ApiError(400, named(_NO_USER, f"CREATE USER failed: user {name!r} exists"), _NO_USER)
-        users.add(name, match[2].replace("''", "'"), rights="none")
     elif (match := _DROP.fullmatch(words)) is not None:
         _need_admin("DROP USER")
         users.remove(_plain(match[1]))
