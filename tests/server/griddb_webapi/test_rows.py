@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from gridwatch.containers import Store
 from gridwatch.server.griddb_webapi import blobs, limits
 
 BASE = "/griddb/v2/gridwatch/dbs/public"
@@ -185,6 +186,34 @@ def test_several_containers_answer_in_the_order_of_javas_hash_table(client: Any)
     ]
     bounded = [{"name": "wa_i", "startKeyValue": "2", "finishKeyValue": 3, "offset": 1}]
     assert client.post(f"{BASE}/containers/rows", json=bounded).json[0]["results"] == [[3]]
+
+
+def test_a_page_of_several_containers_reads_no_more(client: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [f"2024-01-01T0{hour}:00:00.000Z" for hour in range(5)]
+    made: dict[str, tuple[str, dict[str, str], list[Any]]] = {
+        "series": ("TIME_SERIES", {"ts": "TIMESTAMP"}, [[time] for time in times]),
+        "named": ("COLLECTION", {"k": "STRING", "v": "LONG_ARRAY"}, [["c", [1]], ["é", []], ["a", [2]], ["B", None]]),
+    }
+    for name, (kind, columns, rows) in made.items():
+        listed = [{"name": column, "type": of} for column, of in columns.items()]
+        asked = {"container_name": name, "container_type": kind, "rowkey": True, "columns": listed}
+        assert client.post(f"{BASE}/containers", json=asked).status_code == 201
+        assert client.put(f"{BASE}/containers/{name}/rows", json=rows).status_code == 200
+    store.execute("create table both (k long, s string, primary key (k, s))")
+    client.put(f"{BASE}/containers/both/rows", json=[[2, "a"], [1, "b"], [1, "a"], [10, ""]])
+    monkeypatch.setattr(store, "read", None)
+
+    def page(name: str, **more: Any) -> Any:
+        (answer,) = client.post(f"{BASE}/containers/rows", json=[{"name": name, **more}]).json
+        return answer["results"], answer["total"]
+
+    assert page("series", limit=1) == ([[times[0]]], 5)
+    bounded = {"startKeyValue": times[1], "finishKeyValue": times[3]}
+    assert page("series", **bounded, limit=1, offset=1) == ([[times[2]]], 3)
+    assert page("series", **bounded, limit=0) == ([], 3)
+    assert page("series", offset=9) == ([], 5)
+    assert page("named", limit=3) == ([["B", None], ["a", [2]], ["c", [1]]], 4)
+    assert page("both", limit=2, offset=1) == ([[1, "b"], [2, "a"]], 4)
 
 
 def test_blobs_travel_as_files(client: Any, column: Any) -> None:

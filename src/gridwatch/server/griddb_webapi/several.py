@@ -61,9 +61,8 @@ def query_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dic
     answers = []
     for name in hash_order(list(wanted), string_hash):
         info, one = wanted[name]
-        table = _by_key(store, info, one)
         limit = min(one["limit"], LIMIT_MAX)
-        page = table.slice(one["offset"], limit)
+        page, total = _by_key(store, info, one, limit)
         check_response(native_bytes(column) for column in page.columns)
         count_rows("out", page.num_rows)
         answers.append(
@@ -73,36 +72,61 @@ def query_many(store: Store, asked: Sequence[dict[str, Any] | None]) -> list[dic
                 "results": rows_text(page),
                 "offset": one["offset"],
                 "limit": limit,
-                "total": table.num_rows,
+                "total": total,
             }
         )
     return answers
 
 
-def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any]) -> pa.Table:
+def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any], limit: int) -> tuple[pa.Table, int]:
+    """Return the rows of a page, and how many there are in all."""
     if not info.row_key:
         raise ApiError(400, named(145024, f"Container {info.name!r} has no row key"), 145024)
     if len(info.row_key) > 1:
-        return store.read(info.name)
+        return _page(store, info, asked, limit)
     kind = info.column(info.row_key[0]).type
     keys = [_asked_key(kind, one) for one in asked["keyValues"] or () if one is not None or kind in {T.INTEGER, T.LONG}]
     if keys:
-        return store.get(info.name, hash_order(keys, key_hash))
+        return _cut(store.get(info.name, hash_order(keys, key_hash)), asked, limit)
     start, finish = (
         None if kind is T.STRING or asked[side] is None else _asked_key(kind, asked[side])
         for side in ("startKeyValue", "finishKeyValue")
     )
-    if start is None and finish is None:
-        return store.read(info.name)
     if start is not None and finish is not None and start > finish:
-        return info.arrow.empty_table()
-    if info.type is ContainerType.TIME_SERIES:
-        return store.read(info.name, start, finish)
-    if kind.precision:
+        return info.arrow.empty_table(), 0
+    given = [(sign, bound) for sign, bound in ((">=", start), ("<=", finish)) if bound is not None]
+    is_series = info.type is ContainerType.TIME_SERIES
+    if given and kind.precision and not is_series:
         raise ApiError(400, named(60049, f"a range of the key of {info.name!r}, a time"), 60049)
-    column = f'"{info.row_key[0]}"'
-    bounds = [f"{column} {sign} {bound}" for sign, bound in ((">=", start), ("<=", finish)) if bound is not None]
-    return store.tql(info.name, f"select * where {' and '.join(bounds)} order by {column}")
+    if given and is_series and (kind is not T.TIMESTAMP or _is_partitioned(info)):
+        return _cut(store.read(info.name, start, finish), asked, limit)
+    bound_text = "TO_TIMESTAMP_MS({})" if kind.precision else "{}"
+    bounds = [f'"{info.row_key[0]}" {sign} {bound_text.format(bound)}' for sign, bound in given]
+    return _page(store, info, asked, limit, f" where {' and '.join(bounds)}" if bounds else "")
+
+
+def _page(
+    store: Store, info: ContainerInfo, asked: dict[str, Any], limit: int, where: str = ""
+) -> tuple[pa.Table, int]:
+    """Read one page in the order of the key; what is not asked for stays in the store."""
+    if not where and _is_partitioned(info):
+        # TQL cannot read it.
+        return _cut(store.read(info.name), asked, limit)
+    counted = store.tql(info.name, f"select count(*){where}")
+    total = int(counted.column(0)[0].as_py()) if counted.num_rows else 0
+    if not limit or asked["offset"] >= total:
+        return info.arrow.empty_table(), total
+    order = ", ".join(f'"{column}"' for column in info.row_key)
+    statement = f"select *{where} order by {order} limit {limit} offset {asked['offset']}"
+    return store.tql(info.name, statement, rows_max=LIMIT_MAX), total
+
+
+def _is_partitioned(info: ContainerInfo) -> bool:
+    return getattr(info, "partitioning", None) is not None
+
+
+def _cut(table: pa.Table, asked: dict[str, Any], limit: int) -> tuple[pa.Table, int]:
+    return table.slice(asked["offset"], limit), table.num_rows
 
 
 def _asked_key(kind: ColumnType, value: Any) -> Any:
