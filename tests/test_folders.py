@@ -21,7 +21,6 @@ NOT_HOME = {
     "grafana/files.py",
     "java/compiler.py",
     "java/jars.py",
-    "server/users.py",
     "tracking/recording.py",
 }
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gridwatch.errors import ConfigError
+from gridwatch.folders import make_private
 
 __all__ = ["RIGHTS", "User", "Users"]
 
@@ -167,7 +168,7 @@ class Users:
     def _changing(self) -> Iterator[dict[str, User]]:
         """Lend the users for a change; they are written as a whole, and only when nothing was raised."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path.parent)
             with _locked(self._path.with_name(f"{self._path.name}.lock")):
                 users = self._load()
                 yield users
