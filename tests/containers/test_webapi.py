@@ -85,6 +85,8 @@ def handler(front: Front, target: str) -> type[http.server.BaseHTTPRequestHandle
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body in one packet; two would wait for each other.
+        wbufsize = -1
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
