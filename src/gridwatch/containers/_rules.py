@@ -8,7 +8,7 @@ from dataclasses import replace
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Partitioning
 from gridwatch.errors import ContainerExistsError, SchemaError
 
-__all__ = ["check_container_name", "check_index_name", "check_info", "merged"]
+__all__ = ["check_container_name", "check_index_name", "check_info", "check_range", "merged"]
 
 CONTAINER_NAME_MAX = 16_384
 COLUMN_NAME_MAX = 256
@@ -203,6 +203,20 @@ def _check_same(old: ContainerInfo, new: ContainerInfo, ours: Column, theirs: Co
         raise _exists(old, f"its column {ours.name!r} is called {theirs.name!r} here", 60016)
     if (ours.type, ours.nullable) != (theirs.type, theirs.nullable):
         raise _exists(old, f"its column {ours.name!r} is {_kind(ours)}, not {_kind(theirs)}", 60149)
+
+
+def check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> None:
+    """Refuse a range of time, in ms, both ends optional, that no read can have.
+
+    Raises:
+        SchemaError: The container is a collection and a bound is given.
+        ValueError: The range is reversed.
+    """
+    if (start_ms, end_ms) != (None, None) and info.type is not ContainerType.TIME_SERIES:
+        raise SchemaError(f"Container {info.name!r} is a collection; only a time series has a range of time.")
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
+        raise ValueError(msg)
 
 
 def _names(names: tuple[str, ...]) -> tuple[str, ...]:

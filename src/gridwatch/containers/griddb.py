@@ -12,6 +12,7 @@ import pyarrow as pa
 from gridwatch.containers._arrow import coerce
 from gridwatch.containers._keys import key_rows
 from gridwatch.containers._literals import name_sql
+from gridwatch.containers._rules import check_range
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import batches, kinds_of, rows_in, tables_out
 from gridwatch.containers.griddb_definitions import Definitions
@@ -22,7 +23,7 @@ from gridwatch.containers.griddb_session import is_partitioned
 from gridwatch.containers.griddb_triggers import Triggers
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
-from gridwatch.errors import RangeTooLargeError, SchemaError, StoreError
+from gridwatch.errors import RangeTooLargeError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
             with self._lent(f"Container {name!r}") as store:
                 info, container = self._known(store, name)
                 chosen = [info.column(column) for column in columns] if columns is not None else list(info.columns)
-                _check_range(info, start_ms, end_ms)
+                check_range(info, start_ms, end_ms)
                 table = None
                 if not is_partitioned(container):
                     table = self._read_native(container, info, chosen, start_ms, end_ms, rows_max)
@@ -254,14 +255,6 @@ def _once(rows: Any) -> Callable[[Any, int], int]:
     """Let a `RowsOut` take a list of rows, and nothing the second time."""
     left = [rows]
     return lambda out, _: int(out.take(left.pop())) if left else 0
-
-
-def _check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> None:
-    if (start_ms, end_ms) != (None, None) and info.type is not ContainerType.TIME_SERIES:
-        raise SchemaError(f"Container {info.name!r} is a collection; only a time series has a range of time.")
-    if start_ms is not None and end_ms is not None and start_ms > end_ms:
-        msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
-        raise ValueError(msg)
 
 
 def _moment(time_ms: int) -> datetime:

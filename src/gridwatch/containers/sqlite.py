@@ -15,18 +15,17 @@ from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import dialect
 from gridwatch.containers._arrow import coerce, restore, storable
 from gridwatch.containers._keys import key_batches
-from gridwatch.containers._rules import check_info, merged
+from gridwatch.containers._rules import check_info, check_range, merged
 from gridwatch.containers._sqlite_definitions import define, lookup_of
 from gridwatch.containers._sqlite_series import SeriesOperations
 from gridwatch.containers._sqlite_session import Pool, Session, flush
-from gridwatch.containers.schema import ContainerInfo, ContainerType
+from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import (
     ConfigError,
     ContainerExistsError,
     ContainerNotFoundError,
     RangeTooLargeError,
-    SchemaError,
     SqlRefusedError,
     StoreError,
 )
@@ -216,13 +215,9 @@ class SqliteStore(SeriesOperations):
 
     @staticmethod
     def _range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> tuple[str, list[int]]:
+        check_range(info, start_ms, end_ms)
         bounds = [(">=", start_ms), ("<=", end_ms)]
         given = [(sign, bound) for sign, bound in bounds if bound is not None]
-        if given and info.type is not ContainerType.TIME_SERIES:
-            raise SchemaError(f"Container {info.name!r} is a collection; only a time series has a range of time.")
-        if start_ms is not None and end_ms is not None and start_ms > end_ms:
-            msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
-            raise ValueError(msg)
         key = layout.quoted(info.columns[0].name)
         where = " AND ".join(f"{key} {sign} ?" for sign, _ in given)
         return (f" WHERE {where}" if where else ""), [bound for _, bound in given]

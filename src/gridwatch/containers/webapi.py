@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from gridwatch.containers._arrow import coerce
 from gridwatch.containers._literals import one_line
-from gridwatch.containers._rules import check_info, merged
+from gridwatch.containers._rules import check_info, check_range, merged
 from gridwatch.containers.dialect.parse import refused, verb_of
-from gridwatch.containers.schema import ContainerInfo, ContainerType
+from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
 from gridwatch.containers.webapi_keys import KeyedRows
@@ -29,7 +29,6 @@ from gridwatch.errors import (
     ContainerExistsError,
     ContainerNotFoundError,
     RangeTooLargeError,
-    SchemaError,
     StoreError,
     ValueRefusedError,
 )
@@ -196,7 +195,7 @@ class WebApiStore(SeriesOverTql):
         def once() -> pa.Table:
             info = self._info(name)
             chosen = [info.column(column) for column in columns] if columns is not None else list(info.columns)
-            _check_range(info, start_ms, end_ms)
+            check_range(info, start_ms, end_ms)
             return read_pages(self._http, info, chosen, start_ms, end_ms, rows_max)
 
         return self._again([name], once)
@@ -287,14 +286,6 @@ class WebApiStore(SeriesOverTql):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> None:
-    if (start_ms is not None or end_ms is not None) and info.type is not ContainerType.TIME_SERIES:
-        raise SchemaError(f"Container {info.name!r} is a collection; only a time series has a range of time.")
-    if start_ms is not None and end_ms is not None and start_ms > end_ms:
-        msg = f"start_ms must not be above end_ms, got {start_ms} and {end_ms}."
-        raise ValueError(msg)
 
 
 def _after(tables: Mapping[str, pa.Table], sent: int) -> dict[str, pa.Table]:
