@@ -2,6 +2,7 @@
 
 from gridwatch.containers.schema import (
     PLAIN_TYPES,
+    TIMESTAMP_MS_MAX,
     Column,
     ColumnType,
     ContainerInfo,
@@ -14,6 +15,7 @@ from gridwatch.containers.store import ROWS_MAX, Store, open_store
 __all__ = [
     "PLAIN_TYPES",
     "ROWS_MAX",
+    "TIMESTAMP_MS_MAX",
     "Column",
     "ColumnType",
     "ContainerInfo",

@@ -8,16 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridwatch.containers._arrow_lists import as_lists, as_text, fault_of
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STRING_BYTES_MAX", "TIMESTAMP_MS_MAX", "coerce", "restore", "storable"]
-
-TIMESTAMP_MS_MAX = 253_402_300_799_999
-"""Last instant that GridDB takes, 9999-12-31T23:59:59.999Z; the first is 0."""
+__all__ = ["STRING_BYTES_MAX", "coerce", "restore", "storable"]
 
 STRING_BYTES_MAX = 31_744
 """Longest STRING in UTF-8 bytes at GridDB's default block size of 64 KiB; longer text belongs in a BLOB."""

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
 __all__ = ["key_batches", "key_rows", "ms_of"]

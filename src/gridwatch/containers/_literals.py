@@ -16,8 +16,8 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
-from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
-from gridwatch.containers.dialect.parse import GridDB, refused, tokens_of
+from gridwatch.containers.dialect.parse import GridDB, check_text, refused, tokens_of
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX
 
 __all__ = ["literal", "name_sql", "one_line", "time_sql", "tuple_sql"]
 
@@ -135,12 +135,7 @@ def _float(value: float, what: str) -> exp.Expression:
 
 
 def _text(value: str) -> exp.Expression:
-    if "\0" in value:
-        raise refused("text with a NUL character", code=145006)
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise refused("text that is not Unicode", code=None) from error
+    check_text(value)
     return exp.Literal.string(value)
 
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Partitioning
-from gridwatch.errors import ContainerExistsError, SchemaError
+from gridwatch.errors import ContainerExistsError, RangeTooLargeError, SchemaError
 
-__all__ = ["check_container_name", "check_index_name", "check_info", "check_range", "merged"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "check_container_name",
+    "check_count",
+    "check_index_name",
+    "check_info",
+    "check_range",
+    "check_series",
+    "merged",
+]
 
 CONTAINER_NAME_MAX = 16_384
 COLUMN_NAME_MAX = 256
@@ -203,6 +215,31 @@ def _check_same(old: ContainerInfo, new: ContainerInfo, ours: Column, theirs: Co
         raise _exists(old, f"its column {ours.name!r} is called {theirs.name!r} here", 60016)
     if (ours.type, ours.nullable) != (theirs.type, theirs.nullable):
         raise _exists(old, f"its column {ours.name!r} is {_kind(ours)}, not {_kind(theirs)}", 60149)
+
+
+def check_count(info: ContainerInfo, rows: pa.Table, rows_max: int) -> None:
+    """Refuse the rows of a read that has more than its caller allowed.
+
+    Raises:
+        RangeTooLargeError: There are more than `rows_max`.
+    """
+    if rows.num_rows > rows_max:
+        raise RangeTooLargeError(
+            f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
+            "rows_max.",
+            container=info.name,
+            rows_max=rows_max,
+        )
+
+
+def check_series(info: ContainerInfo) -> None:
+    """Refuse a container that time-series operations do not know.
+
+    Raises:
+        SchemaError: It is a collection.
+    """
+    if info.type is not ContainerType.TIME_SERIES:
+        raise SchemaError(f"Container {info.name!r} is a collection; this needs a time series.", container=info.name)
 
 
 def check_range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> None:

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import tql
 from gridwatch.containers._arrow import restore
+from gridwatch.containers._rules import check_series
 from gridwatch.containers._sqlite_session import Pool, Session
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
 from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.containers.tql import aggregates, series
 from gridwatch.containers.tql.operators import TIMES
@@ -151,8 +152,7 @@ def _container(session: Session, name: str) -> ContainerInfo:
 
 def _series(session: Session, name: str) -> ContainerInfo:
     info = _container(session, name)
-    if info.type is not ContainerType.TIME_SERIES:
-        raise SchemaError(f"Container {info.name!r} is a collection; this needs a time series.", container=info.name)
+    check_series(info)
     if info.partitioning is not None:
         raise SqlRefusedError(f"Container {info.name!r} is partitioned; use SQL.", code=145003, container=info.name)
     return info

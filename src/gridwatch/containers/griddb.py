@@ -12,18 +12,18 @@ import pyarrow as pa
 from gridwatch.containers._arrow import coerce
 from gridwatch.containers._keys import key_rows
 from gridwatch.containers._literals import name_sql
-from gridwatch.containers._rules import check_range
+from gridwatch.containers._rules import check_count, check_range
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import batches, kinds_of, rows_in, tables_out
 from gridwatch.containers.griddb_definitions import Definitions
 from gridwatch.containers.griddb_errors import MEMORY_LIMIT, is_old_rows_error, translated
 from gridwatch.containers.griddb_schema import to_java
-from gridwatch.containers.griddb_series import TIME_MS_MAX, SeriesOperations, date_of, fetched
+from gridwatch.containers.griddb_series import SeriesOperations, date_of, fetched
 from gridwatch.containers.griddb_session import is_partitioned
 from gridwatch.containers.griddb_triggers import Triggers
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.store import ROWS_MAX
-from gridwatch.errors import RangeTooLargeError, StoreError
+from gridwatch.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,13 +151,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
             table = None
         if table is None:
             table = self._read_by_sql(info, chosen, start_ms, end_ms, rows_max)
-        if table.num_rows > rows_max:
-            raise RangeTooLargeError(
-                f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
-                "rows_max.",
-                container=info.name,
-                rows_max=rows_max,
-            )
+        check_count(info, table, rows_max)
         return table
 
     def _read_native(
@@ -175,7 +169,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
             return fetched(container.query(f"select *{order}"), info, chosen, rows_max)
         key = info.columns[0]
         needed = list(chosen) if key in chosen else [*chosen, key]
-        at, end = max(0, start_ms or 0), TIME_MS_MAX if end_ms is None else min(end_ms, TIME_MS_MAX)
+        at, end = max(0, start_ms or 0), TIMESTAMP_MS_MAX if end_ms is None else min(end_ms, TIMESTAMP_MS_MAX)
         page, left, parts = _PAGE, rows_max + 1, []
         while left and at <= end:
             wanted = min(page, left)
@@ -201,7 +195,9 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         """As `read`, for partitioned tables and for rows that the native client cannot read."""
         words = [f"SELECT {', '.join(name_sql(column.name) for column in chosen)} FROM {name_sql(info.name)}"]
         bounds = [(">=", start_ms), ("<=", end_ms)]
-        given = [(sign, _moment(bound)) for sign, bound in bounds if bound is not None and 0 <= bound <= TIME_MS_MAX]
+        given = [
+            (sign, _moment(bound)) for sign, bound in bounds if bound is not None and 0 <= bound <= TIMESTAMP_MS_MAX
+        ]
         if given:
             words.append(f"WHERE {' AND '.join(f'{name_sql(info.columns[0].name)} {sign} ?' for sign, _ in given)}")
         if info.row_key:

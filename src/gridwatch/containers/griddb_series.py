@@ -9,18 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 
+from gridwatch.containers._rules import check_series
 from gridwatch.containers.griddb_columns import kinds_of, tables_out
 from gridwatch.containers.griddb_session import GridDBSession, is_partitioned
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
-from gridwatch.containers.schema import Column, ContainerInfo, ContainerType
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError
 
-__all__ = ["TIME_MS_MAX", "SeriesOperations", "date_of", "fetched"]
+__all__ = ["SeriesOperations", "date_of", "fetched"]
 
 _GS = "com.toshiba.mwcloud.gs"
-TIME_MS_MAX = 253_402_300_799_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERB = re.compile(r"\s*([A-Za-z]+)")
 _AGGREGATE = re.compile(r"\s*select\s+(max|min|sum|avg|count|variance|stddev|time_avg)\s*\(", re.IGNORECASE)
@@ -66,7 +66,7 @@ class SeriesOperations(GridDBSession):
                 raise SchemaError(f"{kind} of container {info.name!r} needs a column.", code=145001)
             found = series.aggregate(
                 date_of(start_ms or 0),
-                date_of(TIME_MS_MAX if end_ms is None else end_ms),
+                date_of(TIMESTAMP_MS_MAX if end_ms is None else end_ms),
                 chosen,
                 java_class(f"{_GS}.Aggregation").valueOf(kind.value),
             )
@@ -122,8 +122,7 @@ class SeriesOperations(GridDBSession):
 
     def _series(self, store: Any, name: str) -> tuple[ContainerInfo, Any]:
         info, container = self._known(store, name)
-        if info.type is not ContainerType.TIME_SERIES:
-            raise SchemaError(f"Container {info.name!r} is a collection; only a time series can be asked this.")
+        check_series(info)
         if is_partitioned(container):
             raise SqlRefusedError(
                 f"Container {info.name!r} is partitioned; GridDB's native client does this on ordinary ones only. Use "
@@ -139,8 +138,8 @@ def date_of(time_ms: int) -> Any:
     Raises:
         SqlRefusedError: Outside GridDB's range of time.
     """
-    if not 0 <= time_ms <= TIME_MS_MAX:
-        raise SqlRefusedError(f"The instant {time_ms} ms is outside 0..{TIME_MS_MAX}.", code=60079)
+    if not 0 <= time_ms <= TIMESTAMP_MS_MAX:
+        raise SqlRefusedError(f"The instant {time_ms} ms is outside 0..{TIMESTAMP_MS_MAX}.", code=60079)
     return java_class("java.util.Date")(_long(time_ms))
 
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
 from gridwatch.containers._keys import ms_of
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import NO_KIND, kind_of, tables_out
 from gridwatch.containers.griddb_errors import is_connection_error, translated
 from gridwatch.containers.griddb_pool import Pool
 from gridwatch.containers.jvm import java_class
-from gridwatch.containers.schema import ColumnType
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, ColumnType
 from gridwatch.errors import RangeTooLargeError, SqlRefusedError, StoreError
 
 __all__ = ["Sql"]

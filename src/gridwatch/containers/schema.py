@@ -9,7 +9,20 @@ import pyarrow as pa
 
 from gridwatch.errors import SchemaError
 
-__all__ = ["PLAIN_TYPES", "Column", "ColumnType", "ContainerInfo", "ContainerType", "Index", "Partitioning", "View"]
+__all__ = [
+    "PLAIN_TYPES",
+    "TIMESTAMP_MS_MAX",
+    "Column",
+    "ColumnType",
+    "ContainerInfo",
+    "ContainerType",
+    "Index",
+    "Partitioning",
+    "View",
+]
+
+TIMESTAMP_MS_MAX = 253_402_300_799_999
+"""Last instant that GridDB takes, 9999-12-31T23:59:59.999Z, in UTC epoch ms; the first is 0."""
 
 
 class ContainerType(StrEnum):

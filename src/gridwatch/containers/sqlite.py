@@ -15,7 +15,7 @@ from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import dialect
 from gridwatch.containers._arrow import coerce, restore, storable
 from gridwatch.containers._keys import key_batches
-from gridwatch.containers._rules import check_info, check_range, merged
+from gridwatch.containers._rules import check_count, check_info, check_range, merged
 from gridwatch.containers._sqlite_definitions import define, lookup_of
 from gridwatch.containers._sqlite_series import SeriesOperations
 from gridwatch.containers._sqlite_session import Pool, Session, flush
@@ -204,13 +204,7 @@ class SqliteStore(SeriesOperations):
                 f"{where} ORDER BY {order} LIMIT {rows_max + 1}"
             )
             rows = self._select(session, schema, sql, parameters)
-        if rows.num_rows > rows_max:
-            raise RangeTooLargeError(
-                f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
-                "rows_max.",
-                container=info.name,
-                rows_max=rows_max,
-            )
+        check_count(info, rows, rows_max)
         return rows
 
     @staticmethod

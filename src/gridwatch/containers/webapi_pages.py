@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from gridwatch.containers._ddl import in_sql
 from gridwatch.containers._literals import literal, name_sql, time_sql
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers._rules import check_count
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
 from gridwatch.containers.webapi_rows import column_types, fitted, table_of
 from gridwatch.errors import RangeTooLargeError, SqlRefusedError
@@ -52,19 +53,13 @@ def read_pages(
     by_sql = info.row_key and in_sql(info)
     tables = pages.by_key(bounds, rows_max + 1) if by_sql else pages.by_place(bounds, rows_max + 1)
     rows = pa.concat_tables([schema.empty_table(), *(fitted(table, schema) for table in tables)])
-    if rows.num_rows > rows_max:
-        raise RangeTooLargeError(
-            f"Container {info.name!r} has more than {rows_max} rows in this range; ask for a shorter one or raise "
-            "rows_max.",
-            container=info.name,
-            rows_max=rows_max,
-        )
+    check_count(info, rows, rows_max)
     return rows
 
 
 def _instant(ms: int) -> str:
     # Outside GridDB's time there are no rows; its SQL would refuse the literal.
-    return time_sql(min(max(ms, 0), 253_402_300_799_999))
+    return time_sql(min(max(ms, 0), TIMESTAMP_MS_MAX))
 
 
 class _Pages:

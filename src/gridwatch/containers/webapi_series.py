@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
 from gridwatch.containers._literals import name_sql
+from gridwatch.containers._rules import check_series
 from gridwatch.containers.dialect.parse import refused
 from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp
 from gridwatch.containers.webapi_rows import column_types, table_of
@@ -141,8 +141,7 @@ class SeriesOverTql:
 
     def _series(self, name: str) -> ContainerInfo:
         info = self._info(name)
-        if info.type is not ContainerType.TIME_SERIES:
-            raise SchemaError(f"Container {info.name!r} is a collection; only a time series has this.")
+        check_series(info)
         return info
 
 

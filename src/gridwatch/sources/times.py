@@ -10,10 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["TIME_MAX_MS", "local_to_utc", "parse_times"]
+from gridwatch.containers import TIMESTAMP_MS_MAX
 
-TIME_MAX_MS = 253_402_300_799_999
-"""Newest time that GridDB takes, 9999-12-31T23:59:59.999Z; the oldest is 0."""
+__all__ = ["local_to_utc", "parse_times"]
 
 _LOCAL = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?$"
 _WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$"
@@ -43,7 +42,7 @@ def parse_times(texts: pa.Array, zone: str) -> tuple[npt.NDArray[np.int64], Reas
         moments = pd.to_datetime(pd.Series(strings[absolute]), format="ISO8601", errors="coerce", utc=True)
         values[absolute] = _epoch_ms(pd.DatetimeIndex(moments))
         reasons[np.flatnonzero(absolute)[np.asarray(moments.isna())]] = "no such date or time"
-    outside = (reasons == None) & ((values < 0) | (values > TIME_MAX_MS))  # noqa: E711 - elementwise on objects
+    outside = (reasons == None) & ((values < 0) | (values > TIMESTAMP_MS_MAX))  # noqa: E711 - elementwise on objects
     reasons[outside] = _OUTSIDE
     return values, reasons
 

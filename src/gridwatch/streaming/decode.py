@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo
+from gridwatch.containers import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.streaming.envelope import CONNECT_TYPES, TIMESTAMP_NAME
-from gridwatch.streaming.times import TIMESTAMP_MS_MAX, TimeFormat
+from gridwatch.streaming.times import TimeFormat
 from gridwatch.streaming.values import FLOAT_MAX, MISSING, RecordError, json_kind, value_of
 
 __all__ = ["Decoded", "Decoder", "parse_record"]

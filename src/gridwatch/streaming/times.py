@@ -8,10 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridwatch.errors import ConfigError
 
-__all__ = ["TIMESTAMP_MS_MAX", "TimeFormat"]
-
-TIMESTAMP_MS_MAX = 253_402_300_799_999
-"""Last instant of GridDB's TIMESTAMP, 9999-12-31T23:59:59.999Z; the first is 0."""
+__all__ = ["TimeFormat"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)

@@ -8,9 +8,9 @@ import json
 import math
 from typing import Any
 
-from gridwatch.containers import Column, ColumnType
+from gridwatch.containers import TIMESTAMP_MS_MAX, Column, ColumnType
 from gridwatch.errors import StreamError
-from gridwatch.streaming.times import TIMESTAMP_MS_MAX, TimeFormat
+from gridwatch.streaming.times import TimeFormat
 
 __all__ = ["FLOAT_MAX", "MISSING", "RecordError", "json_kind", "value_of"]
 

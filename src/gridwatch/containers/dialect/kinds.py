@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gridwatch.containers.dialect.parse import refused
-from gridwatch.containers.schema import ColumnType
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, ColumnType
 
 __all__ = [
     "FLOATING",
@@ -42,7 +42,6 @@ NUMERIC = INTEGRAL | FLOATING
 UNREADABLE = frozenset({T.GEOMETRY, *(kind for kind in T if kind.element)})
 """Types that SQL reads as a NULL of no type and cannot write."""
 
-TIMESTAMP_MS_MAX = 253_402_300_799_999
 LIMITS = {
     T.BYTE: (-(2**7), 2**7 - 1),
     T.SHORT: (-(2**15), 2**15 - 1),

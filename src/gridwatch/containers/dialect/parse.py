@@ -11,7 +11,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from gridwatch.errors import SqlRefusedError
 
-__all__ = ["RANGE_MARK", "TYPE_NAMES", "only", "parse_statement", "refused", "tokens_of", "verb_of"]
+__all__ = ["RANGE_MARK", "TYPE_NAMES", "check_text", "only", "parse_statement", "refused", "tokens_of", "verb_of"]
 
 SYNTAX = 240001
 
@@ -66,6 +66,20 @@ _DIALECT = GridDB()
 def refused(what: str, *, code: int | None = SYNTAX, hint: str = "") -> SqlRefusedError:
     """Return the error for a construct that GridDB refuses, or that has no equal on this store."""
     return SqlRefusedError(f"SQL refused: {what}{'; ' + hint if hint else ''}.", code=code)
+
+
+def check_text(value: str) -> None:
+    """Refuse text that no STRING holds.
+
+    Raises:
+        SqlRefusedError: It holds a NUL, or is not Unicode.
+    """
+    if "\0" in value:
+        raise refused("text with a NUL character", code=145006)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise refused("text that is not Unicode", code=None) from error
 
 
 def tokens_of(statement: str) -> list[Token]:

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from gridwatch.containers._keys import ms_of
 from gridwatch.containers.dialect.kinds import LIMITS, Expr, T, number_literal
-from gridwatch.containers.dialect.parse import refused
+from gridwatch.containers.dialect.parse import check_text, refused
 from gridwatch.containers.schema import ContainerInfo, View
 from gridwatch.errors import ContainerNotFoundError
 
@@ -131,12 +131,7 @@ class Context:
         Raises:
             SqlRefusedError: It holds a NUL or is not Unicode.
         """
-        if "\0" in value:
-            raise refused("text with a NUL character", code=145006)
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise refused("text that is not Unicode", code=None) from error
+        check_text(value)
         return Expr(self.bind(value), T.STRING, value=value, nullable=False)
 
 

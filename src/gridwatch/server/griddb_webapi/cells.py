@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gridwatch.containers import ColumnType
-from gridwatch.containers._arrow import TIMESTAMP_MS_MAX
+from gridwatch.containers import TIMESTAMP_MS_MAX, ColumnType
 from gridwatch.server.griddb_webapi.bodies import Raw
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.times import lenient_ms, precise_ns
