@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridwatch.containers._ddl import in_sql
-from gridwatch.containers._keys import key_batches
+from gridwatch.containers._keys import key_rows
 from gridwatch.containers._literals import literal, name_sql, tuple_sql
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
@@ -39,7 +38,7 @@ class KeyedRows:
 
     def get(self, keys: Sequence[Any]) -> pa.Table:
         """Return the rows with these keys, in their order; unknown keys are left out."""
-        wanted = self._normal(keys)
+        wanted = key_rows(self._info, keys)
         # The API's own get takes one key column, and times of milliseconds only.
         plain = len(self._info.row_key) == 1 and self._info.columns[0].type in {
             ColumnType.STRING, ColumnType.INTEGER, ColumnType.LONG, ColumnType.TIMESTAMP,
@@ -56,9 +55,6 @@ class KeyedRows:
             parts += self._get(wanted[start : start + size], plain=plain)
         rows = pa.concat_tables([self._info.arrow.empty_table(), *parts])
         return self._ordered(rows, wanted)
-
-    def _normal(self, keys: Sequence[Any]) -> list[Key]:
-        return [tuple(key) for batch in key_batches(self._info, keys) for key in json.loads(batch)]
 
     def _get(self, keys: list[Key], *, plain: bool) -> list[pa.Table]:
         try:
@@ -100,7 +96,7 @@ class KeyedRows:
 
     def delete(self, keys: Sequence[Any]) -> int:
         """Delete the rows with these keys; return how many there were."""
-        wanted = self._normal(keys)
+        wanted = key_rows(self._info, keys)
         deleted = 0
         for batch in self._statements(wanted):
             statement = f"DELETE FROM {name_sql(self._info.name)} WHERE {batch}"
