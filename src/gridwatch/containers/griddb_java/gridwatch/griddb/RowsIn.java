@@ -39,15 +39,6 @@ public final class RowsIn {
         target.put(rows(target.createRow()));
     }
 
-    /** Put the rows of several containers, in one request for each node of the cluster. */
-    public static void putMany(GridStore store, ContainerInfo[] infos, RowsIn[] tables) throws Exception {
-        Map<String, List<Row>> all = new HashMap<>();
-        for (int i = 0; i < infos.length; i++) {
-            all.put(infos[i].getName(), tables[i].rows(store.createRow(infos[i])));
-        }
-        store.multiPut(all);
-    }
-
     /**
      * Take these rows, which have key columns only, for keys; return the rows of a container that have them, in the
      * order of the keys.
