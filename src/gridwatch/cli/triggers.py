@@ -20,8 +20,6 @@ __all__ = ["register"]
 
 NAME = "gridwatch"
 _COLUMNS = ("id",)
-_NONE = 1007
-"""What a server of 5.x answers."""
 
 triggers_app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +40,8 @@ def install(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     It calls GRIDWATCH_ALERTS__HANDLER_URL, with GRIDWATCH_ALERTS__TOKEN as the last part of its path. The relay stays
     useful beside it: GridDB calls each trigger once, and never again when the handler was away.
     """
+    from gridwatch.containers.griddb_triggers import NO_TRIGGERS
+
     found = settings()
     with store(found) as opened:
         names = _anomalies(opened)
@@ -54,9 +54,9 @@ def install(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
                     _cluster(opened).put_trigger(name, NAME, url, _COLUMNS)
                     done.append(name)
             except SqlRefusedError as error:
-                if error.code != _NONE:
+                if error.code != NO_TRIGGERS:
                     raise
-                why = f"[{_NONE}] this server has no triggers (GridDB 5.x)"
+                why = f"[{NO_TRIGGERS}] this server has no triggers (GridDB 5.x)"
     if as_json:
         print_json({"native": why is None, "reason": why, "installed": done, "url": _redacted(url)})
     elif why is not None:
@@ -99,8 +99,7 @@ def remove() -> None:
         if _no_triggers(opened) is None:
             cluster = _cluster(opened)
             for name in _anomalies(opened):
-                if NAME in cluster.triggers(name):
-                    cluster.drop_trigger(name, NAME)
+                if cluster.drop_trigger(name, NAME):
                     removed.append(name)
     typer.echo(f"Removed from {', '.join(removed)}." if removed else "There was none.")
 

@@ -73,12 +73,14 @@ class Triggers(GridDBSession):
             listed = store.getContainerInfo(container).getTriggerInfoList()
             return {str(found.getName()): str(found.getURI()) for found in listed}
 
-    def drop_trigger(self, container: str, name: str) -> None:
-        """Remove a trigger; nothing happens when there is none.
+    def drop_trigger(self, container: str, name: str) -> bool:
+        """Remove a trigger; tell whether there was one.
 
         Raises:
             ContainerNotFoundError: There is no such container.
         """
-        if name in self.triggers(container):
-            with self._lent(f"Trigger of container {container!r}") as store:
-                self._known(store, container)[1].dropTrigger(name)
+        if name not in self.triggers(container):
+            return False
+        with self._lent(f"Trigger of container {container!r}") as store:
+            self._known(store, container)[1].dropTrigger(name)
+        return True
