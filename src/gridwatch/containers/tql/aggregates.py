@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gridwatch.containers.dialect.kinds import INTEGRAL, T
 from gridwatch.containers.schema import ColumnType
 
-__all__ = ["native_average", "native_spread", "native_sum", "spread", "sum_of", "time_average"]
+__all__ = ["native_average", "native_spread", "native_sum", "spread", "sum_of", "time_average", "wrapped"]
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
@@ -24,7 +24,8 @@ _Array = npt.NDArray[Any]
 _BITS = {T.BYTE: 8, T.SHORT: 16, T.INTEGER: 32, T.LONG: 64}
 
 
-def _wrapped(value: int, bits: int) -> int:
+def wrapped(value: int, bits: int) -> int:
+    """Return an integer as a register of so many bits holds it."""
     half = 1 << (bits - 1)
     return (value + half) % (1 << bits) - half
 
@@ -43,8 +44,8 @@ def _in_order(values: _Array) -> float:
 def _narrow(values: _Ints, bits: int) -> int:
     """Sum in which each step reads the sum so far back in the column's width, as an INTEGER holds it."""
     if bits >= 32:
-        return _wrapped(_total(values), bits)
-    return _wrapped(_total(values[:-1]), bits) + int(values[-1])
+        return wrapped(_total(values), bits)
+    return wrapped(_total(values[:-1]), bits) + int(values[-1])
 
 
 def native_sum(values: _Array, kind: ColumnType) -> int | float:
@@ -79,13 +80,13 @@ def native_spread(values: _Array, kind: ColumnType, *, root: bool) -> float:
             squares = values * values
         # The first square is kept as it is, each further one is read back in the column's width before it is added.
         wide = max(bits, 32)
-        first = _wrapped(int(squares[0]), wide)
+        first = wrapped(int(squares[0]), wide)
         if count == 1:
             square_sum: float = first
         else:
-            inner = [first, *(_wrapped(int(x), bits) for x in squares[1:-1])] if bits < 32 else None
+            inner = [first, *(wrapped(int(x), bits) for x in squares[1:-1])] if bits < 32 else None
             rest = sum(inner) if inner is not None else _total(squares[:-1])
-            square_sum = _wrapped(_wrapped(rest, bits) + _wrapped(int(squares[-1]), bits), wide)
+            square_sum = wrapped(wrapped(rest, bits) + wrapped(int(squares[-1]), bits), wide)
     else:
         narrow: _Array = values.astype(np.float32 if kind is T.FLOAT else np.float64)
         with np.errstate(all="ignore"):
@@ -113,7 +114,7 @@ def sum_of(values: _Array, kind: ColumnType) -> int | float:
         kind: Type of the column.
     """
     if kind in INTEGRAL:
-        return _wrapped(_total(values), 64 if kind is T.LONG else 32)
+        return wrapped(_total(values), 64 if kind is T.LONG else 32)
     return _in_order(values.astype(np.float32 if kind is T.FLOAT else np.float64))
 
 

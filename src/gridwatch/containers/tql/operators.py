@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, LIMITS, NUMERIC, T
+from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, LIMITS, NUMERIC, T, name_of
 from gridwatch.containers.schema import ColumnType
+from gridwatch.containers.tql.aggregates import wrapped
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.values import (
     Context,
     Value,
     constant,
     failed,
-    name_of,
     null,
     number_sql,
     raising,
@@ -31,7 +31,7 @@ LOGIC = 153001
 FLOAT_MAX = float(np.finfo(np.float32).max)
 """The greatest FLOAT."""
 
-TIMES = {T.TIMESTAMP: 3, T.TIMESTAMP_6: 6, T.TIMESTAMP_9: 9}
+TIMES = {kind: kind.precision for kind in ColumnType if kind.precision}
 """Types of times and their decimals of a second."""
 
 _EXACT_INT = 2**53
@@ -40,11 +40,6 @@ _EXACT_FLOAT_INT = 2**24
 
 def _undefined(left: Value, right: Value) -> str:
     return f"Binary operation is not defined for the types {name_of(left.kind)} and {name_of(right.kind)}"
-
-
-def _wrapped(value: int, bits: int) -> int:
-    half = 1 << (bits - 1)
-    return (value + half) % (1 << bits) - half
 
 
 def _result_kind(operator: str, left: ColumnType | None, right: ColumnType | None) -> ColumnType | None:
@@ -86,7 +81,7 @@ def _computed(operator: str, left: Value, right: Value, kind: ColumnType) -> int
             raise refused("division by zero", code=ZERO_DIVISION)
         quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1) if operator in "/%" else 0
         results = {"+": a + b, "-": a - b, "*": a * b, "/": quotient, "%": a - b * quotient}
-        return _wrapped(results[operator], 64 if kind is T.LONG else 32)
+        return wrapped(results[operator], 64 if kind is T.LONG else 32)
     width = np.float32 if kind is T.FLOAT else np.float64
     x, y = width(float(a)), width(float(b))
     with np.errstate(all="ignore"):

@@ -11,14 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gridwatch.containers.dialect.kinds import LIMITS, T
+from gridwatch.containers.dialect.kinds import LIMITS, UNKNOWN, T, failing
 from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.lexer import refused
 
-__all__ = ["UNKNOWN", "Context", "Value", "constant", "failed", "name_of", "null", "number_sql", "raising", "sized"]
-
-
-UNKNOWN: Any = object()
+__all__ = ["Context", "Value", "constant", "failed", "null", "number_sql", "raising", "sized"]
 
 _SQL_MAX = 50_000
 
@@ -90,9 +87,7 @@ class Context:
 
     def failing(self, code: int, message: str) -> str:
         """Return SQL that fails when a row reaches it."""
-        # SQLite has no function that raises; a wrong JSON path is an error that repeats the path. The seed, a column
-        # that is never null, makes it depend on the row, or SQLite would work it out before the first one.
-        return f"json_extract('{{}}', '[{code}] {message}' || substr({self.seed}, 1, 0))"
+        return failing(code, message, self.seed)
 
     def refusing(self, what: str) -> str:
         """Return SQL that refuses, when a row reaches it, what GridDB answers and this store cannot."""
@@ -152,8 +147,3 @@ def sized(value: Value) -> Value:
 def failed(*parts: Value) -> bool:
     """Tell whether any part can fail."""
     return any(part.fallible for part in parts)
-
-
-def name_of(kind: ColumnType | None) -> str:
-    """Return GridDB's name of a type."""
-    return "NULL" if kind is None else str(kind.value)
