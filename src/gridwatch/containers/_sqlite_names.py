@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gridwatch.containers.operations import FIXED_MS
 from gridwatch.containers.schema import ContainerInfo, ContainerType
 from gridwatch.errors import SchemaError
 
 __all__ = ["order_of", "quoted", "readable", "row_number_of", "table_of", "unexpired", "upsert"]
-
-_UNIT_MS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000, "MILLISECOND": 1}
 
 
 def quoted(name: str) -> str:
@@ -41,7 +40,7 @@ def unexpired(info: ContainerInfo) -> str:
         return ""
     column = info.column(how.column)
     scale = 10 ** ((column.type.precision or 3) - 3)
-    width, age = how.interval * _UNIT_MS[how.interval_unit], how.expiration * _UNIT_MS[how.expiration_unit]
+    width, age = how.interval * FIXED_MS[how.interval_unit], how.expiration * FIXED_MS[how.expiration_unit]
     now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
     return f"{quoted(column.name)} >= ({now} - {age}) / {width} * {width * scale}"
 

@@ -16,13 +16,12 @@ from gridwatch.containers._arrow import restore
 from gridwatch.containers._rules import check_series
 from gridwatch.containers._sqlite_session import Pool, Session
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, NUMERIC, T
-from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
+from gridwatch.containers.operations import FIXED_MS, Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.containers.tql import aggregates, series
 from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.select import COLLECTION_AGGREGATED
-from gridwatch.containers.tql.times import FIXED_MS
 from gridwatch.errors import ContainerNotFoundError, RangeTooLargeError, SchemaError, SqlFailedError, SqlRefusedError
 
 __all__ = ["SeriesOperations"]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from gridwatch.errors import SchemaError
 
-__all__ = ["Aggregation", "InterpolationMode", "TimeOperator", "TimeUnit", "operation"]
+__all__ = ["FIXED_MS", "Aggregation", "InterpolationMode", "TimeOperator", "TimeUnit", "operation"]
 
 
 class Aggregation(StrEnum):
@@ -50,6 +50,9 @@ class TimeUnit(StrEnum):
     SECOND = "SECOND"
     MILLISECOND = "MILLISECOND"
 
+
+FIXED_MS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000, "MILLISECOND": 1}
+"""Milliseconds of each unit that always lasts the same."""
 
 _E = TypeVar("_E", bound=StrEnum)
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from gridwatch.containers.dialect.parse import refused
 from gridwatch.containers.dialect.words import Words
+from gridwatch.containers.operations import FIXED_MS
 from gridwatch.containers.schema import Column, ContainerType, Partitioning
 
 __all__ = ["expiring", "options", "partitioning"]
 
 INVALID = 280012
 _OPTIONS = frozenset({"expiration_type", "expiration_time", "expiration_time_unit", "expiration_division_count"})
-_UNITS = frozenset({"DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND"})
 
 
 def partitioning(words: Words) -> Partitioning | None:
@@ -101,8 +101,8 @@ def expiring(
             raise refused(f"{name}={value!r}", hint="a positive whole number is expected")
     unit = str(given.get("expiration_time_unit", "DAY")).upper()
     what = str(given.get("expiration_type", "PARTITION")).upper()
-    if unit not in _UNITS or not isinstance(given.get("expiration_time_unit", ""), str):
-        raise refused(f"expiration_time_unit={unit!r}", hint=f"use one of {', '.join(sorted(_UNITS))}")
+    if unit not in FIXED_MS or not isinstance(given.get("expiration_time_unit", ""), str):
+        raise refused(f"expiration_time_unit={unit!r}", hint=f"use one of {', '.join(sorted(FIXED_MS))}")
     if what not in {"ROW", "PARTITION"} or not isinstance(given.get("expiration_type", ""), str):
         raise refused(f"expiration_type={what!r}", hint="use 'PARTITION'")
     if what == "PARTITION" and "expiration_division_count" in given:

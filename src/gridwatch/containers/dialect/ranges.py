@@ -14,8 +14,9 @@ from gridwatch.containers.dialect.functions import is_aggregate
 from gridwatch.containers.dialect.kinds import FLOATING, Expr, T
 from gridwatch.containers.dialect.parse import RANGE_MARK, only, refused
 from gridwatch.containers.dialect.scope import Scope, Source, same_name
-from gridwatch.containers.dialect.times import FIXED_MS, offset_ms_of
+from gridwatch.containers.dialect.times import offset_ms_of
 from gridwatch.containers.dialect.windows import ordering
+from gridwatch.containers.operations import FIXED_MS
 
 __all__ = ["RangeKey", "Ranges", "range_key"]
 

@@ -26,17 +26,17 @@ from gridwatch.containers.dialect.kinds import (
     overflow_checked,
 )
 from gridwatch.containers.dialect.parse import refused
+from gridwatch.containers.operations import FIXED_MS
 
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.expressions import Expressions
 
-__all__ = ["FIXED_MS", "SCALARS", "UNIT_FUNCTIONS", "call_with_unit", "offset_ms_of"]
+__all__ = ["SCALARS", "UNIT_FUNCTIONS", "call_with_unit", "offset_ms_of"]
 
 ARGUMENTS = 240005
 BAD_FIELD = 75003
 BAD_TIME = 305008
 
-FIXED_MS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000, "MILLISECOND": 1}
 _UNITS = frozenset({*FIXED_MS, "YEAR", "MONTH", "MICROSECOND", "NANOSECOND", "DAY_OF_WEEK", "DAY_OF_YEAR"})
 
 UNIT_FUNCTIONS = frozenset({"TIMESTAMP_TRUNC", "TIMESTAMP_ADD", "TIMESTAMP_DIFF", "EXTRACT"})

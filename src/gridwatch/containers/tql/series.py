@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers.dialect.kinds import LIMITS, NUMERIC, T
+from gridwatch.containers.operations import FIXED_MS
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.containers.tql.expressions import Expressions
 from gridwatch.containers.tql.functions import COUNT, RANGE, TYPE
@@ -21,7 +22,6 @@ from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.order import by_key_alone, column_sql
 from gridwatch.containers.tql.plans import LIMIT_MAX, RowsPlan, SamplePlan, Source
-from gridwatch.containers.tql.times import FIXED_MS
 from gridwatch.containers.tql.tree import Call, Literal, Name, Node, Star, TqlQuery
 from gridwatch.containers.tql.values import Context, Value
 

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, T
+from gridwatch.containers.operations import FIXED_MS
 from gridwatch.containers.schema import ColumnType
 from gridwatch.containers.tql.functions import COUNT, RANGE, TYPE
 from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.values import Context, Value, constant, failed, null, raising, sized
 
-__all__ = ["FIXED_MS", "UNITS", "difference", "shifted", "text_of_time", "time_of_text", "timestamp"]
+__all__ = ["UNITS", "difference", "shifted", "text_of_time", "time_of_text", "timestamp"]
 
-FIXED_MS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000, "MILLISECOND": 1}
-"""Milliseconds of each unit that always lasts the same."""
 _FINE = {"MICROSECOND": 1000, "NANOSECOND": 1_000_000}
 UNITS = frozenset({*FIXED_MS, "YEAR", "MONTH", "MICROSECOND", "NANOSECOND", "MAX", "MIN", "AVG"})
 """Words that are no column's name where there is no such column."""
