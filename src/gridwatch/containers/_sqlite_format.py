@@ -31,6 +31,7 @@ __all__ = [
     "decode",
     "drop",
     "drop_view",
+    "index_columns",
     "names",
     "order_of",
     "prepare",

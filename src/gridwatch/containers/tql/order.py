@@ -39,7 +39,7 @@ def base_order(info: ContainerInfo) -> str:
 def _indexes(info: ContainerInfo) -> list[tuple[str, ...]]:
     """Return the columns of each index; the key of a collection has one."""
     key = [info.row_key] if info.row_key and info.type is ContainerType.COLLECTION else []
-    found = [*((name,) for name in info.indexes), *(index.columns for index in info.named_indexes), *key]
+    found = [*layout.index_columns(info), *key]
     return list(dict.fromkeys(tuple(info.column(name).name for name in columns) for columns in found))
 
 
