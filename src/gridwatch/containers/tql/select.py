@@ -10,7 +10,7 @@ from gridwatch.containers.schema import Column, ContainerInfo, ContainerType
 from gridwatch.containers.tql.conditions import compile_condition
 from gridwatch.containers.tql.expressions import NO_COLUMN, NO_FUNCTION, Expressions, known_function
 from gridwatch.containers.tql.functions import COUNT, TYPE
-from gridwatch.containers.tql.lexer import SYNTAX, refused
+from gridwatch.containers.tql.lexer import refused
 from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.order import by_key_alone, check_indexes, column_sql, found_order, order_of, rank_of
 from gridwatch.containers.tql.parser import parse
@@ -73,8 +73,6 @@ def _compiled(
     order = order_of(info, query, expressions, condition) if query.order else []
     if isinstance(selection, Call) and selection.name in AGGREGATIONS and query.order:
         raise refused("ORDER BY with an aggregation", code=ORDERED_AGGREGATION)
-    if info.partitioning is not None and (query.order or not isinstance(selection, Star)):
-        raise refused("anything but SELECT * without ORDER BY on a partitioned table", code=SYNTAX)
     source = Source(info, context, condition)
     if isinstance(selection, Star):
         keys = order or found_order(info, condition)
