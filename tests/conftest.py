@@ -1,4 +1,4 @@
-"""A command sets up logging for its whole process; here that is the tests', so it is taken back."""
+"""A command or a flow file sets up logging for its whole process; here that is the tests', so it is taken back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import structlog
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    root, kafka = logging.getLogger(), logging.getLogger("kafka")
-    handlers, levels = list(root.handlers), (root.level, kafka.level)
+    loggers = [logging.getLogger(name) for name in ("", "gridwatch", "kafka")]
+    before = [(list(one.handlers), one.level, one.propagate) for one in loggers]
     yield
     structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    kafka.setLevel(levels[1])
+    for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        one.handlers[:], one.propagate = handlers, propagate
+        one.setLevel(level)
