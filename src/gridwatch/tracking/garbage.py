@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -148,58 +148,41 @@ def _backend(settings: Settings, database: str) -> Iterator[tuple[Any, Any]]:
             raise TrackingError(f"MLflow's database failed: {type(error).__name__}. Is it the right one?") from error
 
 
-def _deleted_experiments(store: Any, now_ms: int, older_than_ms: int) -> Iterator[Any]:
-    from mlflow.entities import ViewType
-
-    query = f"last_update_time < {now_ms - older_than_ms}" if older_than_ms else None
+def _pages(search: Callable[..., Any], *what: Any, **how: Any) -> Iterator[Any]:
+    """Yield all that one of MLflow's searches finds, asked for page by page."""
     token = None
     while True:
-        page = store.search_experiments(
-            view_type=ViewType.DELETED_ONLY, filter_string=query, max_results=_PAGE, page_token=token
-        )
+        page = search(*what, **how, max_results=_PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:
             return
+
+
+def _deleted_experiments(store: Any, now_ms: int, older_than_ms: int) -> Iterator[Any]:
+    from mlflow.entities import ViewType
+
+    query = f"last_update_time < {now_ms - older_than_ms}" if older_than_ms else None
+    return _pages(store.search_experiments, view_type=ViewType.DELETED_ONLY, filter_string=query)
 
 
 def _runs(store: Any, experiment_id: str) -> Iterator[Any]:
     from mlflow.entities import ViewType
 
-    token = None
-    while True:
-        page = store.search_runs([experiment_id], "", ViewType.ALL, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return _pages(store.search_runs, [experiment_id], "", ViewType.ALL)
 
 
 def _models(store: Any, experiment_ids: list[str]) -> Iterator[Any]:
-    token = None
-    while experiment_ids:
-        page = store.search_logged_models(experiment_ids, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return _pages(store.search_logged_models, experiment_ids) if experiment_ids else iter(())
 
 
 def _targets(client: Any) -> Iterator[_Target]:
-    token = None
-    while True:
-        page = client.search_registered_models(max_results=_PAGE, page_token=token)
-        for model in page:
-            for alias, number in dict(model.aliases).items():
-                version = client.get_model_version(model.name, str(number))
-                source = str(version.source or "")
-                model_id = version.model_id or (
-                    source.removeprefix("models:/") if source.startswith("models:/") else ""
-                )
-                yield _Target(f"{model.name}@{alias}", str(number), version.run_id or "", model_id, source)
-        token = page.token
-        if not token:
-            return
+    for model in _pages(client.search_registered_models):
+        for alias, number in dict(model.aliases).items():
+            version = client.get_model_version(model.name, str(number))
+            source = str(version.source or "")
+            model_id = version.model_id or (source.removeprefix("models:/") if source.startswith("models:/") else "")
+            yield _Target(f"{model.name}@{alias}", str(number), version.run_id or "", model_id, source)
 
 
 def _in_use(
