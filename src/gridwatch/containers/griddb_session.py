@@ -51,11 +51,14 @@ class GridDBSession:
         start_jvm(os.environ if environ is None else environ, heap_mib=settings.heap_mib)
         self.url = url
         self._cluster = cluster
-        password = settings.password.get_secret_value()
-        self._login = {"user": settings.user, "password": password, "applicationName": "gridwatch"}
+        self._login = {
+            "user": settings.user,
+            "password": settings.password.get_secret_value(),
+            "applicationName": "gridwatch",
+        }
         self._check_login()
         self._native = Pool(lambda: self._open(settings.timeout_s), lambda _: True)
-        self._sql = Sql(cluster, settings.user, password, settings.timeout_s)
+        self._sql = Sql(cluster, self._login, settings.timeout_s)
         # Also closes a store that is only dropped.
         self._finalizer = weakref.finalize(self, _close, self._native, self._sql)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -39,21 +39,20 @@ class Sql:
 
     Args:
         cluster: Where the cluster is.
-        user: Name of the user.
-        password: Of the user.
+        login: Properties that both of GridDB's clients take: user, password, name of the application.
         timeout_s: Longest wait for a connection, in seconds.
     """
 
-    def __init__(self, cluster: Cluster, user: str, password: str, timeout_s: float) -> None:
+    def __init__(self, cluster: Cluster, login: Mapping[str, str], timeout_s: float) -> None:
         self._cluster = cluster
-        self._login = {"user": user, "password": password, "applicationName": "gridwatch"}
+        self._login = login
         self._timeout_s = timeout_s
         self._pool = Pool(self._open, _alive)
 
     def _open(self) -> Any:
         import jaydebeapi
 
-        properties = self._cluster.sql_properties() | self._login
+        properties = {**self._cluster.sql_properties(), **self._login}
         properties["loginTimeout"] = str(max(1, round(self._timeout_s)))
         # Any call makes the thread known to the JVM; JayDeBeApi would do that in a way that JPype has deprecated.
         java_class("java.lang.Thread").currentThread()
