@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers import jvm as jvm_module
-from gridwatch.containers.griddb_columns import batches, kinds_of, rows_in, tables_out
+from gridwatch.containers.griddb_columns import batches, kinds_of, listed, rows_in
 from gridwatch.containers.griddb_errors import is_connection_error, translated
 from gridwatch.containers.griddb_pool import Pool
 from gridwatch.containers.griddb_schema import from_java, to_java
@@ -61,11 +61,7 @@ def through_java(pattern: Any, table: pa.Table) -> pa.Table:
     rows = java_class("java.util.ArrayList")()
     for batch in batches(table):
         rows.addAll(rows_in(batch, COLUMNS).rows(pattern))
-    left = [rows]
-    kinds = kinds_of(EVERYTHING.columns)
-    return tables_out(
-        EVERYTHING.arrow, kinds, range(len(kinds)), lambda out, _: out.take(left.pop()) if left else 0, table.num_rows
-    )
+    return listed(EVERYTHING.arrow, kinds_of(EVERYTHING.columns), rows)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,7 +11,7 @@ from typing import Any
 from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
-__all__ = ["key_batches", "key_rows", "ms_of"]
+__all__ = ["key_batches", "key_rows", "moment_of", "ms_of"]
 
 _BATCH = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +36,11 @@ def ms_of(moment: datetime) -> int:
         msg = f"{moment.isoformat()} is finer than a millisecond"
         raise ValueError(msg)
     return ms
+
+
+def moment_of(ms: int) -> datetime:
+    """Return the datetime of an instant, UTC epoch ms."""
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _fine(moment: datetime, precision: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
+from gridwatch.containers._keys import moment_of
 from gridwatch.containers.dialect.parse import GridDB, check_text, refused, tokens_of
 from gridwatch.containers.schema import TIMESTAMP_MS_MAX
 
@@ -53,7 +54,7 @@ def literal(value: Any) -> str:
 
 def time_sql(ms: int) -> str:
     """Return an instant, UTC epoch ms, as a literal."""
-    return literal(datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000))
+    return literal(moment_of(ms))
 
 
 def tuple_sql(values: Iterable[Any]) -> str:

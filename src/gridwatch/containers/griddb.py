@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from gridwatch.containers._arrow import coerce
-from gridwatch.containers._keys import key_rows
+from gridwatch.containers._keys import key_rows, moment_of
 from gridwatch.containers._literals import name_sql
 from gridwatch.containers._rules import check_count, check_range
 from gridwatch.containers.griddb_address import Cluster
-from gridwatch.containers.griddb_columns import batches, kinds_of, rows_in, tables_out
+from gridwatch.containers.griddb_columns import batches, kinds_of, listed, rows_in
 from gridwatch.containers.griddb_definitions import Definitions
 from gridwatch.containers.griddb_errors import MEMORY_LIMIT, is_old_rows_error, translated
 from gridwatch.containers.griddb_schema import to_java
@@ -94,7 +93,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
                         # Large blobs: the server holds an answer in memory.
                         waiting[:0] = [(batch.slice(0, half), kinds), (batch.slice(half), kinds)]
                         continue
-                    parts.append(tables_out(info.arrow, numbers, range(len(numbers)), _once(rows), batch.num_rows))
+                    parts.append(listed(info.arrow, numbers, rows))
         except StoreError as error:
             if not is_old_rows_error(error):
                 raise
@@ -110,7 +109,9 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         for start in range(0, len(rows), _SQL_KEYS):
             part = rows[start : start + _SQL_KEYS]
             where = " OR ".join([f"({equal})"] * len(part))
-            values = [_moment(value) if time else value for row in part for value, time in zip(row, times, strict=True)]
+            values = [
+                moment_of(value) if time else value for row in part for value, time in zip(row, times, strict=True)
+            ]
             table = self._sql.query(f"SELECT * FROM {name_sql(info.name)} WHERE {where}", values, len(part))
             table = table.cast(info.arrow)
             for place in range(table.num_rows):
@@ -196,7 +197,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         words = [f"SELECT {', '.join(name_sql(column.name) for column in chosen)} FROM {name_sql(info.name)}"]
         bounds = [(">=", start_ms), ("<=", end_ms)]
         given = [
-            (sign, _moment(bound)) for sign, bound in bounds if bound is not None and 0 <= bound <= TIMESTAMP_MS_MAX
+            (sign, moment_of(bound)) for sign, bound in bounds if bound is not None and 0 <= bound <= TIMESTAMP_MS_MAX
         ]
         if given:
             words.append(f"WHERE {' AND '.join(f'{name_sql(info.columns[0].name)} {sign} ?' for sign, _ in given)}")
@@ -226,14 +227,13 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
 def _put(container: Any, info: ContainerInfo, table: pa.Table) -> None:
     cut = list(batches(table))
     kinds = [column.type for column in info.columns]
-    if len(cut) > 1 and not is_partitioned(container):
+    together = len(cut) > 1 and not is_partitioned(container)
+    if together:
         container.setAutoCommit(False)
-        for batch in cut:
-            rows_in(batch, kinds).put(container)
-        container.commit()
-        return
     for batch in cut:
         rows_in(batch, kinds).put(container)
+    if together:
+        container.commit()
 
 
 def _key_batches(info: ContainerInfo, keys: Sequence[Any]) -> Iterator[tuple[pa.RecordBatch, list[ColumnType]]]:
@@ -245,13 +245,3 @@ def _key_batches(info: ContainerInfo, keys: Sequence[Any]) -> Iterator[tuple[pa.
         values = zip(*rows[start : start + _KEYS], strict=True)
         arrays = [pa.array(value, kind.arrow) for value, kind in zip(values, kinds, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, list(info.row_key)), kinds
-
-
-def _once(rows: Any) -> Callable[[Any, int], int]:
-    """Let a `RowsOut` take a list of rows, and nothing the second time."""
-    left = [rows]
-    return lambda out, _: int(out.take(left.pop())) if left else 0
-
-
-def _moment(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)

@@ -12,7 +12,7 @@ from gridwatch.containers.jvm import java_class
 from gridwatch.containers.schema import Column, ColumnType
 from gridwatch.errors import SchemaError
 
-__all__ = ["NO_KIND", "batches", "kind_of", "kinds_of", "rows_in", "tables_out"]
+__all__ = ["NO_KIND", "batches", "kind_of", "kinds_of", "listed", "rows_in", "tables_out"]
 
 _T = ColumnType
 _KINDS = {
@@ -160,6 +160,14 @@ def tables_out(
         parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
         left -= count
     return pa.Table.from_batches(parts, schema=schema)
+
+
+def listed(schema: pa.Schema, kinds: Sequence[int], rows: Any) -> pa.Table:
+    """Return a Java list of rows as a table; `schema` and `kinds` are those of all their columns."""
+    left = [rows]
+    return tables_out(
+        schema, kinds, range(len(kinds)), lambda out, _: out.take(left.pop()) if left else 0, rows_max=rows.size()
+    )
 
 
 def _column(out: Any, place: int, kind: pa.DataType, count: int) -> pa.Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from gridwatch.containers._keys import moment_of
 from gridwatch.containers._rules import check_series
-from gridwatch.containers.griddb_columns import kinds_of, tables_out
+from gridwatch.containers.griddb_columns import kinds_of, listed, tables_out
 from gridwatch.containers.griddb_session import GridDBSession, is_partitioned
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
@@ -21,7 +22,6 @@ from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError
 __all__ = ["SeriesOperations", "date_of", "fetched"]
 
 _GS = "com.toshiba.mwcloud.gs"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERB = re.compile(r"\s*([A-Za-z]+)")
 _AGGREGATE = re.compile(r"\s*select\s+(max|min|sum|avg|count|variance|stddev|time_avg)\s*\(", re.IGNORECASE)
 _SAMPLING_UNITS = ("DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND")
@@ -163,11 +163,7 @@ def _one(info: ContainerInfo, row: Any) -> pa.Table:
     found = java_class("java.util.ArrayList")()
     if row is not None:
         found.add(row)
-    left = [found]
-    numbers = kinds_of(info.columns)
-    return tables_out(
-        info.arrow, numbers, range(len(numbers)), lambda out, _: out.take(left.pop()) if left else 0, rows_max=1
-    )
+    return listed(info.arrow, kinds_of(info.columns), found)
 
 
 def _aggregation(rows: Any) -> pa.Table:
@@ -182,5 +178,5 @@ def _value(result: Any) -> int | float | datetime | None:
     if value is None:
         return None
     if aggregates.isTime(value):
-        return _EPOCH + timedelta(milliseconds=int(value.getTime()))
+        return moment_of(int(value.getTime()))
     return int(value) if aggregates.isWhole(value) else float(value)

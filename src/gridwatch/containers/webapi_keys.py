@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridwatch.containers._ddl import in_sql
-from gridwatch.containers._keys import key_rows
+from gridwatch.containers._keys import key_rows, moment_of
 from gridwatch.containers._literals import literal, name_sql, tuple_sql
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
@@ -147,12 +146,11 @@ def condition(info: ContainerInfo, keys: Sequence[Key]) -> str:
 
 def _api_value(column: Column, value: Any) -> Any:
     if column.type is ColumnType.TIMESTAMP:
-        moment = datetime.fromtimestamp(value // 1000, UTC)
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{value % 1000:03d}Z"
+        return f"{moment_of(value):%Y-%m-%dT%H:%M:%S}.{value % 1000:03d}Z"
     return value
 
 
 def _sql_value(column: Column, value: Any) -> Any:
     if column.type is ColumnType.TIMESTAMP:
-        return datetime.fromtimestamp(value // 1000, UTC).replace(microsecond=value % 1000 * 1000)
+        return moment_of(value)
     return value
