@@ -16,6 +16,7 @@ from gridwatch.cli.app import app
 from gridwatch.containers import open_store
 from gridwatch.containers.objects import CHUNK_BYTES, ObjectStore
 from gridwatch.errors import ConfigError, ObjectConflictError, ValueRefusedError
+from gridwatch.tracking import garbage
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:
@@ -219,3 +220,20 @@ def test_gc_keeps_what_an_alias_points_to(objects: ObjectStore, client: mlflow.M
     )
     assert mlflow.artifacts.load_text("models:/reg@old/model.onnx") == "y"
     assert as_json("gc", status=1)["garbage"]["runs"] == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_gc_takes_all_models_of_a_deleted_experiment(
+    objects: ObjectStore, client: mlflow.MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(garbage, "_PAGE", 1)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "model.onnx").write_text("y")
+    experiment = client.create_experiment("gone", artifact_location="griddb:///gone")
+    for _ in range(3):
+        model = client.create_logged_model(experiment, name="m")
+        client.log_model_artifacts(model.model_id, str(tmp_path / "files"))
+    client.delete_experiment(experiment)
+    done = run("gc", "--yes")
+    assert "Removed 0 runs, 3 models, 1 experiment;" in done.stdout, done.output
+    assert objects.list() == []

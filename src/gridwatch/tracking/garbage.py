@@ -106,7 +106,8 @@ def remove_garbage(settings: Settings, database: str, garbage: Garbage) -> None:
 
     said = io.StringIO()
     with _backend(settings, database) as (store, _), contextlib.redirect_stdout(said):
-        for model in _models(store, garbage.experiments):
+        # All pages before the first deletion, which would move what is on the next ones.
+        for model in list(_models(store, garbage.experiments)):
             # MLflow would drop its row with the experiment and leave its files.
             store.delete_logged_model(model.model_id)
         # The body of the command `mlflow gc`: its options cannot say "no run" or "no model", which would mean all.
