@@ -25,6 +25,7 @@ __all__ = [
     "delete_manifests",
     "find",
     "find_sound",
+    "first_below",
     "infos_of",
     "list_rows",
     "refuse_conflict",
@@ -130,14 +131,22 @@ def infos_of(rows: pa.Table) -> list[ObjectInfo]:
     return [ObjectInfo(*(row[name] for name in FIELDS)) for row in rows.select(FIELDS).to_pylist()]
 
 
-def list_rows(store: Store, prefix: str, columns: Sequence[str] = FIELDS) -> pa.Table:
+def list_rows(store: Store, prefix: str) -> pa.Table:
     """Return the manifests below a folder (`""` is everything), of its empty-folder mark, or of one path, sorted."""
-    query = f"SELECT {', '.join(columns)} FROM {ARTIFACTS.name}"
+    query = f"SELECT {', '.join(FIELDS)} FROM {ARTIFACTS.name}"
     if not prefix:
         return store.sql(f"{query} ORDER BY path")
     # '0' is the character after '/': a range by the key, where LIKE would take _ and % in names for wildcards.
     query += " WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path"
     return store.sql(query, [check_path(prefix), f"{prefix}/", f"{prefix}0"])
+
+
+def first_below(store: Store, folder: str) -> str | None:
+    """Return the path of some object, or empty-folder mark, below a folder (`""` is everything), or None."""
+    bounds = [f"{folder}/", f"{folder}0"] if folder else []
+    where = "WHERE path >= ? AND path < ? " if folder else ""
+    rows = store.sql(f"SELECT path FROM {ARTIFACTS.name} {where}LIMIT 1", bounds)
+    return str(rows.column("path")[0].as_py()) if rows.num_rows else None
 
 
 def refuse_conflict(store: Store, path: str) -> None:
@@ -153,13 +162,11 @@ def refuse_conflict(store: Store, path: str) -> None:
             "choose another name.",
             path=path,
         )
-    below = store.sql(
-        f"SELECT path FROM {ARTIFACTS.name} WHERE path >= ? AND path < ? LIMIT 1", [f"{path}/", f"{path}0"]
-    )
-    if below.num_rows:
+    below = first_below(store, path)
+    if below is not None:
         raise ObjectConflictError(
-            f"Object {path!r} cannot be stored: it is a folder, with {below.column(0)[0].as_py()!r} in it. Delete that "
-            "first, or choose another name.",
+            f"Object {path!r} cannot be stored: it is a folder, with {below!r} in it. Delete that first, or choose "
+            "another name.",
             path=path,
         )
 

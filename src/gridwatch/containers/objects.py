@@ -22,6 +22,7 @@ from gridwatch.containers._object_rows import (
     delete_chunks,
     delete_manifests,
     find_sound,
+    first_below,
     infos_of,
     list_rows,
     refuse_conflict,
@@ -101,7 +102,7 @@ class ObjectStore:
             ValueRefusedError: The path is refused.
             ObjectConflictError: There is an object of this name, or above it.
         """
-        if self.is_folder(check_path(path)):
+        if first_below(self.store, check_path(path)) is not None:
             return
         # With the slash, an object of the same name counts as one above it.
         refuse_conflict(self.store, f"{path}/")
@@ -109,7 +110,7 @@ class ObjectStore:
 
     def is_folder(self, path: str) -> bool:
         """Tell whether there is anything below this path, or an empty folder was stored under it."""
-        return any(found != path for found in list_rows(self.store, path, ["path"]).column("path").to_pylist())
+        return first_below(self.store, check_path(path) if path else path) is not None
 
     def info(self, path: str) -> ObjectInfo:
         """Return what is known of an object without reading it.
