@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -82,6 +83,8 @@ def check_text(value: str) -> None:
         raise refused("text that is not Unicode", code=None) from error
 
 
+# What runs a statement asks for its verb first, and then has it compiled.
+@functools.lru_cache(maxsize=4)
 def tokens_of(statement: str) -> list[Token]:
     """Return the tokens of one statement, without a final semicolon.
 
@@ -129,15 +132,16 @@ def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression
     marks = [token for token in found if token.token_type is TokenType.PLACEHOLDER]
     if len(marks) != len(parameters):
         raise refused(f"{len(marks)} '?' with {len(parameters)} parameters", code=None)
-    text = statement[: found[-1].end + 1]
+    whole = statement[: found[-1].end + 1]
     edits = [(mark.start, mark.end, f":p{number}") for number, mark in enumerate(marks)]
     edits += _range_edits(found)
+    text = whole
     for start, end, new in sorted(edits, reverse=True):
         text = f"{text[:start]}{new}{text[end + 1 :]}"
     if found[0].text.upper() == "REPLACE":
         text = f"INSERT OR {text[found[0].start :]}"
     try:
-        trees = _DIALECT.parse(text)
+        trees = _DIALECT.parser().parse(found if text == whole else _DIALECT.tokenize(text), text)
     except SqlglotError as error:
         raise refused(f"it cannot be read ({_first_line(error)})") from error
     except RecursionError as error:
