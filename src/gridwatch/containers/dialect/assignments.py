@@ -6,13 +6,14 @@ import math
 
 from gridwatch.containers._arrow import STRING_BYTES_MAX
 from gridwatch.containers.dialect.casts import OUT_OF_RANGE, float32
-from gridwatch.containers.dialect.conversions import single
+from gridwatch.containers.dialect.conversions import single, whole
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
     LIMITS,
     Expr,
     T,
+    as_kind,
     failing,
     inside,
     make,
@@ -27,7 +28,6 @@ __all__ = ["fitted"]
 MISMATCH = 305010
 TOO_LONG = 60079
 _EXACT = 2**53
-_NANOS_END_MS = (2**63 - 1) // 1_000_000
 
 
 def fitted(value: Expr, column: Column) -> str:
@@ -57,19 +57,13 @@ def fitted(value: Expr, column: Column) -> str:
 
 def _integer(value: Expr, column: Column) -> str:
     low, high = LIMITS[column.type]
-    message = f"Value overflow in type conversion to {column.type}"
     if value.kind in FLOATING:
-        if isinstance(value.value, float):
-            value = number_literal(math.trunc(value.value))
-        else:
-            # As floats, 2^63 is the first that does not fit and -2^63 the last that does.
-            fits = f"{value.sql} > {low - 1 if low > -(2**63) else -9.3e18} AND {value.sql} < {high + 1}.0"
-            fail = failing(OUT_OF_RANGE, message, value.sql)
-            whole = f"CAST({value.sql} AS INTEGER)"
-            return f"(CASE WHEN {value.sql} IS NULL THEN NULL WHEN {fits} THEN {whole} ELSE {fail} END)"
+        if not isinstance(value.value, float):
+            return whole(value, column.type).sql
+        value = number_literal(math.trunc(value.value))
     if value.kind not in INTEGRAL or (value.constant and not low <= value.value <= high):
         raise refused(f"{value.value} for {column.type} column {column.name!r}", code=OUT_OF_RANGE)
-    return inside(value, low, high, OUT_OF_RANGE, message).sql
+    return inside(value, low, high, OUT_OF_RANGE, f"Value overflow in type conversion to {column.type}").sql
 
 
 def _float(value: Expr, column: Column) -> str:
@@ -103,12 +97,7 @@ def _time(value: Expr, column: Column) -> str:
         return value.sql
     if given > wanted:
         return f"({value.sql} / {10 ** (given - wanted)})"
-    scaled = f"({value.sql} * {10 ** (wanted - given)})"
-    if wanted < 9:
-        return scaled
-    last = _NANOS_END_MS * 10 ** (given - 3)
-    fail = failing(OUT_OF_RANGE, "the store keeps nanoseconds to the year 2262 only", value.sql)
-    return f"(CASE WHEN {value.sql} > {last} THEN {fail} ELSE {scaled} END)"
+    return as_kind(value, column.type).sql
 
 
 def _string(value: Expr, column: Column) -> str:

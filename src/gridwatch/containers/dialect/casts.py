@@ -10,14 +10,13 @@ from datetime import datetime
 from sqlglot import exp
 
 from gridwatch.containers._keys import ms_of
-from gridwatch.containers.dialect.conversions import BAD_TEXT, OUT_OF_RANGE, SPACES, from_text, single
+from gridwatch.containers.dialect.conversions import BAD_TEXT, OUT_OF_RANGE, SPACES, from_text, single, whole
 from gridwatch.containers.dialect.kinds import (
     FLOATING,
     INTEGRAL,
     LIMITS,
     Expr,
     T,
-    failing,
     inside,
     make,
     mismatch,
@@ -29,7 +28,7 @@ from gridwatch.containers.dialect.scope import Context
 from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import SqlFailedError
 
-__all__ = ["BAD_TEXT", "OUT_OF_RANGE", "cast", "float32", "kind_of", "text_of", "timestamp_of"]
+__all__ = ["BAD_TEXT", "OUT_OF_RANGE", "cast", "float32", "kind_of", "text_of", "time_text", "timestamp_of"]
 
 _TYPES = {
     "BOOL": T.BOOL,
@@ -117,6 +116,12 @@ def float32(value: float) -> float:
         raise SqlFailedError(f"{value!r} is outside the range of FLOAT.", code=OUT_OF_RANGE) from error
 
 
+def time_text(sql: str, precision: int = 3) -> str:
+    """Return the SQL of a time, so many decimals of a second since 1970, as ISO 8601 in UTC."""
+    unit = 10**precision
+    return f"(strftime('%Y-%m-%dT%H:%M:%S', {sql} / {unit}, 'unixepoch') || printf('.%0{precision}dZ', {sql} % {unit}))"
+
+
 def text_of(expr: Expr) -> Expr:
     """Return a value as text, the way GridDB's CAST AS STRING and || write it."""
     sql = expr.sql
@@ -130,13 +135,8 @@ def text_of(expr: Expr) -> Expr:
         if expr.infinite:
             written = f"CASE {sql} WHEN 9e999 THEN 'Infinity' WHEN -9e999 THEN '-Infinity' ELSE {written} END"
         sql = f"(CASE WHEN {sql} IS NOT NULL THEN {written} END)"
-    elif expr.kind is T.TIMESTAMP:
-        seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {sql} / 1000, 'unixepoch')"
-        sql = f"({seconds} || printf('.%03dZ', {sql} % 1000))"
     elif expr.kind is not None and expr.kind.precision:
-        unit = 10**expr.kind.precision
-        seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {sql} / {unit}, 'unixepoch')"
-        sql = f"({seconds} || printf('.%0{expr.kind.precision}dZ', {sql} % {unit}))"
+        sql = time_text(sql, expr.kind.precision)
     elif expr.kind is T.BLOB:
         sql = f"(CASE WHEN {sql} IS NOT NULL THEN hex({sql}) END)"
     elif expr.kind not in {T.STRING, None}:
@@ -221,12 +221,7 @@ def _between_numbers(expr: Expr, target: ColumnType) -> Expr:
         value = float32(expr.value)
         return Expr(f"({value!r})", T.FLOAT, value=value, nullable=False)
     if expr.kind in FLOATING and target in INTEGRAL:
-        low, high = LIMITS[target]
         if isinstance(expr.value, float):
             return _in_range(number_literal(math.trunc(expr.value)), target)
-        # As floats, 2^63 is the first that does not fit and -2^63 the last that does.
-        fail = failing(OUT_OF_RANGE, f"Value overflow in type conversion to {target}", expr.sql)
-        fits = f"{expr.sql} > {low - 1 if low > -(2**63) else -9.3e18} AND {expr.sql} < {high + 1}.0"
-        sql = f"(CASE WHEN {expr.sql} IS NULL THEN NULL WHEN {fits} THEN CAST({expr.sql} AS INTEGER) ELSE {fail} END)"
-        return make(sql, target, [expr], low=low, high=high)
+        return whole(expr, target)
     raise mismatch(what)

@@ -6,7 +6,7 @@ from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, LIMITS, Expr,
 from gridwatch.containers.dialect.parse import refused
 from gridwatch.containers.schema import ColumnType
 
-__all__ = ["BAD_TEXT", "OUT_OF_RANGE", "SPACES", "from_text", "single"]
+__all__ = ["BAD_TEXT", "OUT_OF_RANGE", "SPACES", "from_text", "single", "whole"]
 
 BAD_TEXT = 305005
 OUT_OF_RANGE = 305004
@@ -80,6 +80,16 @@ def _number(expr: Expr) -> Expr:
         f"WHEN {wrong} OR abs({value}) = 9e999 THEN {bad} ELSE {value} END)"
     )
     return make(sql, T.DOUBLE, [expr])
+
+
+def whole(expr: Expr, target: ColumnType) -> Expr:
+    """Return a float without its decimals as an integer type, failing outside the type's range."""
+    low, high = LIMITS[target]
+    # As floats, 2^63 is the first that does not fit and -2^63 the last that does.
+    fits = f"{expr.sql} > {low - 1 if low > -(2**63) else -9.3e18} AND {expr.sql} < {high + 1}.0"
+    fail = failing(OUT_OF_RANGE, f"Value overflow in type conversion to {target}", expr.sql)
+    sql = f"(CASE WHEN {expr.sql} IS NULL THEN NULL WHEN {fits} THEN CAST({expr.sql} AS INTEGER) ELSE {fail} END)"
+    return make(sql, target, [expr], low=low, high=high)
 
 
 def single(expr: Expr) -> Expr:

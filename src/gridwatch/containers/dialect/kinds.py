@@ -195,6 +195,8 @@ def as_kind(expr: Expr, kind: ColumnType | None) -> Expr:
     """Return the expression as a value of a common type: an integer among floats becomes one, times the finest."""
     if expr.kind is not kind and kind is not None and kind.precision and expr.kind is not None:
         found = _finer(expr, kind)
+        if kind is not T.TIMESTAMP_9:
+            return found
         # Where nanoseconds end, SQLite would go on with a float.
         fail = failing(305004, "the store keeps nanoseconds to the year 2262 only", expr.sql)
         return replace(found, sql=f"(CASE typeof({found.sql}) WHEN 'real' THEN {fail} ELSE {found.sql} END)")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from gridwatch.containers.dialect.casts import time_text
 from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, T
 from gridwatch.containers.operations import FIXED_MS
 from gridwatch.containers.schema import ColumnType
@@ -98,8 +99,7 @@ def text_of_time(context: Context, arguments: Sequence[Value]) -> Value:
     if arg.constant:
         at = _EPOCH + timedelta(milliseconds=arg.value)
         return constant(context, f"{at:%Y-%m-%dT%H:%M:%S}.{arg.value % 1000:03d}Z".rjust(24, "0"), T.STRING)
-    seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {arg.sql} / 1000, 'unixepoch')"
-    sql = f"({seconds} || printf('.%03dZ', {arg.sql} % 1000))"
+    sql = time_text(arg.sql)
     if arg.high > high and arg.column is None:
         fail = context.refusing("FROM_TIMESTAMP of a time after 9999")
         sql = f"(CASE WHEN {arg.sql} <= {high} THEN {sql} WHEN {arg.sql} IS NOT NULL THEN {fail} END)"
