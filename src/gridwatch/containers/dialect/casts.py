@@ -23,34 +23,13 @@ from gridwatch.containers.dialect.kinds import (
     name_of,
     number_literal,
 )
-from gridwatch.containers.dialect.parse import refused
+from gridwatch.containers.dialect.parse import TYPE_NAMES, refused
 from gridwatch.containers.dialect.scope import Context
+from gridwatch.containers.dialect.type_names import type_of
 from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import SqlFailedError
 
 __all__ = ["BAD_TEXT", "OUT_OF_RANGE", "cast", "float32", "kind_of", "text_of", "time_text", "timestamp_of"]
-
-_TYPES = {
-    "BOOL": T.BOOL,
-    "STRING": T.STRING,
-    "TEXT": T.STRING,
-    "VARCHAR": T.STRING,
-    "CHAR": T.STRING,
-    "BYTE": T.BYTE,
-    "TINYINT": T.BYTE,
-    "SHORT": T.SHORT,
-    "SMALLINT": T.SHORT,
-    "INTEGER": T.INTEGER,
-    "INT": T.INTEGER,
-    "LONG": T.LONG,
-    "BIGINT": T.LONG,
-    "FLOAT": T.FLOAT,
-    "REAL": T.DOUBLE,
-    "DOUBLE": T.DOUBLE,
-    "NUMERIC": T.DOUBLE,
-    "TIMESTAMP": T.TIMESTAMP,
-    "BLOB": T.BLOB,
-}
 
 # What sqlglot calls the types that it knows by other words.
 _PARSED = {
@@ -76,10 +55,10 @@ def kind_of(word: str) -> ColumnType:
     Raises:
         SqlRefusedError: GridDB has no such type, or this store does not keep it.
     """
-    found = _TYPES.get(word.upper())
-    if found is None:
+    # Beyond these names CREATE TABLE goes by what a name contains.
+    if word.upper() not in TYPE_NAMES:
         raise refused(f"the type {word}", hint=f"use one of {', '.join(kind.value for kind in T)}")
-    return found
+    return type_of(word)
 
 
 def timestamp_of(text: str) -> int:
