@@ -115,6 +115,14 @@ def test_a_password_in_the_url_is_refused_and_not_shown(url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_the_login_is_the_environments_unless_settings_are_given(
+    monkeypatch: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    monkeypatch.setenv("GRIDWATCH_GRIDDB__PASSWORD", "p")
+    with pytest.raises(StoreError, match="does not answer"):
+        open_store(f"griddb://127.0.0.1:{closed_port}/c/db")
+
+
 def test_no_password_is_told() -> None:
     settings = Settings(griddb=GridDBSettings(user="admin", password=None))
     with pytest.raises(ConfigError, match="wants a password; set GRIDWATCH_GRIDDB__PASSWORD"):

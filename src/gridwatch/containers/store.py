@@ -253,9 +253,9 @@ def open_store(url: str, *, settings: Settings | None = None) -> Store:
         return SqliteStore.from_url(url)
     if parts.scheme == "griddb":
         from gridwatch.containers.griddb import GridDBStore
-        from gridwatch.settings import GridDBSettings
+        from gridwatch.settings import load_settings
 
-        return GridDBStore.from_url(url, settings.griddb if settings is not None else GridDBSettings())
+        return GridDBStore.from_url(url, (settings or load_settings()).griddb)
     if parts.scheme in {"griddb+http", "griddb+https"}:
         from gridwatch.containers.webapi import WebApiStore
         from gridwatch.settings import load_settings
