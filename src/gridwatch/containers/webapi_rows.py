@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gridwatch.containers.dialect.kinds import FLOATING
 from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import StoreError
 
@@ -21,8 +22,6 @@ PUT_BYTES = 8 * 1024 * 1024
 
 _ENCODE_ROWS = 65_536
 _ESCAPED = '["\\\\\x00-\x1f]'
-_INTEGERS = frozenset({ColumnType.BYTE, ColumnType.SHORT, ColumnType.INTEGER, ColumnType.LONG})
-_FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 _PRECISIONS = {None: "", "MILLISECOND": "", "MICROSECOND": "(6)", "NANOSECOND": "(9)"}
 
 
@@ -160,7 +159,7 @@ def _array(kind: ColumnType | None, values: Sequence[Any]) -> pa.Array:
     if kind is None:
         # Arrays and geometry, which SQL does not send, look like this as well; they are never read through SQL.
         return pa.nulls(len(values))
-    if kind in _FLOATS:
+    if kind in FLOATING:
         try:
             return pa.array(values, kind.arrow)
         except pa.ArrowException:

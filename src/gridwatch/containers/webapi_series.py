@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from gridwatch.containers._literals import name_sql
 from gridwatch.containers._rules import check_series
+from gridwatch.containers.dialect.kinds import INTEGRAL, NUMERIC
 from gridwatch.containers.dialect.parse import refused
 from gridwatch.containers.operations import Aggregation, InterpolationMode, TimeOperator, TimeUnit, operation
-from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp
 from gridwatch.containers.webapi_rows import column_types, table_of
@@ -22,8 +23,6 @@ from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError
 __all__ = ["SeriesOverTql"]
 
 _EXACT = 2**53
-_INTEGERS = frozenset({ColumnType.BYTE, ColumnType.SHORT, ColumnType.INTEGER, ColumnType.LONG})
-_FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 _AGGREGATE = re.compile(
     r"\s*select\s+(max|min|count|sum|avg|variance|stddev|time_avg)\s*\(\s*\"?([^()\"]*?)\"?\s*\)", re.IGNORECASE
 )
@@ -156,7 +155,7 @@ def _needed(info: ContainerInfo, column: str | None, kind: Aggregation) -> Colum
 
 def _numeric(info: ContainerInfo, column: str, *, code: int = 60075) -> Column:
     found = info.column(column)
-    if found.type not in _INTEGERS | _FLOATS:
+    if found.type not in NUMERIC:
         raise SchemaError(
             f"Column {found.name!r} of container {info.name!r} is a {found.type}, not a number.", code=code
         )
@@ -189,7 +188,7 @@ def _aggregate_type(info: ContainerInfo, statement: str) -> pa.DataType:
         return column.type.arrow
     return (
         pa.int64()
-        if column is not None and function in {"MIN", "MAX", "SUM"} and column.type in _INTEGERS
+        if column is not None and function in {"MIN", "MAX", "SUM"} and column.type in INTEGRAL
         else pa.float64()
     )
 
