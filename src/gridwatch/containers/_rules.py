@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "check_answer",
     "check_container_name",
     "check_count",
     "check_index_name",
@@ -229,6 +230,18 @@ def check_count(info: ContainerInfo, rows: pa.Table, rows_max: int) -> None:
             "rows_max.",
             container=info.name,
             rows_max=rows_max,
+        )
+
+
+def check_answer(rows: int, rows_max: int) -> None:
+    """Refuse the answer to a query that has more rows than its caller allowed.
+
+    Raises:
+        RangeTooLargeError: There are more than `rows_max`.
+    """
+    if rows > rows_max:
+        raise RangeTooLargeError(
+            f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from gridwatch.containers._keys import moment_of
-from gridwatch.containers._rules import check_series
+from gridwatch.containers._rules import check_answer, check_series
 from gridwatch.containers.griddb_columns import kinds_of, listed, tables_out
 from gridwatch.containers.griddb_session import GridDBSession, is_partitioned
 from gridwatch.containers.jvm import java_class
@@ -43,10 +43,7 @@ class SeriesOperations(GridDBSession):
             if _AGGREGATE.match(statement):
                 return _aggregation(query.fetch())
             table = fetched(query, info, info.columns, rows_max)
-        if table.num_rows > rows_max:
-            raise RangeTooLargeError(
-                f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
-            )
+        check_answer(table.num_rows, rows_max)
         return table
 
     def aggregate(

@@ -12,13 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from gridwatch.containers._keys import ms_of
+from gridwatch.containers._rules import check_answer
+from gridwatch.containers.dialect.parse import check_text, refused
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import NO_KIND, kind_of, tables_out
 from gridwatch.containers.griddb_errors import is_connection_error, translated
 from gridwatch.containers.griddb_pool import Pool
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.schema import TIMESTAMP_MS_MAX, ColumnType
-from gridwatch.errors import RangeTooLargeError, SqlRefusedError, StoreError
+from gridwatch.errors import StoreError
 
 __all__ = ["Sql"]
 
@@ -67,7 +69,7 @@ class Sql:
         """Run one SELECT; see `Store.sql`."""
         verb = _verb(statement)
         if verb not in _READING:
-            raise SqlRefusedError(f"SQL refused: {verb} in sql(); execute() takes it.", code=240000)
+            raise refused(f"{verb} in sql()", code=240000, hint="execute() takes it")
         try:
             return self._query(statement, parameters, rows_max)
         except StoreError as error:
@@ -82,19 +84,16 @@ class Sql:
             found = prepared.executeQuery()
             schema, kinds = _columns(found.getMetaData())
             table = tables_out(schema, kinds, range(len(kinds)), lambda out, most: out.take(found, most), rows_max)
-        if table.num_rows > rows_max:
-            raise RangeTooLargeError(
-                f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
-            )
+        check_answer(table.num_rows, rows_max)
         return table
 
     def execute(self, statement: str, parameters: Sequence[Any]) -> int:
         """Run one statement that changes something; see `Store.execute`. It is never run twice."""
         verb = _verb(statement)
         if verb in _DEFINING and parameters:
-            raise SqlRefusedError(f"SQL refused: parameters of {verb}.")
+            raise refused(f"parameters of {verb}", code=None)
         if verb not in _CHANGING | _DEFINING:
-            raise SqlRefusedError(f"SQL refused: {verb} in execute(); sql() takes SELECT.", code=240000)
+            raise refused(f"{verb} in execute()", code=240000, hint="sql() takes SELECT")
         with self._prepared(statement, parameters) as prepared:
             count = int(prepared.executeUpdate())
         return count if verb in _CHANGING else 0
@@ -107,7 +106,7 @@ class Sql:
             try:
                 marks = int(prepared.getParameterMetaData().getParameterCount())
                 if marks != len(parameters):
-                    raise SqlRefusedError(f"SQL refused: {marks} '?' with {len(parameters)} parameters.")
+                    raise refused(f"{marks} '?' with {len(parameters)} parameters", code=None)
                 for number, value in enumerate(parameters, 1):
                     _bind(prepared, number, value)
                 yield prepared
@@ -137,32 +136,21 @@ def _bind(prepared: Any, number: int, value: Any) -> None:
         prepared.setTimestamp(number, _timestamp(number, value))
     elif isinstance(value, int):
         if not _LONG[0] <= value <= _LONG[1]:
-            raise SqlRefusedError(
-                f"SQL refused: parameter {number}, {value}, which is outside the range of LONG.", code=305004
-            )
+            raise refused(f"parameter {number}, {value}, which is outside the range of LONG", code=305004)
         prepared.setLong(number, value)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise SqlRefusedError("SQL refused: a number that is not finite; the store takes neither NaN nor infinity.")
+            raise refused("a number that is not finite", code=None, hint="the store takes neither NaN nor infinity")
         prepared.setDouble(number, value)
     elif isinstance(value, str):
-        _check_text(number, value)
+        check_text(value)
         prepared.setString(number, value)
     elif isinstance(value, bytes | bytearray):
         blob = java_class("com.toshiba.mwcloud.gs.common.BlobImpl")()
         blob.setDataDirect(jpype.JArray(jpype.JByte)(bytes(value)))
         prepared.setBlob(number, blob)
     else:
-        raise SqlRefusedError(f"SQL refused: parameter {number} of type {type(value).__name__}.")
-
-
-def _check_text(number: int, value: str) -> None:
-    if "\0" in value:
-        raise SqlRefusedError("SQL refused: text with a NUL character.", code=145006)
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise SqlRefusedError(f"SQL refused: parameter {number}, text that is not Unicode.") from error
+        raise refused(f"parameter {number} of type {type(value).__name__}", code=None)
 
 
 def _timestamp(number: int, value: datetime) -> Any:
@@ -171,11 +159,9 @@ def _timestamp(number: int, value: datetime) -> Any:
     try:
         ms = ms_of(value)
     except ValueError as error:
-        raise SqlRefusedError(f"SQL refused: parameter {number}: {error}.") from error
+        raise refused(f"parameter {number}: {error}", code=None) from error
     if not 0 <= ms <= TIMESTAMP_MS_MAX:
-        raise SqlRefusedError(
-            f"SQL refused: parameter {number}, {value.isoformat()}, which is outside 1970 to 9999.", code=60079
-        )
+        raise refused(f"parameter {number}, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
     return java_class("java.sql.Timestamp")(jpype.JLong(ms))
 
 

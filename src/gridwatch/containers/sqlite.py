@@ -13,11 +13,11 @@ import structlog
 
 from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import dialect
-from gridwatch.containers._arrow import coerce, restore, storable
+from gridwatch.containers._arrow import coerce, storable
 from gridwatch.containers._keys import key_batches
-from gridwatch.containers._rules import check_count, check_info, check_range, merged
+from gridwatch.containers._rules import check_answer, check_count, check_info, check_range, merged
 from gridwatch.containers._sqlite_definitions import define, lookup_of
-from gridwatch.containers._sqlite_series import SeriesOperations
+from gridwatch.containers._sqlite_series import SeriesOperations, selected
 from gridwatch.containers._sqlite_session import Pool, Session, flush
 from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
@@ -25,7 +25,6 @@ from gridwatch.errors import (
     ConfigError,
     ContainerExistsError,
     ContainerNotFoundError,
-    RangeTooLargeError,
     SqlRefusedError,
     StoreError,
 )
@@ -168,7 +167,7 @@ class SqliteStore(SeriesOperations):
                 f"SELECT {columns} FROM (SELECT {', '.join(fields)} FROM json_each(?)) AS k "
                 f"CROSS JOIN {layout.readable(info)} AS c ON {on} LIMIT {ROWS_MAX}"
             )
-            parts = [self._select(session, info.arrow, sql, [batch]) for batch in key_batches(info, keys)]
+            parts = [selected(session, info.arrow, sql, [batch]) for batch in key_batches(info, keys)]
         return pa.concat_tables(parts) if parts else info.arrow.empty_table()
 
     def delete(self, name: str, keys: Sequence[Any]) -> int:
@@ -203,7 +202,7 @@ class SqliteStore(SeriesOperations):
                 f"SELECT {', '.join(layout.quoted(column.name) for column in chosen)} FROM {layout.readable(info)}"
                 f"{where} ORDER BY {order} LIMIT {rows_max + 1}"
             )
-            rows = self._select(session, schema, sql, parameters)
+            rows = selected(session, schema, sql, parameters)
         check_count(info, rows, rows_max)
         return rows
 
@@ -215,17 +214,6 @@ class SqliteStore(SeriesOperations):
         key = layout.quoted(info.columns[0].name)
         where = " AND ".join(f"{key} {sign} ?" for sign, _ in given)
         return (f" WHERE {where}" if where else ""), [bound for _, bound in given]
-
-    @staticmethod
-    def _select(session: Session, schema: pa.Schema, sql: str, parameters: Sequence[Any]) -> pa.Table:
-        """Run a SELECT that has a LIMIT (which keeps its order inside) and give its rows the Arrow types of `schema`.
-
-        ADBC takes a column's type from the first rows, which may all be NULL: a first row of known types goes before
-        them and is dropped again.
-        """
-        first = ", ".join(layout.FIRST[field.type] for field in schema)
-        table = session.query(f"SELECT {first} UNION ALL SELECT * FROM ({sql})", parameters)
-        return restore(table.slice(1), schema)
 
     def _stored(self, session: Session, name: str) -> str:
         text = layout.stored(session, name)
@@ -244,11 +232,8 @@ class SqliteStore(SeriesOperations):
             kinds = [kind.arrow if kind else pa.int64() for _, kind in query.columns]
             schema = pa.schema([pa.field(name, kind) for (name, _), kind in zip(query.columns, kinds, strict=True)])
             sql = f"SELECT * FROM ({query.sql}) LIMIT {rows_max + 1}"
-            rows = self._select(session, schema, sql, query.parameters)
-        if rows.num_rows > rows_max:
-            raise RangeTooLargeError(
-                f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
-            )
+            rows = selected(session, schema, sql, query.parameters)
+        check_answer(rows.num_rows, rows_max)
         for position, (name, kind) in enumerate(query.columns):
             if kind is None:
                 rows = rows.set_column(position, pa.field(name, pa.null()), pa.nulls(rows.num_rows))

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gridwatch.containers._arrow import coerce
 from gridwatch.containers._literals import one_line
-from gridwatch.containers._rules import check_info, check_range, merged
+from gridwatch.containers._rules import check_answer, check_info, check_range, merged
 from gridwatch.containers.dialect.parse import refused, verb_of
 from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
@@ -214,10 +214,7 @@ class WebApiStore(SeriesOverTql):
                 f"columns, or use griddb://. {error}"
             ) from error
         rows = answer["results"]
-        if len(rows) > rows_max:
-            raise RangeTooLargeError(
-                f"The query has more than {rows_max} rows; add a LIMIT or raise rows_max.", rows_max=rows_max
-            )
+        check_answer(len(rows), rows_max)
         return table_of(column_types(answer["columns"]), rows)
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> int:
