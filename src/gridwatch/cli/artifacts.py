@@ -153,10 +153,9 @@ def fsck(
     from gridwatch.containers.object_uri import uri_of
 
     objects, _ = _objects(settings(demo=not repair), "griddb:///")
-    grace_ms = int(grace_hours * 3_600_000)
     with working("fsck"):
-        found = objects.check(grace_ms=grace_ms)
-        collected = objects.collect_orphans(grace_ms=grace_ms) if repair else 0
+        found = objects.check(grace_ms=int(grace_hours * 3_600_000))
+        collected = objects.delete_orphans(found.orphans) if repair else 0
     if as_json:
         print_json({"findings": found, "collected_chunks": collected})
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,7 +20,7 @@ from gridwatch.containers._object_writer import GRACE_MS
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS
 from gridwatch.containers.store import Store
 
-__all__ = ["Findings", "Orphan", "check_objects", "collect_orphans"]
+__all__ = ["Findings", "Orphan", "check_objects", "delete_orphans"]
 
 log = structlog.get_logger(__name__)
 
@@ -89,13 +89,13 @@ def check_objects(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GR
     )
 
 
-def collect_orphans(store: Store, *, now_ms: Callable[[], int], grace_ms: int = GRACE_MS) -> list[Orphan]:
-    """Delete chunks that no object names and whose upload began before the grace; return them."""
-    orphans = check_objects(store, now_ms=now_ms, grace_ms=grace_ms).orphans
+def delete_orphans(store: Store, orphans: Sequence[Orphan]) -> int:
+    """Delete chunks that `check_objects` found to belong to no object; return how many it found."""
     for orphan in orphans:
         delete_chunk_keys(store, [(orphan.object_id, chunk) for chunk in orphan.chunks])
-    log.info("orphan_chunks_deleted", store=store.url, chunks=sum(len(orphan.chunks) for orphan in orphans))
-    return orphans
+    chunks = sum(len(orphan.chunks) for orphan in orphans)
+    log.info("orphan_chunks_deleted", store=store.url, chunks=chunks)
+    return chunks
 
 
 def _chunk_sizes(store: Store, object_id: str | None = None) -> dict[str, dict[int, int]]:

@@ -30,7 +30,7 @@ from gridwatch.containers._object_rows import (
 )
 from gridwatch.containers._object_writer import GRACE_MS, ObjectWriter
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
-from gridwatch.containers.object_check import Findings, check_objects, collect_orphans
+from gridwatch.containers.object_check import Findings, Orphan, check_objects, delete_orphans
 from gridwatch.containers.store import Store
 from gridwatch.errors import ObjectNotFoundError
 
@@ -205,8 +205,11 @@ class ObjectStore:
 
     def collect_orphans(self, *, grace_ms: int = GRACE_MS) -> int:
         """Delete chunks that no object names and whose upload began before the grace; return how many."""
-        orphans = collect_orphans(self.store, now_ms=self._now_ms, grace_ms=grace_ms)
-        return sum(len(orphan.chunks) for orphan in orphans)
+        return self.delete_orphans(self.check(grace_ms=grace_ms).orphans)
+
+    def delete_orphans(self, orphans: Sequence[Orphan]) -> int:
+        """Delete what `check` found to belong to no object; return how many chunks it found."""
+        return delete_orphans(self.store, orphans)
 
     def list(self, prefix: str = "", *, folders: bool = False) -> list[ObjectInfo]:
         """Return the objects below a folder (`""` is everything), or the one object of this path, sorted by path.
