@@ -31,12 +31,14 @@ def validate_task(name: str, at_ms: int, flow_run_id: str | None) -> bool:
 def validate_new(names: list[str], at_ms: int, flow_run_id: str | None) -> None:
     """Validate those datasets whose newest validation has not seen all rows; what comes next decides on the outcome."""
     found = settings()
-    for name in names:
-        with open_store(found.store, settings=found) as store:
-            one = dataset(name)
-            stale = store.container(one.container) is not None and not is_current(store, one)
-        if stale:
-            validate_task(name, at_ms, flow_run_id, return_state=True)
+    with open_store(found.store, settings=found) as store:
+        stale = [
+            one.name
+            for one in map(dataset, names)
+            if store.container(one.container) is not None and not is_current(store, one)
+        ]
+    for name in stale:
+        validate_task(name, at_ms, flow_run_id, return_state=True)
 
 
 @flow(name="validate", flow_run_name=run_name)
