@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gridwatch.containers import Store, object_check, open_store
+from gridwatch.containers import Store, object_check
 from gridwatch.containers._object_rows import BATCH_CHUNKS, list_rows
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
 from gridwatch.containers.objects import CHUNK_BYTES, GRACE_MS, ObjectStore
@@ -26,14 +26,7 @@ from gridwatch.errors import (
     StoreError,
     ValueRefusedError,
 )
-from tests.containers.griddb_server import griddb
-from tests.containers.web_api import served
-
-BACKENDS: dict[str, Any] = {
-    "sqlite": lambda folder: open_store(f"sqlite:///{folder / 'store.db'}"),
-    "webapi": served,
-    "griddb": pytest.param(griddb, marks=pytest.mark.griddb),
-}
+from tests.containers.test_contract import BACKENDS
 
 
 @pytest.fixture(params=list(BACKENDS.values()), ids=list(BACKENDS))

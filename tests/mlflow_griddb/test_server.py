@@ -21,6 +21,7 @@ from gridwatch.cli.app import app
 from gridwatch.containers import open_store
 from gridwatch.containers._object_rows import BATCH_CHUNKS, CHUNK_BYTES
 from gridwatch.containers.objects import ObjectStore
+from gridwatch.supervisor.state import free_port
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -61,12 +62,6 @@ def running(folder: Path, command: Sequence[str], port: int) -> Iterator[Server]
         finally:
             os.killpg(server.pid, 15)
             server.wait(60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
