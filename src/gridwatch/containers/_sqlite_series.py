@@ -24,7 +24,7 @@ from gridwatch.containers.tql.operators import TIMES
 from gridwatch.containers.tql.select import COLLECTION_AGGREGATED
 from gridwatch.errors import ContainerNotFoundError, RangeTooLargeError, SchemaError, SqlFailedError, SqlRefusedError
 
-__all__ = ["SeriesOperations"]
+__all__ = ["SeriesOperations", "selected"]
 
 BAD_RANGE = 70007
 BAD_AGGREGATE = 60100
@@ -204,14 +204,29 @@ def _numeric(info: ContainerInfo, names: Sequence[str]) -> tuple[Column, ...]:
 # ------------------------------------------------------------------------------------------------------- what is found
 
 
+def selected(session: Session, schema: pa.Schema, sql: str, parameters: Sequence[Any], limit: str = "") -> pa.Table:
+    """Run a SELECT that has a LIMIT (which keeps its order inside) and give its rows the Arrow types of `schema`.
+
+    ADBC takes a column's type from the first rows, which may all be NULL: a first row of known types goes before
+    them and is dropped again.
+
+    Args:
+        session: To run it.
+        schema: Of the rows.
+        sql: The SELECT.
+        parameters: For its `?`.
+        limit: A LIMIT of all, that first row among them.
+    """
+    first = ", ".join(layout.FIRST[field.type] for field in schema)
+    table = session.query(f"SELECT {first} UNION ALL SELECT * FROM ({sql}){limit}", parameters)
+    return restore(table.slice(1), schema)
+
+
 def _rows(session: Session, schema: pa.Schema, sql: str | None, parameters: Sequence[Any], rows_max: int) -> pa.Table:
     """Run a SELECT and give its rows the types of `schema`, at most one row more than `rows_max`."""
     if sql is None:
         return schema.empty_table()
-    # ADBC takes a column's type from the first rows, which may all be NULL: a row of known types goes before them.
-    first = ", ".join(layout.FIRST[field.type] for field in schema)
-    table = session.query(f"SELECT {first} UNION ALL SELECT * FROM ({sql}) LIMIT {rows_max + 2}", parameters)
-    return restore(table.slice(1), schema)
+    return selected(session, schema, sql, parameters, f" LIMIT {rows_max + 2}")
 
 
 def _field(name: str, kind: ColumnType) -> pa.Field:
