@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gridwatch.containers._literals import literal, name_sql
 from gridwatch.containers.schema import Column, ContainerInfo, ContainerType, Index, Partitioning
 
-__all__ = ["add_column_sql", "create_index_sql", "create_table_sql", "in_sql"]
+__all__ = ["add_column_sql", "create_index_sql", "create_table_sql", "in_sql", "partitioning_of"]
 
 
 def in_sql(info: ContainerInfo) -> bool:
@@ -46,6 +49,24 @@ def _partitioning_sql(how: Partitioning) -> list[str]:
     if how.hash_count:
         words.append(f"SUBPARTITION BY HASH ({name_sql(how.sub_column)}) SUBPARTITIONS {how.hash_count}")
     return words
+
+
+def partitioning_of(row: Mapping[str, Any]) -> Partitioning | None:
+    """Return how a table is spread, as its row of the meta table `#tables` tells; None when it is not."""
+    kind = row.get("PARTITION_TYPE")
+    if not kind:
+        return None
+    sub = row.get("SUBPARTITION_TYPE") == "HASH"
+    by_hash = kind == "HASH"
+    return Partitioning(
+        column=row["PARTITION_COLUMN"],
+        hash_count=int(row["PARTITION_DIVISION_COUNT" if by_hash else "SUBPARTITION_DIVISION_COUNT"] or 0),
+        interval=0 if by_hash else int(row["PARTITION_INTERVAL_VALUE"]),
+        interval_unit="" if by_hash else row["PARTITION_INTERVAL_UNIT"] or "",
+        sub_column=row["SUBPARTITION_COLUMN"] if sub else "",
+        expiration=int(row.get("EXPIRATION_TIME") or 0) if row.get("EXPIRATION_TYPE") == "PARTITION" else 0,
+        expiration_unit=row.get("EXPIRATION_TIME_UNIT") or "DAY",
+    )
 
 
 def create_index_sql(container: str, index: Index) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from gridwatch.containers._ddl import add_column_sql, create_index_sql, create_table_sql
+from gridwatch.containers._ddl import add_column_sql, create_index_sql, create_table_sql, partitioning_of
 from gridwatch.containers._literals import name_sql
 from gridwatch.containers._rules import check_info, merged
 from gridwatch.containers.griddb_schema import from_java, to_java
@@ -18,11 +18,7 @@ from gridwatch.errors import ContainerExistsError
 
 __all__ = ["Definitions"]
 
-_TABLES = (
-    "SELECT PARTITION_TYPE, PARTITION_COLUMN, PARTITION_INTERVAL_VALUE, PARTITION_INTERVAL_UNIT, "
-    "PARTITION_DIVISION_COUNT, SUBPARTITION_COLUMN, SUBPARTITION_DIVISION_COUNT, EXPIRATION_TIME, "
-    'EXPIRATION_TIME_UNIT FROM "#tables" WHERE TABLE_NAME = ?'
-)
+_TABLES = 'SELECT * FROM "#tables" WHERE TABLE_NAME = ?'
 
 
 class Definitions(GridDBSession):
@@ -84,20 +80,7 @@ class Definitions(GridDBSession):
 
     def _partitioning(self, name: str) -> Partitioning | None:
         rows = self._sql.query(_TABLES, (name,), 1).to_pylist()
-        if not rows:
-            return None
-        row = rows[0]
-        by_hash = row["PARTITION_TYPE"] == "HASH"
-        count = row["PARTITION_DIVISION_COUNT"] if by_hash else row["SUBPARTITION_DIVISION_COUNT"]
-        return Partitioning(
-            column=row["PARTITION_COLUMN"],
-            hash_count=int(count or 0),
-            interval=int(row["PARTITION_INTERVAL_VALUE"] or 0),
-            interval_unit=row["PARTITION_INTERVAL_UNIT"] or "",
-            sub_column=row["SUBPARTITION_COLUMN"] or "",
-            expiration=int(row["EXPIRATION_TIME"] or 0),
-            expiration_unit=row["EXPIRATION_TIME_UNIT"] or "DAY",
-        )
+        return partitioning_of(rows[0]) if rows else None
 
     def container(self, name: str) -> ContainerInfo | None:
         """Return the container, or None."""

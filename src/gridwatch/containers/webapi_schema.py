@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import Any
 
 from gridwatch.containers._codes import code_of
-from gridwatch.containers._ddl import add_column_sql, create_index_sql, create_table_sql, in_sql
+from gridwatch.containers._ddl import add_column_sql, create_index_sql, create_table_sql, in_sql, partitioning_of
 from gridwatch.containers._literals import literal, name_sql
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Index, Partitioning
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Index
 from gridwatch.containers.webapi_http import WebApiHttp, refusal
 from gridwatch.containers.webapi_rows import column_types
 from gridwatch.errors import ContainerNotFoundError, SchemaError, SqlRefusedError, StoreError
@@ -82,7 +82,7 @@ class Schemas:
             _KINDS.get(str(row["TABLE_OPTIONAL_TYPE"]), ContainerType.COLLECTION),
             tuple(Column(label, precise.get(label) or _type(name, word), null) for label, word, null in columns[1]),
             tuple(column for (column,) in keys[1]),
-            partitioning=_partitioning(row),
+            partitioning=partitioning_of(row),
         )
 
     def with_indexes(self, info: ContainerInfo) -> ContainerInfo:
@@ -197,20 +197,3 @@ def _native_column(column: Column) -> dict[str, Any]:
     if column.type.precision in precisions:
         found["timePrecision"] = precisions[column.type.precision]
     return found
-
-
-def _partitioning(row: Mapping[str, Any]) -> Partitioning | None:
-    kind = row.get("PARTITION_TYPE")
-    if not kind:
-        return None
-    sub = row.get("SUBPARTITION_TYPE") == "HASH"
-    by_hash = kind == "HASH"
-    return Partitioning(
-        column=row["PARTITION_COLUMN"],
-        hash_count=int(row["PARTITION_DIVISION_COUNT" if by_hash else "SUBPARTITION_DIVISION_COUNT"] or 0),
-        interval=0 if by_hash else int(row["PARTITION_INTERVAL_VALUE"]),
-        interval_unit="" if by_hash else row["PARTITION_INTERVAL_UNIT"] or "",
-        sub_column=row["SUBPARTITION_COLUMN"] if sub else "",
-        expiration=int(row.get("EXPIRATION_TIME") or 0) if row.get("EXPIRATION_TYPE") == "PARTITION" else 0,
-        expiration_unit=row.get("EXPIRATION_TIME_UNIT") or "DAY",
-    )
