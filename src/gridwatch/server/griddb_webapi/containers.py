@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gridwatch.containers import Store
 
-__all__ = ["CONTAINER", "create", "describe", "drop", "found", "listed"]
+__all__ = ["CONTAINER", "counted", "create", "describe", "drop", "found", "listed"]
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_\-./=@#]")
 _INDEXES = ("TREE", "HASH", "SPATIAL")
@@ -79,6 +79,16 @@ def found(store: Store, name: str) -> ContainerInfo:
             raise ApiError(400, named(145007, f"Illegal character found (character={foreign.group()!r})"), 145007)
         raise ApiError(404, "Container not existed")
     return info
+
+
+def counted(store: Store, name: str, rest: str) -> int:
+    """Return how many rows of a container TQL counts; `rest` follows its `select count(*)`.
+
+    Raises:
+        StoreError: The statement is refused.
+    """
+    table = store.tql(name, f"select count(*){rest}")
+    return int(table.column(0)[0].as_py()) if table.num_rows else 0
 
 
 def describe(info: ContainerInfo) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.answers import columns_of, rows_text
 from gridwatch.server.griddb_webapi.cells import cell_reader
 from gridwatch.server.griddb_webapi.columns import Written, rows_table
-from gridwatch.server.griddb_webapi.containers import found
+from gridwatch.server.griddb_webapi.containers import counted, found
 from gridwatch.server.griddb_webapi.errors import ApiError, named, told
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, check_response, native_bytes
 from gridwatch.server.metrics import count_rows
@@ -156,7 +156,7 @@ def select(store: Store, info: ContainerInfo, name: str, asked: Mapping[str, Any
     where = f" where {asked['condition']}" if asked["condition"] else ""
     order = f" order by {asked['sort']}" if asked["sort"] else ""
     offset = f" offset {asked['offset']}" if asked["offset"] else ""
-    if getattr(info, "partitioning", None) is not None:
+    if info.partitioning is not None:
         raise ApiError(400, "Unsupported partition table type")
     if not _PLAIN_NAME.fullmatch(name):
         # TQL ends the name in FROM where its own grammar does, and then it is the name of another container.
@@ -165,9 +165,7 @@ def select(store: Store, info: ContainerInfo, name: str, asked: Mapping[str, Any
     # The caller's own TQL, as GridDB's Web API puts it together; `tql` reads one SELECT on this container and no more.
     statement = f"select * from {name}{where}{order} limit {limit}{offset}"  # noqa: S608
     table = store.tql(name, statement, rows_max=LIMIT_MAX)
-    total = store.tql(name, f"select count(*) from {name}{where}")  # noqa: S608
-    count = int(total.column(0)[0].as_py()) if total.num_rows else 0
-    return table, {"offset": asked["offset"], "limit": limit, "total": count}
+    return table, {"offset": asked["offset"], "limit": limit, "total": counted(store, name, f" from {name}{where}")}
 
 
 def query(store: Store, name: str, asked: dict[str, Any]) -> dict[str, Any]:

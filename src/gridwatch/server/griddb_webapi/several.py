@@ -10,7 +10,7 @@ import pyarrow as pa
 from gridwatch.containers import ColumnType, ContainerInfo, ContainerType
 from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.answers import columns_of, rows_text
-from gridwatch.server.griddb_webapi.containers import found
+from gridwatch.server.griddb_webapi.containers import counted, found
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, MULTI_LIMIT, check_response, native_bytes
 from gridwatch.server.griddb_webapi.rows import key_of
@@ -98,7 +98,7 @@ def _by_key(store: Store, info: ContainerInfo, asked: dict[str, Any], limit: int
     is_series = info.type is ContainerType.TIME_SERIES
     if given and kind.precision and not is_series:
         raise ApiError(400, named(60049, f"a range of the key of {info.name!r}, a time"), 60049)
-    if given and is_series and (kind is not T.TIMESTAMP or _is_partitioned(info)):
+    if given and is_series and (kind is not T.TIMESTAMP or info.partitioning is not None):
         return _cut(store.read(info.name, start, finish), asked, limit)
     bound_text = "TO_TIMESTAMP_MS({})" if kind.precision else "{}"
     bounds = [f'"{info.row_key[0]}" {sign} {bound_text.format(bound)}' for sign, bound in given]
@@ -109,20 +109,15 @@ def _page(
     store: Store, info: ContainerInfo, asked: dict[str, Any], limit: int, where: str = ""
 ) -> tuple[pa.Table, int]:
     """Read one page in the order of the key; what is not asked for stays in the store."""
-    if not where and _is_partitioned(info):
+    if not where and info.partitioning is not None:
         # TQL cannot read it.
         return _cut(store.read(info.name), asked, limit)
-    counted = store.tql(info.name, f"select count(*){where}")
-    total = int(counted.column(0)[0].as_py()) if counted.num_rows else 0
+    total = counted(store, info.name, where)
     if not limit or asked["offset"] >= total:
         return info.arrow.empty_table(), total
     order = ", ".join(f'"{column}"' for column in info.row_key)
     statement = f"select *{where} order by {order} limit {limit} offset {asked['offset']}"
     return store.tql(info.name, statement, rows_max=LIMIT_MAX), total
-
-
-def _is_partitioned(info: ContainerInfo) -> bool:
-    return getattr(info, "partitioning", None) is not None
 
 
 def _cut(table: pa.Table, asked: dict[str, Any], limit: int) -> tuple[pa.Table, int]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from gridwatch.server.griddb_webapi import bodies
 from gridwatch.server.griddb_webapi.answers import columns_of, rows_text, table_columns
-from gridwatch.server.griddb_webapi.containers import found
+from gridwatch.server.griddb_webapi.containers import counted, found
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.limits import LIMIT_MAX, QUERIES_MAX, check_response, native_bytes
 from gridwatch.server.metrics import count_rows
@@ -76,7 +76,7 @@ def run(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
             raise ApiError(400, f"Column '{name}' not existed")
     places = [names.index(name) for name in asked["columns"] or ()] or list(range(len(names)))
     statement = asked["stmt"].replace("\n", " ").replace("\r", " ")
-    if getattr(info, "partitioning", None) is not None:
+    if info.partitioning is not None:
         message = f"Container {info.name!r} is partitioned: TQL over the Web API cannot read it, SQL can"
         raise ApiError(400, named(151001, message), 151001)
     limited, limit, offset = _limited(statement)
@@ -116,8 +116,7 @@ def _total(store: Store, name: str, statement: str) -> int:
     rest = _LIMIT.sub("", statement[match.end() :]).rstrip()
     order = _ORDER.search(rest)
     rest = rest[: order.start() + 1] if order else rest
-    counted = store.tql(name, f"select count(*) {rest}")
-    return int(counted.column(0)[0].as_py()) if counted.num_rows else 0
+    return counted(store, name, f" {rest}")
 
 
 def _aggregated(table: pa.Table) -> dict[str, Any]:
