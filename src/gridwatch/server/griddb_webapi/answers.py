@@ -33,9 +33,9 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 _PRECISIONS = {3: "MILLISECOND", 6: "MICROSECOND", 9: "NANOSECOND"}
 _KINDS = {kind.arrow: kind for kind in ColumnType}
-# JSON escapes what is below a space; most text has none of it.
 # Below this a FLOAT has fewer than two digits.
 _TINY = 1e-43
+# JSON escapes what is below a space; most text has none of it.
 _SPECIAL = r'["\\\x00-\x1f]'
 
 

@@ -32,8 +32,8 @@ __all__ = ["Archive", "put", "query", "row_arrays"]
 
 _ROWS = bodies.each(bodies.any_array)
 _BLANK = "".join(map(chr, range(33)))
-# What zipfile raises on bytes that are no archive, or one that it cannot read.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# What zipfile raises on bytes that are no archive, or one that it cannot read.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
 
@@ -117,7 +117,6 @@ def query(store: Store, name: str, asked: Mapping[str, Any]) -> Response:
     """
     info = found(store, name)
     table, rest = select(store, info, name, asked)
-    count_rows("out", table.num_rows)
     naming = _column_of(table, asked["fileNameCol"])
     files: dict[str, bytes] = {}
     arrays = []
@@ -131,6 +130,7 @@ def query(store: Store, name: str, asked: Mapping[str, Any]) -> Response:
     packed = _packed(files)
     if sum(native_bytes(column) for column in shown.columns) + len(packed) > RESPONSE_BYTES_MAX:
         raise ApiError(400, "Too many results")
+    count_rows("out", table.num_rows)
     columns = [
         {"name": column.name, "type": "TIMESTAMP" if column.type.precision else column.type.value}
         for column in info.columns

@@ -87,6 +87,7 @@ def run(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     if table.num_columns != len(names):
         table = info.arrow.empty_table()
     table = table.select(places)
+    size = check_response(native_bytes(column) for column in table.columns)
     count_rows("out", table.num_rows)
     return {
         "columns": columns_of(info.columns[place] for place in places),
@@ -94,7 +95,7 @@ def run(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
         "offset": offset,
         "limit": limit,
         "total": total,
-        "responseSizeByte": check_response(native_bytes(column) for column in table.columns),
+        "responseSizeByte": size,
     }
 
 
