@@ -21,7 +21,7 @@ from gridwatch.server.state import state
 if TYPE_CHECKING:
     from gridwatch.server.state import State
 
-__all__ = ["ACCESS_INVALID", "Caller", "caller", "database_of", "enter", "may_write", "need_write"]
+__all__ = ["Caller", "caller", "database_of", "enter", "need_write"]
 
 AUTH_FAILED = 10005
 ACCESS_INVALID = 10099
@@ -122,16 +122,11 @@ def _failed(message: str, *, sql: bool) -> ApiError:
     return ApiError(401, named(AUTH_FAILED, message), 0 if sql else AUTH_FAILED)
 
 
-def may_write() -> bool:
-    """Tell whether the caller may change anything."""
-    return g.rights in {"admin", "write"}
-
-
 def need_write() -> None:
     """Refuse a caller who may only read.
 
     Raises:
         ApiError: With GridDB's number of this refusal.
     """
-    if not may_write():
+    if g.rights not in {"admin", "write"}:
         raise ApiError(400, named(ACCESS_INVALID, "this user may only read"), ACCESS_INVALID)

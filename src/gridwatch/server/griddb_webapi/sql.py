@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from gridwatch.errors import ConfigError, ContainerNotFoundError, RangeTooLargeError, StoreError
 from gridwatch.server.griddb_webapi import bodies
-from gridwatch.server.griddb_webapi.access import ACCESS_INVALID, may_write
+from gridwatch.server.griddb_webapi.access import need_write
 from gridwatch.server.griddb_webapi.answers import rows_text, shown_by_sql, table_columns
 from gridwatch.server.griddb_webapi.errors import ApiError, named, of_store, told
 from gridwatch.server.griddb_webapi.limits import QUERIES_MAX, check_response, sql_bytes
@@ -134,8 +134,7 @@ def _changed(parts: State, database: str, statement: str) -> int:
     if is_about_users(statement):
         change_users(parts.users, database, statement)
         return 0
-    if not may_write():
-        raise ApiError(400, named(ACCESS_INVALID, "this user may only read"), ACCESS_INVALID)
+    need_write()
     start = _COMMENTS.match(statement).end()  # type: ignore[union-attr]
     if _QUERIES.match(statement, start):
         raise ApiError(400, named(_CATEGORY, "A query cannot be run as an update"), _CATEGORY)
