@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, Expr, T, failing
@@ -11,21 +10,14 @@ from gridwatch.containers.dialect.kinds import FLOATING, INTEGRAL, Expr, T, fail
 if TYPE_CHECKING:
     from gridwatch.containers.dialect.ranges import RangeKey
 
-__all__ = ["Leaf", "steps_query"]
+__all__ = ["steps_query"]
 
 # GridDB works out its line through whole numbers in millionths, on 64 bits without a sign, and lets them run over.
 _UNIT = 1_000_000
 _RUN_OVER = (2**64 - 1) // _UNIT
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """What is worked out for each step: an aggregate."""
-
-    expr: Expr
-
-
-def steps_query(leaves: Sequence[Leaf], body: str, column: str, key: RangeKey, bounds: tuple[str, str]) -> str:
+def steps_query(leaves: Sequence[Expr], body: str, column: str, key: RangeKey, bounds: tuple[str, str]) -> str:
     """Return the SQL of the steps, in brackets: x is the start of each, a0, a1, ... are the leaves.
 
     Args:
@@ -35,7 +27,7 @@ def steps_query(leaves: Sequence[Leaf], body: str, column: str, key: RangeKey, b
         key: How wide the steps are, where they begin, and what fills them.
         bounds: SQL of the first and the last instant.
     """
-    cells = [f"{_start(column, key)} AS k", *(f"{leaf.expr.sql} AS a{place}" for place, leaf in enumerate(leaves))]
+    cells = [f"{_start(column, key)} AS k", *(f"{leaf.sql} AS a{place}" for place, leaf in enumerate(leaves))]
     grouped = f"g AS MATERIALIZED (SELECT {', '.join(cells)}{body} GROUP BY 1)"
     names = [f"a{place}" for place in range(len(leaves))]
     if key.fill == "NONE":
@@ -54,7 +46,7 @@ def steps_query(leaves: Sequence[Leaf], body: str, column: str, key: RangeKey, b
         "min(g.k) OVER (ORDER BY r.x DESC) AS after FROM r LEFT JOIN g ON g.k = r.x)"
     )
     filled = [
-        f"{_previous(name) if key.fill == 'PREVIOUS' else _line(name, leaf.expr)} AS {name}"
+        f"{f'p.{name}' if key.fill == 'PREVIOUS' else _line(name, leaf)} AS {name}"
         for name, leaf in zip(names, leaves, strict=True)
     ]
     rows = ", ".join(["n.x AS x", *filled])
@@ -68,10 +60,6 @@ def _start(time: str, key: RangeKey) -> str:
         return f"({time} - {time} % {key.step_ms})"
     rest = f"(({time} - {key.offset_ms}) % {key.step_ms} + {key.step_ms}) % {key.step_ms}"
     return f"({time} - {rest})"
-
-
-def _previous(name: str) -> str:
-    return f"p.{name}"
 
 
 def _line(name: str, expr: Expr) -> str:

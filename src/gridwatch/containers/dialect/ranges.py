@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from gridwatch.containers.dialect.clauses import alone, position_of
 from gridwatch.containers.dialect.expressions import Expressions
-from gridwatch.containers.dialect.fills import Leaf, steps_query
+from gridwatch.containers.dialect.fills import steps_query
 from gridwatch.containers.dialect.functions import is_aggregate
 from gridwatch.containers.dialect.kinds import FLOATING, Expr, T
 from gridwatch.containers.dialect.parse import RANGE_MARK, only, refused
@@ -100,7 +100,7 @@ class Ranges:
         self._column = compiler.scope.column(key.column)
         if self._column.kind is not T.TIMESTAMP:
             raise refused("GROUP BY RANGE of a column that is no TIMESTAMP")
-        self._leaves: list[Leaf] = []
+        self._leaves: list[Expr] = []
         self._filled = Scope(compiler.scope)
 
     def compile(self, items: Sequence[tuple[str, exp.Expression, bool]]) -> tuple[str, list[tuple[str, Expr]]]:
@@ -125,7 +125,7 @@ class Ranges:
         fields = [("step", Expr("f.x", T.TIMESTAMP, nullable=False, free=frozenset({"f.x"})))]
         for number, leaf in enumerate(self._leaves):
             sql = f"f.a{number}"
-            fields.append((f"a{number}", Expr(sql, leaf.expr.kind, free=frozenset({sql}), infinite=True)))
+            fields.append((f"a{number}", Expr(sql, leaf.kind, free=frozenset({sql}), infinite=True)))
         self._filled.add(Source("filled", "", tuple(fields)))
         outer = Expressions(self._compiler.context, self._filled, None)
         found = [(name, outer.compile(part)) for name, part in nodes]
@@ -139,9 +139,7 @@ class Ranges:
 
     def _replaced(self, node: exp.Expression, *, bare: bool) -> exp.Expression:
         """Return an expression with its aggregates, or itself, replaced by columns of the filled steps."""
-        plain = node
-        while isinstance(plain, exp.Paren):
-            plain = plain.this
+        plain = node.unnest()
         if bare and isinstance(plain, exp.Column) and self._compiler.scope.column(plain).sql == self._column.sql:
             return _field("step")
         if any(isinstance(part, exp.Subquery | exp.Exists | exp.Window | exp.Select) for part in node.walk()):
@@ -177,7 +175,7 @@ class Ranges:
         return self._add(Expr(f"CAST({first} AS REAL)" if expr.kind in FLOATING else first, expr.kind, aggregate=True))
 
     def _add(self, expr: Expr) -> exp.Expression:
-        self._leaves.append(Leaf(expr))
+        self._leaves.append(expr)
         return _field(f"a{len(self._leaves) - 1}")
 
     def _bounds(self) -> tuple[str, str]:
@@ -198,8 +196,6 @@ class Ranges:
         return first.sql, last.sql
 
     def _bound(self, part: exp.Expression, lower: list[Expr], upper: list[Expr]) -> None:
-        while isinstance(part, exp.Paren):
-            part = part.this
         if isinstance(part, exp.Between):
             if self._compiler.compile(part.this).sql == self._column.sql:
                 low, high = (self._compiler.compile(part.args[name]) for name in ("low", "high"))
@@ -258,9 +254,7 @@ def _conditions(where: exp.Where | None) -> list[exp.Expression]:
     parts: list[exp.Expression] = []
     rest = [where.this] if where is not None else []
     while rest:
-        part = rest.pop()
-        while isinstance(part, exp.Paren):
-            part = part.this
+        part = rest.pop().unnest()
         if isinstance(part, exp.And):
             rest += [part.this, part.expression]
         else:
