@@ -325,6 +325,7 @@ REFUSED = {
     "GROUP BY RANGE (ts) EVERY (1, HOUR, '9:00')": "the zone '9:00'",
     "SELECT COUNT(*) FROM t GROUP BY RANGE (ts, 1, HOUR)": "GROUP BY RANGE that is not RANGE",
     "SELECT COUNT(*) FROM t GROUP BY RANGE (i) EVERY (1, HOUR)": "a column that is no TIMESTAMP",
+    f"SELECT q.* {RANGE} EVERY (1, HOUR)": "q.. without such a table in FROM",
     "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (1, MONTH)": "EVERY of 'MONTH'",
     "SELECT COUNT(*) FROM t GROUP BY RANGE (ts) EVERY (0, HOUR)": "EVERY '0'; use a whole number",
     "SELECT COUNT(*) FROM t WHERE ts BETWEEN TO_TIMESTAMP_MS(5) AND TO_TIMESTAMP_MS(9999999999) "

@@ -202,46 +202,34 @@ class Selects:
 
     @staticmethod
     def _items(node: exp.Expression, scope: Scope, compiler: Expressions) -> list[Item]:
-        table = node.args.get("table") if isinstance(node, exp.Column) else None
-        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
-            only(node, "this", "table")
-            chosen = [source for source in scope.sources if table is None or same_name(table, source.name)]
-            if not chosen:
-                raise refused(f"{node.sql()} without such a table in FROM")
+        chosen = _starred(node, scope)
+        if chosen is not None:
             return [Item(name, expr, None) for source in chosen for name, expr in source.columns]
         if isinstance(node, exp.Alias):
             only(node, "this", "alias")
             return [Item(str(node.args["alias"].this), compiler.compile(node.this), node.args["alias"])]
-        expr = compiler.compile(node)
-        bare = node
-        while isinstance(bare, exp.Paren):
-            bare = bare.this
-        if isinstance(bare, exp.Column):
-            return [Item(column_name(bare, scope), expr, None)]
-        return [Item("", expr, None)]
+        bare = node.unnest()
+        name = column_name(bare, scope) if isinstance(bare, exp.Column) else ""
+        return [Item(name, compiler.compile(node), None)]
 
     @staticmethod
     def _named(node: exp.Expression, scope: Scope) -> list[tuple[str, exp.Expression, bool]]:
         """Return name, expression and whether it has no alias of each entry that one of a list stands for."""
-        table = node.args.get("table") if isinstance(node, exp.Column) else None
-        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
-            only(node, "this", "table")
+        chosen = _starred(node, scope)
+        if chosen is not None:
             return [
                 (
                     name,
                     exp.column(exp.to_identifier(name, quoted=True), exp.to_identifier(source.name, quoted=True)),
                     True,
                 )
-                for source in scope.sources
-                if table is None or same_name(table, source.name)
+                for source in chosen
                 for name, _ in source.columns
             ]
         if isinstance(node, exp.Alias):
             only(node, "this", "alias")
             return [(str(node.args["alias"].this), node.this, False)]
-        bare = node
-        while isinstance(bare, exp.Paren):
-            bare = bare.this
+        bare = node.unnest()
         return [(column_name(bare, scope) if isinstance(bare, exp.Column) else "", node, True)]
 
     @staticmethod
@@ -324,3 +312,20 @@ class Selects:
         if projected and expr.sql not in (keys or []):
             raise refused("a key of ORDER BY that is neither projected nor grouped")
         return expr.sql, expr, isinstance(node, exp.Column)
+
+
+def _starred(node: exp.Expression, scope: Scope) -> list[Source] | None:
+    """Return the entries of FROM that `*` or `q.*` stands for; None for anything else.
+
+    Raises:
+        SqlRefusedError: FROM has no such entry.
+    """
+    column = isinstance(node, exp.Column)
+    if not isinstance(node.this if column else node, exp.Star):
+        return None
+    only(node, "this", "table")
+    table = node.args.get("table") if column else None
+    chosen = [source for source in scope.sources if table is None or same_name(table, source.name)]
+    if not chosen:
+        raise refused(f"{node.sql()} without such a table in FROM")
+    return chosen
