@@ -31,22 +31,22 @@ def add(
     admin: Annotated[bool, typer.Option("--admin", help="May also make users and give them rights, in SQL.")] = False,
 ) -> None:
     """Add a user, or give the one there a new password and rights. The password is asked for, or read from stdin."""
-    from gridwatch.server.users import Users, check_name
+    from gridwatch.server.users import check_name, users_of
 
     if read_only and admin:
         raise ConfigError("--read-only and --admin exclude each other; choose one.")
     check_name(name)
     rights = "read" if read_only else "admin" if admin else "write"
-    new = Users(settings(running=False).home / "users.json").add(name, _password(), rights=rights)
+    new = users_of(settings(running=False).home).add(name, _password(), rights=rights)
     typer.echo(f"{name} {'added' if new else 'changed'}: {_SHOWN[rights]}")
 
 
 @users_app.command("list", epilog="Example: gridwatch users list --json")
 def listing(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the users and what they may do."""
-    from gridwatch.server.users import Users
+    from gridwatch.server.users import users_of
 
-    found = Users(settings(running=False).home / "users.json").all()
+    found = users_of(settings(running=False).home).all()
     if as_json:
         print_json([{"name": user.name, "rights": user.rights} for user in found])
     elif found:
@@ -58,9 +58,9 @@ def listing(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @users_app.command("remove", epilog="Example: gridwatch users remove grafana")
 def remove(name: Annotated[str, typer.Argument(help="As `gridwatch users list` shows it.")]) -> None:
     """Remove a user."""
-    from gridwatch.server.users import Users
+    from gridwatch.server.users import users_of
 
-    if not Users(settings(running=False).home / "users.json").remove(name):
+    if not users_of(settings(running=False).home).remove(name):
         raise ConfigError(f"There is no user {name!r}; see `gridwatch users list`.")
     typer.echo(f"{name} removed")
 

@@ -19,11 +19,6 @@ class Kind(StrEnum):
     TIME_MS = "time_ms"
     """A LONG with UTC epoch ms."""
 
-    @property
-    def is_time(self) -> bool:
-        """Whether the values are instants."""
-        return self in {Kind.TIME, Kind.TIME_MS}
-
 
 @dataclass(frozen=True, slots=True)
 class Field:

@@ -13,12 +13,12 @@ from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.alerts.wording import number
 from gridwatch.server import anomalies, health, inbox, metrics, trigger
-from gridwatch.server.auth import guard
+from gridwatch.server.auth import guard, is_web_api
 from gridwatch.server.griddb_webapi import blueprint as griddb_webapi
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
-from gridwatch.server.griddb_webapi.routes import PREFIX, http_error
+from gridwatch.server.griddb_webapi.routes import http_error
 from gridwatch.server.state import State
-from gridwatch.server.users import Users
+from gridwatch.server.users import users_of
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -53,7 +53,7 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
         inbox=Inbox(settings.home / "inbox"),
         address_book=AddressBook(settings),
         metrics=metrics.Metrics(),
-        users=Users(settings.home / "users.json"),
+        users=users_of(settings.home),
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.globals["number"] = number
@@ -77,7 +77,7 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
 def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
     if error.code is None or error.code < 400:
         return error.get_response()
-    if request.path.startswith(PREFIX):
+    if is_web_api():
         return http_error(error.code, error.description or error.name)
     answer = jsonify({"status": "error", "error": error.description or error.name})
     answer.status_code = error.code
@@ -87,7 +87,7 @@ def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
 def _defect(error: Exception) -> Response:
     """The process edge: what nobody expected is logged with its trace, and the caller learns only that it happened."""
     log.error("request_failed", method=request.method, endpoint=request.endpoint, exc_info=error)
-    if request.path.startswith(PREFIX):
+    if is_web_api():
         return http_error(500, "gridwatch failed here; its log says why.")
     answer = jsonify({"status": "failed", "error": "gridwatch failed here; its log says why."})
     answer.status_code = 500

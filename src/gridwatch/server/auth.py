@@ -15,7 +15,10 @@ from gridwatch.server.state import state
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["guard", "is_local", "is_private"]
+__all__ = ["WEB_API", "guard", "is_local", "is_private", "is_web_api"]
+
+WEB_API = "/griddb/"
+"""Where the addresses of GridDB's Web API begin."""
 
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
 
@@ -25,9 +28,14 @@ def guard(app: Flask) -> None:
     app.before_request(_check)
 
 
+def is_web_api() -> bool:
+    """Tell whether the request is for GridDB's Web API, which has users and errors of its own."""
+    return request.path.startswith(WEB_API)
+
+
 def refusal(status: int, message: str) -> Response:
     """Return an error answer as JSON, below `/griddb/` in the shape of GridDB's Web API."""
-    if request.path.startswith("/griddb/"):
+    if is_web_api():
         answer = jsonify({"version": "v2", "errorCode": 0, "errorMessage": message})
     else:
         answer = jsonify({"status": "refused", "error": message})
@@ -74,7 +82,7 @@ def _check() -> Response | None:
     if origin and _netloc(origin) != request.host.lower():
         return refusal(403, f"Requests from pages of {origin!r} are refused.")
     # The Web API has users of its own, and checks them itself.
-    if request.endpoint == "health.healthz" or request.path.startswith("/griddb/"):
+    if request.endpoint == "health.healthz" or is_web_api():
         return None
     return _check_caller(settings)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from gridwatch.errors import ConfigError
 from gridwatch.folders import make_private
 
-__all__ = ["RIGHTS", "User", "Users"]
+__all__ = ["RIGHTS", "User", "Users", "users_of"]
 
 RIGHTS = ("admin", "write", "read", "none")
 """What a user may do: manage users too, read and write, only read, nothing yet (as GridDB's users before a GRANT)."""
@@ -254,3 +254,8 @@ def _matches(stored: str, secret: bytes) -> bool:
 
 
 _DUMMY = f"scrypt${_N}${_R}${_P}${'00' * 16}${'00' * 32}"
+
+
+def users_of(home: Path) -> Users:
+    """Return the users of the server whose home folder this is."""
+    return Users(home / "users.json")

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Archive", "put", "query", "row_arrays"]
 
 _ROWS = bodies.each(bodies.any_array)
-_BLANK = "".join(map(chr, range(33)))
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # What zipfile raises on bytes that are no archive, or one that it cannot read.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
@@ -63,7 +62,7 @@ class Archive:
         """
         if not isinstance(name, str):
             raise ApiError(400, "Can not read blob file.")
-        if not name.strip(_BLANK):
+        if not name.strip(bodies.BLANK):
             return None
         if self._zip is None or name not in self._zip.NameToInfo:
             raise ApiError(400, f"File not found in list BLOB data: {name}")
@@ -158,7 +157,7 @@ def _named(values: pa.ChunkedArray, naming: list[Any], files: dict[str, bytes]) 
         wanted = naming[place] if naming else None
         name = str(wanted) if wanted is not None else ""
         # A name is a file beside the others, never a path elsewhere.
-        if not name.strip(_BLANK) or name in {".", ".."} or any(one in name for one in '/\\\0:"'):
+        if not name.strip(bodies.BLANK) or name in {".", ".."} or any(one in name for one in '/\\\0:"'):
             name = str(uuid.uuid4())
         free, number = name, numbers.get(name, 0)
         while free in files:

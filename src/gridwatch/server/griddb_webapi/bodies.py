@@ -13,6 +13,7 @@ from typing import Any
 from gridwatch.server.griddb_webapi.errors import ApiError
 
 __all__ = [
+    "BLANK",
     "Raw",
     "Reader",
     "any_array",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 Reader = Callable[[Any, "tuple[str | int, ...]"], Any]
+
+BLANK = "".join(map(chr, range(33)))
+"""What Java's `String.trim` takes off both ends."""
 
 _MISSING = "Required request body is missing"
 

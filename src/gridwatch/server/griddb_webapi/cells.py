@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gridwatch.containers import TIMESTAMP_MS_MAX, ColumnType
-from gridwatch.server.griddb_webapi.bodies import Raw
+from gridwatch.server.griddb_webapi.bodies import BLANK, Raw
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.times import lenient_ms, precise_ns
 
@@ -109,7 +109,7 @@ def _integer(kind: ColumnType, value: Any) -> int:
 
 def _parsed(kind: ColumnType, text: str) -> float:
     """Return the double that Java reads from text."""
-    text = text.strip("".join(map(chr, range(33))))
+    text = text.strip(BLANK)
     if _DECIMAL.fullmatch(text):
         return float(text.rstrip("fFdD"))
     if _HEX.fullmatch(text):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, current_app, g, request
 
 from gridwatch.errors import ConfigError, StoreError
+from gridwatch.server.auth import WEB_API
 from gridwatch.server.griddb_webapi import blobs, bodies, containers, requested, rows, several, sql, tql
 from gridwatch.server.griddb_webapi.access import caller, enter, need_write
 from gridwatch.server.griddb_webapi.answers import dumped, empty, json_answer, spliced
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.server.griddb_webapi.access import Caller
 
-__all__ = ["PREFIX", "blueprint", "http_error"]
+__all__ = ["blueprint", "http_error"]
 
-PREFIX = "/griddb/"
-
-blueprint = Blueprint("griddb_webapi", __name__, url_prefix="/griddb/v2/<cluster>/dbs/<database>")
+blueprint = Blueprint("griddb_webapi", __name__, url_prefix=f"{WEB_API}v2/<cluster>/dbs/<database>")
 
 TIMEOUT_MS_MAX = 10_000
 UNKNOWN_BYTES_MAX = 1024 * 1024

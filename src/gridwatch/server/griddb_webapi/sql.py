@@ -35,7 +35,6 @@ UPDATE = re.compile(f"(?:update|delete|insert|replace){_LINE}")
 DDL = re.compile(f"(?:create|alter|drop){_LINE}")
 DCL = re.compile(f"(?:grant|revoke|set +password){_LINE}")
 
-_BLANK = "".join(map(chr, range(33)))
 NO_TABLE = 280005
 _SYNTAX = 240001
 _CATEGORY = 200024
@@ -64,10 +63,10 @@ def check(asked: Sequence[dict[str, Any] | None], verbs: re.Pattern[str] | None 
         if one is None:
             raise ApiError(400, "SQL input is invalid")
         statement = one["stmt"] or ""
-        if not statement.strip(_BLANK):
+        if not statement.strip(bodies.BLANK):
             raise ApiError(400, "Statement is invalid")
         statements.append(statement)
-    if verbs and not all(verbs.fullmatch(statement.lower().strip(_BLANK)) for statement in statements):
+    if verbs and not all(verbs.fullmatch(statement.lower().strip(bodies.BLANK)) for statement in statements):
         raise ApiError(400, "Statement is invalid")
     return statements
 
