@@ -85,7 +85,7 @@ def check_text(value: str) -> None:
 
 # What runs a statement asks for its verb first, and then has it compiled.
 @functools.lru_cache(maxsize=4)
-def tokens_of(statement: str) -> list[Token]:
+def tokens_of(statement: str) -> tuple[Token, ...]:
     """Return the tokens of one statement, without a final semicolon.
 
     Raises:
@@ -114,7 +114,8 @@ def tokens_of(statement: str) -> list[Token]:
         # The tree does not tell an order of nulls that is written from one that is not.
         if before is not None and before.text.upper() == "NULLS" and token.text.upper() in {"FIRST", "LAST"}:
             raise refused(f"NULLS {token.text.upper()}", hint="GridDB sorts null as the greatest value")
-    return found
+    # Several threads may have the same ones.
+    return tuple(found)
 
 
 def verb_of(statement: str) -> str:
@@ -141,7 +142,7 @@ def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression
     if found[0].text.upper() == "REPLACE":
         text = f"INSERT OR {text[found[0].start :]}"
     try:
-        trees = _DIALECT.parser().parse(found if text == whole else _DIALECT.tokenize(text), text)
+        trees = _DIALECT.parser().parse(list(found) if text == whole else _DIALECT.tokenize(text), text)
     except SqlglotError as error:
         raise refused(f"it cannot be read ({_first_line(error)})") from error
     except RecursionError as error:
@@ -152,7 +153,7 @@ def parse_statement(statement: str, parameters: Sequence[Any]) -> exp.Expression
     return tree
 
 
-def _range_edits(found: list[Token]) -> list[tuple[int, int, str]]:
+def _range_edits(found: Sequence[Token]) -> list[tuple[int, int, str]]:
     """Return the edits that make RANGE (ts) EVERY (1, HOUR) FILL (LINEAR), which sqlglot does not know, a plain call.
 
     It becomes RANGE(LINEAR, ts, 1, HOUR), without FILL of NULL.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot.tokenizer_core import Token, TokenType
 
 from gridwatch.containers.dialect.parse import refused
@@ -92,7 +94,7 @@ class Words:
         statement: Its text, for the parts that are kept as they are.
     """
 
-    def __init__(self, found: list[Token], statement: str) -> None:
+    def __init__(self, found: Sequence[Token], statement: str) -> None:
         self._statement = statement
         # sqlglot makes one token of PRIMARY KEY and the like.
         self._words: list[tuple[str, TokenType, int]] = []
