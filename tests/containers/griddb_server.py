@@ -1,18 +1,22 @@
-"""The GridDB server that tests marked `griddb` run on: the one at GRIDWATCH_TEST_GRIDDB_URL, or a failure."""
+"""The GridDB server that tests marked `griddb` run on: the one at GRIDWATCH_TEST_GRIDDB_URL, or a failure.
+
+Each run has databases of its own, so that several may use one server at once; they are dropped at its end.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from gridwatch.containers import Store, open_store
-from gridwatch.errors import StoreError
 from gridwatch.settings import load_settings
 
-DATABASE = "gridwatch_test"
+DATABASE = f"gridwatch_test_{secrets.token_hex(4)}"
+_made: set[str] = set()
 
 
 def server_url(database: str = DATABASE) -> str:
@@ -27,26 +31,34 @@ def server_url(database: str = DATABASE) -> str:
 
 
 def ensure_database(name: str) -> None:
-    """Make a database; the user of the settings must be an administrator."""
+    """Make a database of this run, unless it is there; the user of the settings must be an administrator."""
+    if name in _made:
+        return
     with open_store(os.environ["GRIDWATCH_TEST_GRIDDB_URL"], settings=load_settings()) as store:
-        try:
-            store.execute(f"CREATE DATABASE {name}")
-        except StoreError as error:
-            if "exists" not in str(error):
-                raise
+        store.execute(f"CREATE DATABASE {name}")
+    _made.add(name)
+
+
+def drop_databases() -> None:
+    """Drop the databases that this run has made."""
+    while _made:
+        name = _made.pop()
+        # A database is dropped by who is connected to it, and without containers.
+        with open_store(server_url(name), settings=load_settings()) as store:
+            _empty(store)
+            store.execute(f"DROP DATABASE {name}")
 
 
 def griddb(folder: Path) -> Store:
     """Open a database without containers."""
     del folder
     url = server_url()
-    try:
-        store = open_store(url, settings=load_settings())
-    except StoreError as error:
-        if error.code != 10005:
-            raise
-        ensure_database(DATABASE)
-        store = open_store(url, settings=load_settings())
+    ensure_database(DATABASE)
+    store = open_store(url, settings=load_settings())
+    _empty(store)
+    return store
+
+
+def _empty(store: Store) -> None:
     for name in store.containers():
         store.drop_container(name)
-    return store

@@ -26,7 +26,7 @@ from gridwatch.containers.griddb import GridDBStore
 from gridwatch.containers.schema import Index, Partitioning
 from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError, StoreError
 from gridwatch.settings import load_settings
-from tests.containers.griddb_server import ensure_database, griddb, server_url
+from tests.containers.griddb_server import DATABASE, ensure_database, griddb, server_url
 
 pytestmark = pytest.mark.griddb
 
@@ -112,10 +112,11 @@ def test_one_of_many_gets_the_lease_and_one_the_delivery(store: Store) -> None:
 
 
 def test_several_databases_do_not_see_each_other(store: Store) -> None:
-    ensure_database("gridwatch_test_2")
+    other_database = f"{DATABASE}_2"
+    ensure_database(other_database)
     store.put_container(BARS)
     store.put("bars", rows(1000))
-    with open_store(server_url("gridwatch_test_2"), settings=load_settings()) as other:
+    with open_store(server_url(other_database), settings=load_settings()) as other:
         for name in other.containers():
             other.drop_container(name)
         assert other.container("bars") is None
