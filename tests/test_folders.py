@@ -20,6 +20,7 @@ NOT_HOME = {
     "cli/project.py",
     "grafana/files.py",
     "java/compiler.py",
+    "java/connector.py",
     "java/jars.py",
     "tracking/recording.py",
 }

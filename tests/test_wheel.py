@@ -83,6 +83,9 @@ def test_the_wheel_carries_the_project_and_the_plugin(wheel: Path) -> None:
     assert {"gridwatch/py.typed", "mlflow_griddb/__init__.py", "gridwatch/java/locks/kafka.lock.toml"} <= names
     # What is compiled on first use.
     assert "gridwatch/containers/griddb_java/gridwatch/griddb/RowsIn.java" in names
+    connector = ROOT / "kafka_connect" / "src" / "main"
+    compiled = {f"gridwatch/java/_connector/{path.relative_to(connector)}" for path in connector.rglob("*.java")}
+    assert compiled == {name for name in names if "/_connector/" in name and name.endswith(".java")} != set()
 
 
 def test_a_project_from_the_wheel_runs_a_flow(python: Path, tmp_path: Path) -> None:

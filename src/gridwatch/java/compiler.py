@@ -20,13 +20,12 @@ __all__ = ["compile_java"]
 
 log = structlog.get_logger(__name__)
 
-# ecj's `--release` needs a file that only a JDK has.
-_OPTIONS = ("-source", "11", "-target", "11", "-encoding", "UTF-8", "-nowarn", "-g")
+_OPTIONS = ("-encoding", "UTF-8", "-nowarn", "-g")
 _MAIN = "org.eclipse.jdt.internal.compiler.batch.Main"
 _TIMEOUT_S = 300.0
 
 
-def compile_java(folder: Path, class_path: Sequence[Path], environ: Mapping[str, str]) -> Path:
+def compile_java(folder: Path, class_path: Sequence[Path], environ: Mapping[str, str], *, version: int = 11) -> Path:
     """Return the folder with the classes of all `*.java` below `folder`, compiling them on first use.
 
     The classes are kept by the SHA-256 of the sources and of the jars they are compiled against, so a change of either
@@ -36,6 +35,7 @@ def compile_java(folder: Path, class_path: Sequence[Path], environ: Mapping[str,
         folder: Root of the sources.
         class_path: Jars that they need.
         environ: Environment variables, for Java and the place of the cache.
+        version: Java version of the language and of the classes.
 
     Raises:
         JavaError: There is no Java or no ecj, the sources do not compile, or the cache cannot be written.
@@ -43,7 +43,9 @@ def compile_java(folder: Path, class_path: Sequence[Path], environ: Mapping[str,
     sources = sorted(folder.rglob("*.java"))
     if not sources:
         raise JavaError(f"No Java sources below {str(folder)!r}; reinstall gridwatch.")
-    target = cache_dir(environ).with_name("classes") / _digest(folder, sources, class_path)
+    # ecj's `--release` needs a file that only a JDK has.
+    options = ("-source", str(version), "-target", str(version), *_OPTIONS)
+    target = cache_dir(environ).with_name("classes") / _digest(folder, sources, class_path, options)
     if target.is_dir():
         return target
     try:
@@ -54,7 +56,7 @@ def compile_java(folder: Path, class_path: Sequence[Path], environ: Mapping[str,
             f"Cannot write to the class cache {str(target.parent)!r}: {error}. Set XDG_CACHE_HOME."
         ) from error
     try:
-        _compile(sources, class_path, new, environ)
+        _compile(sources, class_path, new, environ, options)
         _move(new, target)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -62,8 +64,8 @@ def compile_java(folder: Path, class_path: Sequence[Path], environ: Mapping[str,
     return target
 
 
-def _digest(folder: Path, sources: Sequence[Path], class_path: Sequence[Path]) -> str:
-    total = hashlib.sha256(" ".join(_OPTIONS).encode())
+def _digest(folder: Path, sources: Sequence[Path], class_path: Sequence[Path], options: Sequence[str]) -> str:
+    total = hashlib.sha256(" ".join(options).encode())
     for path in (*sources, *class_path):
         name = path.relative_to(folder).as_posix() if path in sources else path.name
         with path.open("rb") as file:
@@ -71,10 +73,16 @@ def _digest(folder: Path, sources: Sequence[Path], class_path: Sequence[Path]) -
     return total.hexdigest()
 
 
-def _compile(sources: Sequence[Path], class_path: Sequence[Path], target: Path, environ: Mapping[str, str]) -> None:
+def _compile(
+    sources: Sequence[Path],
+    class_path: Sequence[Path],
+    target: Path,
+    environ: Mapping[str, str],
+    options: Sequence[str],
+) -> None:
     compiler = os.pathsep.join(map(str, jars("ecj", environ)))
     needs = os.pathsep.join(map(str, class_path))
-    command: list[str | Path] = [find_java(environ), "-cp", compiler, _MAIN, *_OPTIONS]
+    command: list[str | Path] = [find_java(environ), "-cp", compiler, _MAIN, *options]
     try:
         done = subprocess.run(
             [*command, "-cp", needs, "-d", target, *sources],
