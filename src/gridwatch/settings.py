@@ -32,6 +32,14 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _web_address(url: str) -> str:
+    parts = urlsplit(_without_password(url))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "must be an address such as http://connect:8083"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
 def _network(text: str) -> str:
     ip_network(text, strict=False)
     return text
@@ -96,6 +104,47 @@ class KafkaSettings(_Group):
     replication_factor: int = Field(1, ge=1, description="Replication of topics that gridwatch makes.")
     broker_heap_mib: int = Field(256, ge=128, description="Java heap of gridwatch's own broker, in MiB.")
     request_timeout_s: float = Field(30.0, gt=0, description="Longest wait for one answer of the cluster, in seconds.")
+
+
+class ConnectSettings(_Group):
+    """Kafka Connect with gridwatch's sink connector, which runs instead of the Python sink where it is `enabled`."""
+
+    enabled: bool = Field(False, description="Rows go into the store through Kafka Connect.")
+    url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        None, description="REST address of a Connect cluster of one's own. Unset: gridwatch's own worker."
+    )
+    user: str | None = Field(None, description="User of the REST API at `url`, where it asks for one.")
+    password: Secret = Field(None, description="Password of the REST API at `url`.")
+    mode: Literal["standalone", "distributed"] = Field(
+        "standalone",
+        description="Of gridwatch's own worker: one for itself, or one of several that share the work of a group.",
+    )
+    group_id: str = Field(
+        "gridwatch-connect",
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="Group of distributed workers; their topics begin with it.",
+    )
+    connectors_dir: Path = Field(
+        Path("kafka_connect"), description="Folder of connector files (JSON) that `gridwatch up` applies."
+    )
+    connector: str = Field("gridwatch-sink", description="Name of the connector that writes the datasets' rows.")
+    store_url: Url | None = Field(
+        None,
+        description="Store as connectors reach it, `griddb://...` or `griddb+http(s)://...`. Unset: `store_url`, or "
+        "gridwatch's own server in front of the embedded store.",
+    )
+    rest_host: str = Field("127.0.0.1", description="Address that the worker's REST API binds; it asks for no login.")
+    rest_port: Port = Field(0, description="Port of the worker's REST API; 0 picks a free one, which then stays.")
+    heap_mib: int = Field(512, ge=128, description="Java heap of the worker, in MiB.")
+    override_policy: Literal["None", "Principal", "Allowlist", "All"] = Field(
+        "Allowlist",
+        description="What connectors may set for their own Kafka clients; `Allowlist`: what tunes them, but not where "
+        "they go or how they log in.",
+    )
+    task_restarts: int = Field(
+        10, ge=0, le=1000, description="Most restarts in a row of a failed task, with pauses that grow to a minute."
+    )
+    request_timeout_s: float = Field(30.0, gt=0, description="Longest wait for one answer of the REST API, in seconds.")
 
 
 class MlflowSettings(_Group):
@@ -209,6 +258,7 @@ class Settings(BaseSettings):
     griddb: GridDBSettings = Field(default_factory=GridDBSettings)
     target: TargetSettings = Field(default_factory=TargetSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    connect: ConnectSettings = Field(default_factory=ConnectSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
     prefect: PrefectSettings = Field(default_factory=PrefectSettings)
     alpha_vantage: AlphaVantageSettings = Field(default_factory=AlphaVantageSettings)

@@ -1,0 +1,229 @@
+"""Kafka Connect's REST API: what gridwatch asks of a worker or of a cluster of workers."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gridwatch.errors import MissingServiceError, StreamError
+
+if TYPE_CHECKING:
+    from gridwatch.settings import Settings
+
+__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "WrongKey"]
+
+_BUSY = 409
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """One task of a connector, or the connector itself (`number` -1).
+
+    Args:
+        number: From 0 on.
+        state: Connect's word, such as RUNNING or FAILED.
+        worker: Where it runs.
+        trace: Java's stack trace of a failed one, else empty.
+    """
+
+    number: int
+    state: str
+    worker: str
+    trace: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The innermost reason of the trace in one line: what a person wants to know of a failed task."""
+        lines = [line.strip() for line in self.trace.splitlines() if line.strip()]
+        causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+        text = causes[-1] if causes else (lines[0] if lines else "")
+        name, colon, message = text.partition(": ")
+        return message if colon and message and " " not in name else text
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """A connector and its tasks, as the workers tell it."""
+
+    name: str
+    kind: str
+    connector: TaskStatus
+    tasks: tuple[TaskStatus, ...] = ()
+
+    @property
+    def failed(self) -> list[TaskStatus]:
+        """The connector itself (number -1) and its tasks where they have failed."""
+        return [one for one in (self.connector, *self.tasks) if one.state == "FAILED"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrongKey:
+    """A key of a connector's configuration that Connect does not take, with Connect's own messages."""
+
+    key: str
+    messages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {'; '.join(self.messages)}"
+
+
+@dataclass(frozen=True)
+class ConnectApi:
+    """The REST API at one address.
+
+    Args:
+        url: Such as `http://127.0.0.1:8083`.
+        user: Where it asks for one.
+        password: Of that user.
+        timeout_s: Longest wait for one answer.
+    """
+
+    url: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout_s: float = 30.0
+
+    @classmethod
+    def of(cls, settings: Settings, url: str, *, timeout_s: float | None = None) -> ConnectApi:
+        """Return the API at an address, with the login of the settings if it is the address of theirs."""
+        connect = settings.connect
+        password = connect.password.get_secret_value() if connect.password else None
+        return cls(url, connect.user, password, timeout_s or connect.request_timeout_s)
+
+    def healthy(self) -> bool:
+        """Tell whether a worker answers that is done with its start."""
+        try:
+            # Only Connect 4 has an address for this; older ones answer here as soon as they are up.
+            return isinstance(self._ask("GET", "/").get("kafka_cluster_id"), str) and self._ready()
+        except (MissingServiceError, StreamError, AttributeError):
+            return False
+
+    def _ready(self) -> bool:
+        try:
+            self._ask("GET", "/health")
+        except StreamError as error:
+            return bool(error.status == _NOT_FOUND)
+        return True
+
+    def names(self) -> list[str]:
+        """Return the names of all connectors, sorted.
+
+        Raises:
+            MissingServiceError: Nobody answers.
+            StreamError: It answers an error.
+        """
+        return sorted(self._ask("GET", "/connectors"))
+
+    def statuses(self) -> list[ConnectorStatus]:
+        """Return the state of all connectors, sorted by name; errors as `names`."""
+        found = self._ask("GET", "/connectors?expand=status")
+        return [_status(one["status"]) for _, one in sorted(found.items())]
+
+    def status(self, name: str) -> ConnectorStatus | None:
+        """Return the state of one connector, None when there is none of this name yet; errors as `names`."""
+        found = self._ask_or_none("GET", f"/connectors/{quote(name, safe='')}/status")
+        return None if found is None else _status(found)
+
+    def config(self, name: str) -> dict[str, str] | None:
+        """Return a connector's configuration, `${...}` unresolved, or None when there is none; errors as `names`."""
+        found = self._ask_or_none("GET", f"/connectors/{quote(name, safe='')}/config")
+        return None if found is None else {str(key): value for key, value in found.items()}
+
+    def put_config(self, name: str, config: Mapping[str, str]) -> None:
+        """Make a connector, or give one another configuration; errors as `names`."""
+        self._ask("PUT", f"/connectors/{quote(name, safe='')}/config", dict(config))
+
+    def validate(self, config: Mapping[str, str]) -> list[WrongKey]:
+        """Return the keys that Connect does not take; errors as `names`, also for a connector class it lacks."""
+        plugin = str(config.get("connector.class", "")).rpartition(".")[2]
+        path = f"/connector-plugins/{quote(plugin, safe='')}/config/validate"
+        found = self._ask("PUT", path, dict(config))
+        values = [one["value"] for one in found["configs"]]
+        return [WrongKey(value["name"], tuple(value["errors"])) for value in values if value["errors"]]
+
+    def restart(self, name: str, *, only_failed: bool = True) -> None:
+        """Start a connector and its tasks again, by default those that failed; errors as `names`."""
+        only = "true" if only_failed else "false"
+        self._ask("POST", f"/connectors/{quote(name, safe='')}/restart?includeTasks=true&onlyFailed={only}")
+
+    def restart_task(self, name: str, number: int) -> None:
+        """Start one task again; errors as `names`."""
+        self._ask("POST", f"/connectors/{quote(name, safe='')}/tasks/{number}/restart")
+
+    def delete(self, name: str) -> bool:
+        """Delete a connector and return whether there was one; errors as `names`."""
+        try:
+            self._ask("DELETE", f"/connectors/{quote(name, safe='')}")
+        except StreamError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return False
+        return True
+
+    def plugins(self) -> dict[str, str]:
+        """Return the connector classes that there are, with their versions; errors as `names`."""
+        return {one["class"]: str(one.get("version", "")) for one in self._ask("GET", "/connector-plugins")}
+
+    def _ask_or_none(self, method: str, path: str) -> Any:
+        try:
+            return self._ask(method, path)
+        except StreamError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)  # noqa: S310  # http(s), checked
+        request.add_header("Accept", "application/json")
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        if self.user is not None:
+            request.add_header(
+                "Authorization", "Basic " + b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
+            )
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refused(method, path, error.code, error.read()) from error
+        except (urllib.error.URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise MissingServiceError(
+                f"Kafka Connect at {self.url} does not answer ({reason}); `gridwatch connect up` starts a worker, "
+                "GRIDWATCH_CONNECT__URL names another.",
+                url=self.url,
+            ) from error
+        try:
+            return json.loads(text) if text else None
+        except ValueError as error:
+            raise StreamError(
+                f"What answers at {self.url} is no Kafka Connect: {method} {path} gave {text[:80]!r}.", status=0
+            ) from error
+
+    def _refused(self, method: str, path: str, status: int, text: bytes) -> StreamError:
+        try:
+            message = str(json.loads(text)["message"])
+        except (ValueError, KeyError, TypeError):
+            message = text[:300].decode(errors="replace") or "no reason given"
+        return StreamError(
+            f"Kafka Connect at {self.url} answered {status} to {method} {path}: {message}", status=status
+        )
+
+
+def _status(found: dict[str, Any]) -> ConnectorStatus:
+    connector = found["connector"]
+    tasks = [_task(one["id"], one) for one in found.get("tasks", ())]
+    return ConnectorStatus(found["name"], found.get("type", ""), _task(-1, connector), tuple(tasks))
+
+
+def _task(number: int, found: dict[str, Any]) -> TaskStatus:
+    return TaskStatus(number, found["state"], found.get("worker_id", ""), found.get("trace") or "")
