@@ -29,7 +29,7 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str], output: Path) -> psut
             # terminal must not end it before its users are done.
             files = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
             files += [(os.POSIX_SPAWN_DUP2, out.fileno(), number) for number in (1, 2)]
-            return psutil.Process(os.posix_spawn(argv[0], argv, environ, file_actions=files, setsid=True))
+            return psutil.Process(os.posix_spawn(argv[0], list(argv), environ, file_actions=files, setsid=True))
     except OSError as error:
         raise JavaError(f"Cannot start {argv[0]!r}: {error}.") from error
 

@@ -16,7 +16,7 @@ from gridwatch.errors import MissingServiceError, StreamError
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "WrongKey"]
+__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "Validation", "WrongKey"]
 
 _BUSY = 409
 _NOT_FOUND = 404
@@ -40,12 +40,26 @@ class TaskStatus:
 
     @property
     def reason(self) -> str:
-        """The innermost reason of the trace in one line: what a person wants to know of a failed task."""
-        lines = [line.strip() for line in self.trace.splitlines() if line.strip()]
-        causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-        text = causes[-1] if causes else (lines[0] if lines else "")
-        name, colon, message = text.partition(": ")
-        return message if colon and message and " " not in name else text
+        """Why it failed, in one line: what the trace's first exception says, and what the last cause says."""
+        said = [_message(line.removeprefix("Caused by: ")) for line in self.trace.splitlines() if _names_cause(line)]
+        # What Connect itself wraps around any failure tells nothing.
+        telling = [text for text in said if not text.startswith(_WRAPPINGS)] or said
+        if not telling:
+            return ""
+        return telling[0] if telling[-1] in telling[0] else f"{telling[0]}: {telling[-1]}"
+
+
+_WRAPPINGS = ("Exiting WorkerSinkTask due to unrecoverable exception", "Tolerance exceeded in error handler")
+
+
+def _names_cause(line: str) -> bool:
+    return bool(line.strip()) and not line[0].isspace()
+
+
+def _message(line: str) -> str:
+    """Return what an exception says without its class, which is told only where it says nothing."""
+    name, colon, message = line.partition(": ")
+    return message.strip() if colon and message.strip() and " " not in name else line.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,14 @@ class WrongKey:
 
     def __str__(self) -> str:
         return f"{self.key}: {'; '.join(self.messages)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What Connect says of a configuration: the keys that are wrong, and those whose values are secrets."""
+
+    wrong: tuple[WrongKey, ...]
+    secrets: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -140,13 +162,14 @@ class ConnectApi:
         """Make a connector, or give one another configuration; errors as `names`."""
         self._ask("PUT", f"/connectors/{quote(name, safe='')}/config", dict(config))
 
-    def validate(self, config: Mapping[str, str]) -> list[WrongKey]:
-        """Return the keys that Connect does not take; errors as `names`, also for a connector class it lacks."""
-        plugin = str(config.get("connector.class", "")).rpartition(".")[2]
-        path = f"/connector-plugins/{quote(plugin, safe='')}/config/validate"
-        found = self._ask("PUT", path, dict(config))
+    def validate(self, config: Mapping[str, str]) -> Validation:
+        """Return what Connect says of a configuration; errors as `names`, also for a connector class it lacks."""
+        plugin = config.get("connector.class", "")
+        found = self._ask("PUT", f"/connector-plugins/{quote(plugin, safe='')}/config/validate", dict(config))
         values = [one["value"] for one in found["configs"]]
-        return [WrongKey(value["name"], tuple(value["errors"])) for value in values if value["errors"]]
+        wrong = [WrongKey(value["name"], tuple(value["errors"])) for value in values if value["errors"]]
+        secrets = [one["value"]["name"] for one in found["configs"] if one["definition"]["type"] == "PASSWORD"]
+        return Validation(tuple(wrong), frozenset(secrets))
 
     def restart(self, name: str, *, only_failed: bool = True) -> None:
         """Start a connector and its tasks again, by default those that failed; errors as `names`."""
