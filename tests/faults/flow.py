@@ -1,0 +1,259 @@
+"""A flow of records through real parts, and the faults that it meets."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from typing_extensions import override
+
+from gridwatch.containers import Store, open_store
+from gridwatch.errors import MissingServiceError, StreamError
+from gridwatch.settings import KafkaSettings, Settings
+from gridwatch.streaming import ensure_topics
+from gridwatch.streaming.clients import admin
+from tests.faults.check import arrived, check_letters, check_rows, letters
+from tests.faults.parts import PATIENCE_S, BrokerPart, Child, Part, ServerPart, SinkPart, wait_for
+from tests.faults.records import TOPICS, Source
+
+__all__ = ["PARTITIONS", "Flow", "ProducerPart", "again"]
+
+PARTITIONS = 3
+
+Offsets = dict[tuple[str, int], int]
+
+
+@contextmanager
+def again(seed: int, folder: Path) -> Iterator[None]:
+    """Tell how to repeat a test that fails, and where its logs are."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"Again: GRIDWATCH_TEST_FAULTS_SEED={seed}. Logs are in {folder}.")
+        raise
+
+
+class ProducerPart(Child):
+    """The process that sends the source's records, as far as it is allowed to.
+
+    Args:
+        folder: For its home and log.
+        bootstrap: Address of the broker.
+        source: What it sends.
+    """
+
+    def __init__(self, folder: Path, bootstrap: str, source: Source) -> None:
+        script = str(Path(__file__).with_name("producer_process.py"))
+        argv = [sys.executable, script, str(folder), bootstrap, str(source.seed), str(len(source))]
+        super().__init__("producer", argv, folder / "producer.log")
+        self._count = len(source)
+        self._limit = 0
+        self.acknowledged = 0
+
+    def allow(self, limit: int) -> None:
+        """Let it send the first `limit` records."""
+        self._limit = min(limit, self._count)
+        if self._popen is not None and self._popen.stdin is not None:
+            self._tell(self._popen.stdin)
+
+    def done(self) -> bool:
+        """Tell whether all that it may send is acknowledged."""
+        return self.acknowledged >= self._limit
+
+    @override
+    def start_once(self) -> None:
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                # After a death it begins after the last chunk that was acknowledged: some records arrive twice.
+                [*self.argv, str(self.acknowledged)],
+                env=self._env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        threading.Thread(target=self._listen, args=(self._popen.stdout,), daemon=True).start()
+        self._tell(self._popen.stdin)
+
+    def _tell(self, pipe: IO[bytes]) -> None:
+        try:
+            pipe.write(f"{self._limit}\n".encode())
+            pipe.flush()
+        except OSError:
+            # It has just been killed; the next one is told at its start.
+            return
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                self.acknowledged = max(self.acknowledged, int(line))
+                if self.acknowledged >= self._count:
+                    self._wanted.clear()
+
+
+class Flow:
+    """Broker, store server, producer and sinks in one folder.
+
+    Args:
+        folder: For all data and logs.
+        seed: Of the records and of all that is random about the faults.
+        count: How many records.
+    """
+
+    def __init__(self, folder: Path, seed: int, count: int) -> None:
+        self.folder = folder
+        self.chance = random.Random(f"faults/{seed}")
+        self.source = Source(seed, count)
+        self.settings = Settings(_env_file=None, home=folder, kafka=KafkaSettings(request_timeout_s=15))
+        self.broker = BrokerPart(self.settings)
+        self.bootstrap = self.broker.bootstrap
+        (folder / "store").mkdir()
+        self.server = ServerPart(folder / "store", folder / "server.log")
+        self.producer = ProducerPart(folder, self.bootstrap, self.source)
+        self.sinks: list[SinkPart] = []
+        self.recoveries_s: dict[str, list[float]] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.server.start()
+            self.broker.start()
+            self.broker.wait_ready()
+            ensure_topics(self.settings, self.bootstrap, TOPICS, partitions=PARTITIONS)
+            self.server.wait_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        for part in (self.producer, *self.sinks, self.server, self.broker):
+            part.stop()
+
+    def add_sink(self, group: str = "python", *, name: str = "Python sink", url: str = "", **more: Any) -> SinkPart:
+        """Start a Python sink; several of one group share the work."""
+        sink = SinkPart(name, self.folder, self.bootstrap, group, url or self.server.url, TOPICS, **more)
+        self.sinks.append(sink)
+        sink.start()
+        return sink
+
+    @property
+    def groups(self) -> list[str]:
+        """The consumer groups of all sinks."""
+        return sorted({sink.group for sink in self.sinks})
+
+    @property
+    def parts(self) -> list[Part]:
+        """All parts that can be killed."""
+        return [self.broker, self.server, self.producer, *self.sinks]
+
+    def open_store(self) -> Store:
+        """Open the store file that is behind the server."""
+        return open_store(f"sqlite:///{self.server.file}")
+
+    def ends(self) -> Offsets:
+        """Return where each partition ends; waits for a broker that is away."""
+        from kafka import TopicPartition
+        from kafka.admin import OffsetSpec
+
+        parts = [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)]
+        found = self._ask(lambda client: client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST)))
+        return {(part.topic, part.partition): info.offset for part, info in found.items()}
+
+    def committed(self, group: str) -> Offsets:
+        """Return what a group has committed; waits for a broker that is away."""
+        found = self._ask(lambda client: client.list_group_offsets({group: None}))[group]
+        return {(part.topic, part.partition): info.offset for part, info in found.items() if info.offset >= 0}
+
+    def _ask(self, question: Any) -> Any:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with admin(self.settings, self.bootstrap, timeout_s=10) as client:
+                    return question(client)
+            except (MissingServiceError, StreamError):
+                assert time.monotonic() < deadline, "the broker gives no answer"
+                time.sleep(0.2)
+
+    def wait_caught_up(self, ends: Offsets | None = None, *, groups: Sequence[str] = ()) -> None:
+        """Wait until the groups have committed up to `ends`; fails when nothing moves for a long time."""
+        goal = {part: end for part, end in (ends or self.ends()).items() if end}
+        for group in groups or self.groups:
+            moved, before = time.monotonic(), -1
+            while behind := {part: (have, end) for part, end, have in self._state(group, goal) if have < end}:
+                now = sum(self.committed(group).values())
+                if now != before:
+                    moved, before = time.monotonic(), now
+                assert time.monotonic() - moved < PATIENCE_S, f"group {group} stands still at {behind}"
+                time.sleep(0.1)
+
+    def _state(self, group: str, goal: Offsets) -> list[tuple[tuple[str, int], int, int]]:
+        have = self.committed(group)
+        return [(part, end, have.get(part, 0)) for part, end in goal.items()]
+
+    def send(self, count: int) -> None:
+        """Let so many more records be sent; wait until they are acknowledged."""
+        self.producer.start()
+        self.producer.allow(self.producer.acknowledged + count)
+        wait_for(self.producer.done, "the producer")
+
+    def kill_in_turn(self, parts: Sequence[Part], each: int, *, recover: bool = False) -> None:
+        """Send all records; meanwhile kill each part so often, in random order and at random moments.
+
+        Args:
+            parts: What to kill.
+            each: How often each.
+            recover: Wait after each kill until all sinks have caught up, and note how long that took; otherwise the
+                next kill comes as soon as the part is up again, whatever the others are still recovering from.
+        """
+        victims = [part for part in parts for _ in range(each)]
+        self.chance.shuffle(victims)
+        self.producer.start()
+        size = len(self.source) / (len(victims) + 1)
+        for turn, victim in enumerate(victims, 1):
+            part_of_it = self.chance.uniform(0.1, 0.9)
+            victim.back_after_s = self.chance.uniform(0, 0.5)
+            wait_for(self.producer.done, "the producer")
+            self.producer.allow(round(turn * size))
+            begin = round((turn - 1 + part_of_it) * size)
+            wait_for(lambda begin=begin: self.producer.acknowledged >= begin, "the producer", look_s=0.01)
+            time.sleep(self.chance.uniform(0, 0.3))
+            wait_for(victim.kill, f"{victim.name} to be up, to be killed", look_s=0.01)
+            killed = time.monotonic()
+            victim.wait_ready()
+            if recover:
+                self.wait_caught_up()
+                self.recoveries_s.setdefault(victim.name, []).append(time.monotonic() - killed)
+        self.producer.allow(len(self.source))
+        wait_for(self.producer.done, "the producer")
+
+    def check(self, containers: dict[str, str] | None = None) -> dict[str, int]:
+        """Wait until everything is through, then compare all rows and dead letters with the source.
+
+        Args:
+            containers: By topic, the container that has its rows; by default that of its own name.
+
+        Returns:
+            What was counted.
+        """
+        self.wait_caught_up()
+        there = arrived(self.bootstrap, TOPICS, self.source)
+        with self.open_store() as store:
+            for topic in TOPICS:
+                check_rows(store, (containers or {}).get(topic, topic), there.rows[topic])
+        found = letters(self.bootstrap, [f"{topic}.dlq" for topic in TOPICS])
+        repeated = check_letters(found, there.bad, self.source)
+        return {"records": there.records, "dead letters": len(there.bad), "dead letters again": repeated}

@@ -1,0 +1,114 @@
+"""The records of a fault test: any of them can be made again from the seed and its number, in any process."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.streaming.envelope import connect_schema
+
+__all__ = ["NUMBER_HEADER", "TOPICS", "Record", "Source", "info_of"]
+
+TOPICS = ("FAULTS_A", "FAULTS_B", "FAULTS_C")
+NUMBER_HEADER = "number"
+"""Header that holds a record's number, so that it is known wherever it turns up."""
+
+_FIRST_MS = 1_700_000_000_000
+_BACK_MAX = 200
+_GOOD_FIRST = 300
+
+Row = tuple[int, int, float | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record.
+
+    Args:
+        number: 0, 1, 2, ... in the order of sending.
+        topic: One of `TOPICS`.
+        key: The row key as text, also of a bad one.
+        value: What is sent.
+        row: What it has to become, in the container's column order; None for a bad one.
+    """
+
+    number: int
+    topic: str
+    key: bytes
+    value: bytes
+    row: Row | None
+
+
+def info_of(container: str) -> ContainerInfo:
+    """Return the container that the sinks make of the records' schema."""
+    columns = (
+        Column("ts", ColumnType.TIMESTAMP, nullable=False),
+        Column("number", ColumnType.LONG, nullable=False),
+        Column("price", ColumnType.DOUBLE),
+        Column("note", ColumnType.STRING),
+    )
+    return ContainerInfo(container, ContainerType.TIME_SERIES, columns, ("ts",))
+
+
+class Source:
+    """Records by number. Some update the row of an earlier one, some are bad in one of several ways.
+
+    Args:
+        seed: Same seed, same records.
+        count: How many there are.
+        bad: Share of bad ones.
+        updates: Share of those that update an earlier row, so that order matters too.
+    """
+
+    def __init__(self, seed: int, count: int, *, bad: float = 0.02, updates: float = 0.2) -> None:
+        self.seed = seed
+        self.count = count
+        self._bad = bad
+        self._updates = updates
+        schemas = {topic: connect_schema(info_of(topic)) for topic in TOPICS}
+        self._heads = {topic: json.dumps({"schema": schema})[:-1] for topic, schema in schemas.items()}
+        more = {"type": "string", "optional": True, "field": "surplus"}
+        self._surplus = {
+            topic: json.dumps({"schema": schema | {"fields": [*schema["fields"], more]}})[:-1]
+            for topic, schema in schemas.items()
+        }
+
+    def __getitem__(self, number: int) -> Record:
+        chance = random.Random(f"{self.seed}/{number}")
+        topic = TOPICS[number % len(TOPICS)]
+        first = number
+        if number >= len(TOPICS) and chance.random() < self._updates:
+            # The same container's, so that both go to one partition.
+            back = chance.randint(1, min(_BACK_MAX, number // len(TOPICS)))
+            first = number - back * len(TOPICS)
+        ts = _FIRST_MS + 1000 * first
+        price = None if chance.random() < 0.05 else round(chance.gauss(100, 20), 4)
+        note = None if chance.random() < 0.1 else chance.choice(("plain", "Ünï ¢ö∂é", 'say "hi"\n', ""))
+        row: Row | None = (ts, number, price, note)
+        head = self._heads[topic]
+        payload: dict[str, Any] = {"ts": ts, "number": number, "price": price, "note": note}
+        raw = None
+        # The first ones are good: a container is made from the first record that is read, whatever it holds.
+        if number >= _GOOD_FIRST and chance.random() < self._bad:
+            row = None
+            match chance.randrange(6):
+                case 0:
+                    raw = f"no JSON, record {number}"
+                case 1:
+                    payload["price"] = "much"
+                case 2:
+                    del payload["ts"]
+                case 3:
+                    payload["ts"] = -1
+                case 4:
+                    payload["price"] = float("nan")
+                case _:
+                    head, payload["surplus"] = self._surplus[topic], "what the container has no column for"
+        text = f'{head}, "payload": {json.dumps(payload)}}}' if raw is None else raw
+        return Record(number, topic, str(ts).encode(), text.encode(), row)
+
+    def __len__(self) -> int:
+        return self.count
