@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gridwatch.containers import Store, open_store
+from gridwatch.containers.griddb import GridDBStore
 from gridwatch.settings import load_settings
 
 DATABASE = f"gridwatch_test_{secrets.token_hex(4)}"
@@ -28,6 +29,13 @@ def server_url(database: str = DATABASE) -> str:
         )
     parts = urlsplit(url)
     return parts._replace(path="/".join([*parts.path.split("/")[:2], database])).geturl()
+
+
+def needs_server(store: Store, least: tuple[int, int], what: str) -> None:
+    """Skip the test where `store` is on a GridDB server that is older than `least` and so lacks `what`."""
+    if isinstance(store, GridDBStore) and store.server_version < least:
+        needed, found = (".".join(map(str, version)) for version in (least, store.server_version))
+        pytest.skip(f"{what} needs GridDB {needed}; this server is {found}")
 
 
 def ensure_database(name: str) -> None:

@@ -128,6 +128,18 @@ def test_a_schema_passes_through_java(pattern: Any) -> None:
             False,
         ),
         (
+            "com.toshiba.mwcloud.gs.GSException",
+            (
+                10053,
+                "Failover timed out (trialCount=5, reason=[10053:TXN_CLUSTER_NAME_INVALID] cluster name invalid "
+                "(input=mine, current=theirs) (address=h/1.2.3.4:1, partitionId=0))",
+            ),
+            StoreError,
+            r"^\[10053\] Cluster 'mine' is not what the server at h:1 calls itself: that is 'theirs'; correct the "
+            r"cluster's name in the store's URL, or the address\.$",
+            False,
+        ),
+        (
             "com.toshiba.mwcloud.gs.GSTimeoutException",
             (50000, "lock wait"),
             StoreBusyError,

@@ -99,11 +99,14 @@ def _store(settings: Settings) -> Check:
         return Check("store", "missing", f"{path} is not there yet", "`gridwatch load` or `gridwatch up` makes it")
     from gridwatch.containers import open_store
     from gridwatch.containers._sqlite_format import FORMAT_VERSION
+    from gridwatch.containers.griddb import GridDBStore
 
+    # One of an older format is brought up to this, one of a newer is refused.
+    version = f", format {FORMAT_VERSION}" if settings.store.startswith("sqlite:") else ""
     with open_store(settings.store, settings=settings) as store:
         names = store.containers()
-    # One of an older format was just brought up to this, one of a newer is refused.
-    version = f", format {FORMAT_VERSION}" if settings.store.startswith("sqlite:") else ""
+        if isinstance(store, GridDBStore):
+            version = ", GridDB {}.{}".format(*store.server_version)
     return Check("store", "ok", f"{settings.store}: {len(names)} containers{version}")
 
 

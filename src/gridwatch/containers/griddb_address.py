@@ -117,6 +117,13 @@ class Cluster:
             return f"provider {parts.scheme}://{parts.hostname}{parts.path}"
         return _joined((self.multicast,)) if self.multicast else _joined(self.members)
 
+    @property
+    def sql_place(self) -> str:
+        """The SQL service's address for messages."""
+        if self.provider is not None:
+            return self.place
+        return _joined((self.multicast_sql,)) if self.multicast_sql else _joined(self.sql_members)
+
     def native_properties(self) -> dict[str, str]:
         """Return the address properties of the native client."""
         return self._properties(self.members, self.multicast)

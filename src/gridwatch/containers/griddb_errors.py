@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ MEMORY_LIMIT = 1043
 """What a server answers to a request whose answer is more than it may hold in memory."""
 
 _LOGIN = frozenset({10005, 10053, 10100, 10102})
+_CLUSTER_NAMES = re.compile(r"\(input=([^,()]+), current=([^,()]+)\)")
 _STATEMENT_TIMEOUT = 10014
 # The cluster is starting, changing masters or away; the rest are the clients' words for a broken connection.
 _CONNECTION = frozenset({10007, 10008, 10009, 10010, 145028, 145029, 145030, 145031, 145032, 145033, 145042})
@@ -54,6 +56,13 @@ def _error(error: Any, place: str, what: str) -> StoreError:
     code = _number(error) or code_of(message)
     text = told(message)
     kind = str(error.getClass().getSimpleName())
+    if code in _LOGIN and (names := _CLUSTER_NAMES.search(text)):
+        asked, own = names.groups()
+        return StoreError(
+            f"Cluster {asked!r} is not what the server at {place} calls itself: that is {own!r}; correct the cluster's "
+            "name in the store's URL, or the address.",
+            code=code,
+        )
     if code in _LOGIN:
         hint = "check cluster and database in the store's URL, GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD"
         # A wrong password comes without a word, only with an address in parentheses.

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.containers.griddb_address import Cluster
@@ -91,6 +92,15 @@ class GridDBSession:
         if found is None or container is None:
             raise ContainerNotFoundError(f"No container {name!r} in store {self.url!r}.", container=name)
         return from_java(found), container
+
+    @cached_property
+    def server_version(self) -> tuple[int, int]:
+        """The server's version, such as (5, 9).
+
+        Raises:
+            StoreError: The cluster does not answer.
+        """
+        return self._sql.version()
 
     def close(self) -> None:
         """Close all connections."""

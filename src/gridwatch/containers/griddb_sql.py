@@ -58,12 +58,18 @@ class Sql:
         properties["loginTimeout"] = str(max(1, round(self._timeout_s)))
         # Any call makes the thread known to the JVM; JayDeBeApi would do that in a way that JPype has deprecated.
         java_class("java.lang.Thread").currentThread()
-        with translated(self._cluster.place):
+        with translated(self._cluster.sql_place):
             return jaydebeapi.connect(_DRIVER, self._cluster.sql_url(), properties)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
+
+    def version(self) -> tuple[int, int]:
+        """Return the server's version, such as (5, 9)."""
+        with self._pool.take() as connection, translated(self._cluster.sql_place, "SQL"):
+            found = connection.jconn.getMetaData()
+            return int(found.getDatabaseMajorVersion()), int(found.getDatabaseMinorVersion())
 
     def query(self, statement: str, parameters: Sequence[Any], rows_max: int) -> pa.Table:
         """Run one SELECT; see `Store.sql`."""
@@ -101,7 +107,7 @@ class Sql:
     @contextmanager
     def _prepared(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
         """Prepare a statement and bind its parameters."""
-        with self._pool.take() as connection, translated(self._cluster.place, "SQL"):
+        with self._pool.take() as connection, translated(self._cluster.sql_place, "SQL"):
             prepared = connection.jconn.prepareStatement(statement)
             try:
                 marks = int(prepared.getParameterMetaData().getParameterCount())
