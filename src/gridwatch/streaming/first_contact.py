@@ -11,7 +11,9 @@ from typing import Any
 from kafka.errors import IllegalSaslStateError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
+from typing_extensions import override
+
+from gridwatch.streaming.sockets import DIRECT, ClosingSelector
 
 __all__ = ["LOGIN_REFUSED", "FirstContact", "certificate_error", "client"]
 
@@ -28,8 +30,7 @@ class FirstContact(KafkaConnectionManager):  # type: ignore[misc] # kafka-python
     """Keeps the reason of the last failure, and gives up at once where another try cannot help.
 
     That holds until the first connection is there. Later on, a login that is refused may be a cluster that is being
-    changed under way, which is waited for. A broker closes the connection behind its refusal; where both come at once,
-    kafka-python sees the end alone, and it takes another try to hear the reason.
+    changed under way, which is waited for.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -37,6 +38,7 @@ class FirstContact(KafkaConnectionManager):  # type: ignore[misc] # kafka-python
         self.failure: BaseException | None = None
         self._met = False
 
+    @override
     def get_connection(self, *args: Any, **options: Any) -> Any:
         """Return a connection, which may still be under way.
 
@@ -52,6 +54,20 @@ class FirstContact(KafkaConnectionManager):  # type: ignore[misc] # kafka-python
             connection.init_future.add_errback(self._on_failure)
         return connection
 
+    @override
+    async def _build_transport(self, *args: Any, **options: Any) -> Any:
+        transport = await super()._build_transport(*args, **options)
+        receive = transport._sock_recv
+
+        def words_first() -> tuple[bytes, Exception | None]:
+            # A broker closes the connection behind its refusal. Where both come at once, kafka-python would drop the
+            # refusal and report the end; the end is still there at the next look.
+            data, error = receive()
+            return data, None if data else error
+
+        transport._sock_recv = words_first
+        return transport
+
     def _on_success(self, _: Any) -> None:
         self._met = True
         self.failure = None
@@ -62,6 +78,7 @@ class FirstContact(KafkaConnectionManager):  # type: ignore[misc] # kafka-python
 
 def client(**options: Any) -> tuple[KafkaNetClient, FirstContact]:
     """Return a network client for kafka-python's `kafka_client` option, and what knows why it fails."""
-    net = NetworkSelector(**options)
+    options["proxy_url"] = DIRECT
+    net = ClosingSelector(**options)
     manager = FirstContact(net, **options)
     return KafkaNetClient(net=net, manager=manager, **options), manager
