@@ -19,6 +19,7 @@ __all__ = [
     "WorkerState",
     "properties_text",
     "read_worker_state",
+    "served_url",
     "worker_environ",
     "worker_properties",
     "write_worker_state",
@@ -174,6 +175,15 @@ def _login(settings: Settings, bootstrap: str) -> dict[str, str]:
     if protocol.startswith("SASL_"):
         login |= {"sasl.mechanism": config["sasl_mechanism"], "sasl.jaas.config": f"${{env:{JAAS}}}"}
     return login
+
+
+def served_url(base: str, cluster: str) -> str:
+    """Return the store's URL for a connector where gridwatch's server stands in front of it.
+
+    >>> served_url("http://127.0.0.1:8090", "gridwatch")
+    'griddb+http://127.0.0.1:8090/gridwatch/public'
+    """
+    return f"griddb+{base.rstrip('/')}/{cluster}/public"
 
 
 def worker_environ(settings: Settings, bootstrap: str, environ: Mapping[str, str]) -> dict[str, str]:
