@@ -67,7 +67,7 @@ def test_the_plugin_folder_holds_the_connector_and_what_it_needs(sources: Path, 
     assert built == build_connector(environ, sources=sources)
     assert [path.name for path in built.iterdir()] == [PLUGIN]
     names = {path.name.rpartition("-")[0] for path in (built / PLUGIN).iterdir()}
-    assert names == {PLUGIN, "gridstore", "jackson-core", "jackson-databind", "jackson-annotations"}
+    assert names == {PLUGIN, "gridstore", "gridstore-jdbc", "jackson-core", "jackson-databind", "jackson-annotations"}
     with jar_of(built) as jar:
         assert jar.testzip() is None
         held = jar.namelist()

@@ -35,7 +35,7 @@ _JAVA = 17
 
 _SERVICE = "META-INF/services/org.apache.kafka.connect.sink.SinkConnector"
 # In the plugin folder, beside the connector; slf4j is the worker's own, always.
-_OWN = ("gridstore", "jackson-annotations", "jackson-core", "jackson-databind")
+_OWN = ("gridstore", "gridstore-jdbc", "jackson-annotations", "jackson-core", "jackson-databind")
 _NEEDED = ("connect-api", "kafka-clients", "slf4j-api", *_OWN)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
