@@ -52,8 +52,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, ti
         table.add_column(heading, justify="right" if rows and numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    # Off a terminal nothing may be cut at 80 columns.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # Off a terminal nothing may be cut at 80 columns. Cells may hold what others wrote: it is text and no markup.
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
 
 
 def moment(ms: int | None) -> str:

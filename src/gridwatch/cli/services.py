@@ -10,15 +10,13 @@ from typing import Annotated
 import typer
 
 from gridwatch.cli._context import datasets, now_ms, settings, store
-from gridwatch.cli._output import JARS, moment, print_json, print_table, progress
+from gridwatch.cli._output import JARS, progress
 from gridwatch.cli.platform import stop_on_signals
 from gridwatch.errors import ConfigError, StreamError
 
 __all__ = ["register"]
 
-kafka_app = typer.Typer(
-    no_args_is_help=True, help="gridwatch's own Kafka broker, and the records that could not be read."
-)
+kafka_app = typer.Typer(no_args_is_help=True, help="gridwatch's own Kafka broker.")
 
 
 def register(app: typer.Typer) -> None:
@@ -129,39 +127,3 @@ def kafka_lock(
     with progress(JARS) as shown:
         path = lock_jars(environment, path=out, progress=shown)
     typer.echo(str(path))
-
-
-@kafka_app.command("dead-letters", epilog="Example: gridwatch kafka dead-letters aapl_daily --replay")
-def dead_letters(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Whose; none: all.")] = None,
-    replay: Annotated[bool, typer.Option("--replay", help="Send them again, once the cause is gone.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List records that could not become rows, with the reason."""
-    from gridwatch.streaming import broker_for, read_dead_letters, replay_dead_letters
-
-    found = settings()
-    with broker_for(found) as bootstrap:
-        topics = [dataset.container for dataset in datasets(found, names)]
-        if replay:
-            for topic in topics:
-                typer.echo(f"{topic}: {replay_dead_letters(found, bootstrap, topic)} sent again")
-            return
-        letters = [letter for topic in topics for letter in read_dead_letters(found, bootstrap, topic)]
-    rows = [
-        {
-            "topic": letter.topic,
-            "partition": letter.partition,
-            "offset": letter.offset,
-            "time": moment(letter.timestamp_ms),
-            "reason": letter.reason,
-            "value": (letter.value or b"").decode("utf-8", "replace"),
-        }
-        for letter in letters
-    ]
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
-    else:
-        typer.echo("No dead letters.")

@@ -4,7 +4,9 @@ kafka-python is imported only when a client is made, so importing this room stay
 """
 
 from gridwatch.streaming.broker import Broker, broker_for
-from gridwatch.streaming.dead_letters import DeadLetter, read_dead_letters, replay_dead_letters
+from gridwatch.streaming.dead_letter_reader import read_dead_letters
+from gridwatch.streaming.dead_letter_replay import replay_dead_letters
+from gridwatch.streaming.dead_letters import DeadLetter
 from gridwatch.streaming.drain import drain
 from gridwatch.streaming.producer import Producer, ensure_topics
 from gridwatch.streaming.sink import Sink, SinkReport

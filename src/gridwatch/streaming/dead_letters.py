@@ -1,28 +1,58 @@
-"""Records that could not become rows: list them with their reasons, and send them again once the cause is gone."""
+"""Records that could not become rows: how they are written to the dead letters, and what is known of one.
+
+Two sinks leave dead letters. Ours writes them to `<topic>.dlq` with headers `gridwatch.*`; Kafka Connect writes those
+of all topics of a connector to one topic of any name, with headers `__connect.errors.*` where its
+`errors.deadletterqueue.context.headers.enable` is on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-import structlog
+from gridwatch.errors import ConfigError, StreamError
+from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
 
-from gridwatch.errors import StreamError
-from gridwatch.streaming.clients import admin, connect
-from gridwatch.streaming.producer import Producer, dlq_topic
+__all__ = ["CONNECT", "GRIDWATCH", "UNKNOWN", "DeadLetter", "Place", "letter_of", "write_dead_letters"]
 
-if TYPE_CHECKING:
-    from gridwatch.settings import Settings
+CONNECT, GRIDWATCH, UNKNOWN = "connect", "gridwatch", "unknown"
+"""Who wrote a letter: a connector, gridwatch's own sink, or somebody who left no headers."""
 
-__all__ = ["DeadLetter", "read_dead_letters", "replay_dead_letters", "write_dead_letters"]
-
-log = structlog.get_logger(__name__)
-
-_PREFIX = "gridwatch."
-_POLL_MS = 500
-_EMPTY_POLLS_MAX = 20
+_OURS = "gridwatch."
+_THEIRS = "__connect.errors."
 _CUT_BYTES = 64 << 10
+_CAUSE = re.compile(r"^Caused by: (?:[\w$.]+: )?(.+)$", re.MULTILINE)
+
+
+class Place(NamedTuple):
+    """Where a record lies in Kafka; as text `topic/partition/offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Return the place that a text names.
+
+        Raises:
+            ConfigError: It names none.
+
+        >>> Place.parse("INTRADAY_AAPL.dlq/0/17")
+        Place(topic='INTRADAY_AAPL.dlq', partition=0, offset=17)
+        """
+        found = re.fullmatch(r"([A-Za-z0-9._-]+)/([0-9]{1,9})/([0-9]{1,18})", text.strip())
+        if found is None:
+            raise ConfigError(f"{text[:80]!r} names no dead letter; it is TOPIC/PARTITION/OFFSET, as `list` shows it.")
+        return cls(found[1], int(found[2]), int(found[3]))
+
+
+_NOWHERE = Place("", -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +60,22 @@ class DeadLetter:
     """A record that could not become a row.
 
     Args:
-        topic: Where it came in.
-        partition: Its partition there; -1 when it never got there (a source's rejected line).
-        offset: Its offset there, or that in the dead-letter topic when it never got there.
+        topic: Where it came in; empty when nobody says.
+        partition: Its partition there; -1 when it never got there (a source's rejected line) or nobody says.
+        offset: Its offset there, or that of the letter when it never got there.
         timestamp_ms: Its own timestamp, epoch ms.
         reason: Why it is no row.
         key: As it came.
-        value: As it came; None for a tombstone.
+        value: As it came, or its beginning when `whole_bytes` is set; None for a tombstone.
         headers: As they came.
+        place: Where the letter itself lies.
+        written_ms: Kafka's timestamp of the letter, epoch ms. A connector writes the record's own there.
+        sink: `CONNECT`, `GRIDWATCH` or `UNKNOWN`.
+        connector: The connector that gave it up.
+        stage: What Connect was at, such as `VALUE_CONVERTER` or `TASK_PUT`.
+        exception: Class of Connect's exception.
+        trace: Connect's stack trace.
+        whole_bytes: Size of the whole value, when the letter holds only its beginning.
     """
 
     topic: str
@@ -48,6 +86,60 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    place: Place = _NOWHERE
+    written_ms: int = 0
+    sink: str = UNKNOWN
+    connector: str | None = None
+    stage: str | None = None
+    exception: str | None = None
+    trace: str | None = None
+    whole_bytes: int | None = None
+
+    @property
+    def origin(self) -> Place | None:
+        """Where the record itself lies or lay; None when it never was in a topic, or nobody says where."""
+        return Place(self.topic, self.partition, self.offset) if self.topic and self.partition >= 0 else None
+
+
+def letter_of(record: Any) -> DeadLetter:
+    """Return what a record of a dead-letter topic tells, by whichever sink; headers may come from anybody.
+
+    Args:
+        record: As kafka-python consumes it.
+    """
+    headers = [(str(name), value or b"") for name, value in record.headers or ()]
+    ours, theirs = _text_of(headers, _OURS), _text_of(headers, _THEIRS)
+    about: dict[str, Any] = {
+        "key": record.key,
+        "value": record.value,
+        "headers": tuple(pair for pair in headers if not pair[0].startswith((_OURS, _THEIRS))),
+        "place": Place(record.topic, record.partition, record.offset),
+        "written_ms": record.timestamp,
+    }
+    if theirs:
+        return DeadLetter(
+            topic=theirs.get("topic", ""),
+            partition=_number(theirs.get("partition"), -1),
+            offset=_number(theirs.get("offset"), record.offset),
+            timestamp_ms=record.timestamp,
+            reason=_reason(theirs),
+            sink=CONNECT,
+            connector=theirs.get("connector.name"),
+            stage=theirs.get("stage"),
+            exception=theirs.get("exception.class.name"),
+            trace=theirs.get("exception.stacktrace"),
+            **about,
+        )
+    return DeadLetter(
+        topic=ours.get("topic") or (record.topic.removesuffix(DLQ_SUFFIX) if record.topic.endswith(DLQ_SUFFIX) else ""),
+        partition=_number(ours.get("partition"), -1),
+        offset=_number(ours.get("offset"), record.offset),
+        timestamp_ms=_number(ours.get("timestamp"), record.timestamp),
+        reason=ours.get("reason", ""),
+        sink=GRIDWATCH if ours else UNKNOWN,
+        whole_bytes=_number(ours.get("whole_bytes"), 0) or None,
+        **about,
+    )
 
 
 def write_dead_letters(letters: Producer, rejected: Sequence[tuple[Any, str]]) -> None:
@@ -75,97 +167,6 @@ def write_dead_letters(letters: Producer, rejected: Sequence[tuple[Any, str]]) -
             _write_or_cut(letters, record, reason)
 
 
-def read_dead_letters(
-    settings: Settings, bootstrap: str, topic: str, *, letters_max: int = 100_000
-) -> Iterator[DeadLetter]:
-    """Give the dead letters of a topic that are there now, oldest first; none when nothing was ever rejected.
-
-    A sink that dies between writing a dead letter and committing its offset writes it again; such a repetition is left
-    out here, by partition and offset.
-
-    Args:
-        settings: Login and time limits.
-        bootstrap: `host:port,...` of the cluster.
-        topic: The topic the records were for, without `.dlq`.
-        letters_max: Most letters to give.
-
-    Raises:
-        MissingServiceError: Kafka does not answer.
-    """
-    from kafka import KafkaConsumer, TopicPartition
-    from kafka.errors import KafkaError
-
-    name = dlq_topic(topic)
-    with admin(settings, bootstrap) as client:
-        parts = [
-            TopicPartition(name, part["partition_index"])
-            for found in client.describe_topics([name])
-            for part in found["partitions"]
-        ]
-    if not parts:
-        return
-    consumer = connect(KafkaConsumer, settings, bootstrap, enable_auto_commit=False, isolation_level="read_committed")
-    seen: set[tuple[int, int]] = set()
-    try:
-        consumer.assign(parts)
-        consumer.seek_to_beginning(*parts)
-        ends = consumer.end_offsets(parts)
-        empty = 0
-        while any(consumer.position(part) < ends[part] for part in parts):
-            batch = consumer.poll(timeout_ms=_POLL_MS)
-            empty = 0 if batch else empty + 1
-            if empty > _EMPTY_POLLS_MAX:
-                raise StreamError(f"Topic {name!r} stopped giving records before its end; ask again.", topic=name)
-            for record in (record for records in batch.values() for record in records):
-                letter = _letter(topic, record)
-                place = (letter.partition, letter.offset)
-                if place not in seen and len(seen) < letters_max:
-                    seen.add(place)
-                    yield letter
-            if len(seen) >= letters_max:
-                return
-    except KafkaError as error:
-        raise StreamError(f"Cannot read topic {name!r} at {bootstrap}: {error}.", topic=name) from error
-    finally:
-        consumer.close(autocommit=False)
-
-
-def replay_dead_letters(settings: Settings, bootstrap: str, topic: str) -> int:
-    """Send a topic's dead letters to the topic again, as they came, and delete them from the dead letters.
-
-    Those that still are no rows come back with a new reason. A crash in between sends some again, which is harmless.
-
-    Returns:
-        How many were sent.
-
-    Raises:
-        MissingServiceError: Kafka does not answer.
-        StreamError: One was not delivered; nothing is deleted then.
-    """
-    from kafka import TopicPartition
-    from kafka.admin import OffsetSpec
-
-    name = dlq_topic(topic)
-    with admin(settings, bootstrap) as client:
-        parts = [
-            TopicPartition(name, part["partition_index"])
-            for found in client.describe_topics([name])
-            for part in found["partitions"]
-        ]
-        # Letters that come in from now on are not read below for certain, so they must not be deleted.
-        found = client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST)) if parts else {}
-        count = 0
-        with Producer(settings, bootstrap) as producer:
-            for letter in read_dead_letters(settings, bootstrap, topic):
-                producer.repeat(topic, letter.value, key=letter.key, headers=list(letter.headers))
-                count += 1
-            producer.flush()
-        if count:
-            client.delete_records({part: info.offset for part, info in found.items()})
-    log.info("dead_letters_replayed", topic=topic, records=count)
-    return count
-
-
 def _too_large(error: StreamError) -> bool:
     from kafka.errors import MessageSizeTooLargeError
 
@@ -186,36 +187,34 @@ def _write_or_cut(letters: Producer, record: Any, reason: str) -> None:
 
 def _write(letters: Producer, record: Any, reason: str, *, cut: bool = False) -> None:
     headers = dict(record.headers or ()) | {
-        "gridwatch.partition": str(record.partition),
-        "gridwatch.offset": str(record.offset),
-        "gridwatch.timestamp": str(record.timestamp),
+        f"{_OURS}partition": str(record.partition),
+        f"{_OURS}offset": str(record.offset),
+        f"{_OURS}timestamp": str(record.timestamp),
     }
     value, key = record.value, record.key
     if cut:
         size = len(value or b"")
         reason = f"{reason}; only the first {_CUT_BYTES} of its {size} bytes are here, the whole is at its own place"
         value, key = (value or b"")[:_CUT_BYTES], (key or b"")[:_CUT_BYTES]
-        headers = {name: text for name, text in headers.items() if name.startswith("gridwatch.")}
+        headers = {name: text for name, text in headers.items() if name.startswith(_OURS)}
+        headers[f"{_OURS}whole_bytes"] = str(size)
     letters.dead_letter(record.topic, value, reason, key=key, headers=headers)
 
 
-def _letter(topic: str, record: Any) -> DeadLetter:
-    headers = [(name, value or b"") for name, value in record.headers or ()]
-    ours = {
-        name.removeprefix(_PREFIX): value.decode(errors="replace")
-        for name, value in headers
-        if name.startswith(_PREFIX)
+def _text_of(headers: Sequence[tuple[str, bytes]], prefix: str) -> dict[str, str]:
+    """Return a sink's own headers without their prefix; the last of a name holds, as a letter may have died twice."""
+    return {
+        name.removeprefix(prefix): value.decode(errors="replace") for name, value in headers if name.startswith(prefix)
     }
-    return DeadLetter(
-        topic=ours.get("topic", topic),
-        partition=_number(ours.get("partition"), -1),
-        offset=_number(ours.get("offset"), record.offset),
-        timestamp_ms=_number(ours.get("timestamp"), record.timestamp),
-        reason=ours.get("reason", ""),
-        key=record.key,
-        value=record.value,
-        headers=tuple((name, value) for name, value in headers if not name.startswith(_PREFIX)),
-    )
+
+
+def _reason(theirs: dict[str, str]) -> str:
+    """Return Connect's message, with the innermost cause: a converter's own message says only that it failed."""
+    message = theirs.get("exception.message", "").strip().rstrip(":").rstrip()
+    causes = _CAUSE.findall(theirs.get("exception.stacktrace", ""))
+    cause = causes[-1].strip() if causes else ""
+    parts = [message, cause if cause not in message else ""]
+    return ": ".join(part for part in parts if part) or theirs.get("exception.class.name", "")
 
 
 def _number(text: str | None, otherwise: int) -> int:
