@@ -23,7 +23,7 @@ from gridwatch.errors import (
     StoreError,
     ValueRefusedError,
 )
-from tests.containers.griddb_server import griddb
+from tests.containers.griddb_server import griddb, needs_server
 from tests.containers.web_api import served
 
 # Functions that open a store in a folder.
@@ -292,6 +292,23 @@ def test_composite_keys(store: Store) -> None:
     assert store.read("parts").to_pydict()["data"] == [b"1", b"2", b"3"]
     assert store.delete("parts", [("x", 1), ("x", 9)]) == 1
     assert store.read("parts").to_pydict()["data"] == [b"2", b"3"]
+
+
+@pytest.mark.parametrize(("kind", "unit", "factor"), [(T.TIMESTAMP_6, "us", 1), (T.TIMESTAMP_9, "ns", 1000)])
+def test_keys_finer_than_a_millisecond(store: Store, kind: ColumnType, unit: str, factor: int) -> None:
+    needs_server(store, (5, 0), f"{kind}")
+    first, second, third = (1_704_067_200_123_456 * factor + step for step in range(3))
+    for key in (("at",), ("s", "at")):
+        columns = {"at": Column("at", kind, nullable=False), "s": Column("s", T.STRING, nullable=False)}
+        info = collection("fine", *(columns.pop(name) for name in key), *columns.values(), key=key)
+        store.put_container(info)
+        at = pa.array([first, second, third], pa.int64()).cast(pa.timestamp(unit, "UTC"))
+        store.put("fine", pa.table({"at": at, "s": ["a", "b", "c"]}))
+        whole = {name: value if "s" in key else value[1] for name, value in (("c", ("c", third)), ("a", ("a", first)))}
+        assert store.get("fine", [whole["c"], whole["a"]]).to_pydict()["s"] == ["c", "a"]
+        assert store.delete("fine", [whole["c"]]) == 1
+        assert store.sql("SELECT s FROM fine ORDER BY s").to_pydict() == {"s": ["a", "b"]}
+        store.drop_container("fine")
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,24 @@ def test_rows_from_before_a_first_string_column_are_read(store: Store) -> None:
     assert store.get("grown", [2000, 9, 1000]).to_pydict()["v"] == [2.0, 1.0]
 
 
+@pytest.mark.parametrize("kind", [T.TIMESTAMP, T.TIMESTAMP_6, T.TIMESTAMP_9])
+def test_old_rows_are_found_by_times_of_every_precision(store: Store, kind: ColumnType) -> None:
+    if kind is not T.TIMESTAMP:
+        needs_server(store, (5, 0), f"{kind}")
+    columns = (Column("n", T.LONG, nullable=False), Column("at", kind, nullable=False))
+    store.put_container(ContainerInfo("grown", ContainerType.COLLECTION, columns, ("n", "at")))
+    assert kind.precision is not None
+    unit = 10**kind.precision
+    times = [1_700_000_000 * unit + step for step in range(3)]
+    store.put("grown", pa.table({"n": [1, 2, 3], "at": pa.array(times, pa.int64()).cast(kind.arrow)}))
+    store.put_container(
+        ContainerInfo("grown", ContainerType.COLLECTION, (*columns, Column("s", T.STRING)), ("n", "at")),
+        modifiable=True,
+    )
+    keys = [(3, times[2]), (1, times[1]), (1, times[0])]
+    assert store.get("grown", keys).to_pydict()["n"] == [3, 1]
+
+
 def test_a_large_put_is_one_transaction(store: Store) -> None:
     store.put_container(BARS)
     count = 45_000

@@ -11,7 +11,7 @@ from typing import Any
 from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
-__all__ = ["key_batches", "key_rows", "moment_of", "ms_of"]
+__all__ = ["instant_of", "key_batches", "key_rows", "moment_of", "ms_of"]
 
 _BATCH = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +41,25 @@ def ms_of(moment: datetime) -> int:
 def moment_of(ms: int) -> datetime:
     """Return the datetime of an instant, UTC epoch ms."""
     return _EPOCH + timedelta(milliseconds=ms)
+
+
+def instant_of(value: int, precision: int) -> datetime:
+    """Return the datetime of a time in its own unit since the epoch, UTC.
+
+    Args:
+        value: In ms, µs or ns.
+        precision: Decimals of a second of that unit: 3, 6 or 9.
+
+    >>> instant_of(1_500, 3).isoformat(), instant_of(1_000_001, 6).isoformat(), instant_of(1_000_000_001, 9).isoformat()
+    ('1970-01-01T00:00:01.500000+00:00', '1970-01-01T00:00:01.000001+00:00', '1970-01-01T00:00:01.000000001+00:00')
+    """
+    if precision < 9:
+        return _EPOCH + timedelta(microseconds=value * 10 ** (6 - precision))
+    # Python's own datetime has no nanoseconds.
+    import pandas as pd
+
+    moment: datetime = pd.Timestamp(value, unit="ns", tz="UTC")
+    return moment
 
 
 def _fine(moment: datetime, precision: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from gridwatch.containers._arrow import coerce
+from gridwatch.containers._key_sql import condition, in_order
 from gridwatch.containers._keys import key_rows, moment_of
 from gridwatch.containers._literals import name_sql
 from gridwatch.containers._rules import check_count, check_range
@@ -75,6 +76,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
 
     def get(self, name: str, keys: Sequence[Any]) -> pa.Table:
         """Return the rows with these keys, in their order."""
+        info: ContainerInfo | None = None
         try:
             with self._lent(f"Container {name!r}") as store:
                 info, _ = self._known(store, name)
@@ -95,30 +97,20 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
                         continue
                     parts.append(listed(info.arrow, numbers, rows))
         except StoreError as error:
-            if not is_old_rows_error(error):
+            if info is None or not is_old_rows_error(error):
                 raise
             return self._get_by_sql(info, keys)
         return pa.concat_tables(parts) if parts else info.arrow.empty_table()
 
     def _get_by_sql(self, info: ContainerInfo, keys: Sequence[Any]) -> pa.Table:
         """As `get`, for rows that the native client cannot read (see `is_old_rows_error`)."""
-        rows = key_rows(info, keys)
-        times = [info.column(name).type.precision is not None for name in info.row_key]
-        equal = " AND ".join(f"{name_sql(name)} = ?" for name in info.row_key)
-        found: dict[tuple[Any, ...], pa.Table] = {}
-        for start in range(0, len(rows), _SQL_KEYS):
-            part = rows[start : start + _SQL_KEYS]
-            where = " OR ".join([f"({equal})"] * len(part))
-            values = [
-                moment_of(value) if time else value for row in part for value, time in zip(row, times, strict=True)
-            ]
-            table = self._sql.query(f"SELECT * FROM {name_sql(info.name)} WHERE {where}", values, len(part))
-            table = table.cast(info.arrow)
-            for place in range(table.num_rows):
-                row = table.slice(place, 1)
-                found[key_rows(info, [tuple(row.column(name)[0].as_py() for name in info.row_key)])[0]] = row
-        parts = [found[row] for row in rows if row in found]
-        return pa.concat_tables(parts) if parts else info.arrow.empty_table()
+        wanted = key_rows(info, keys)
+        parts = [info.arrow.empty_table()]
+        for start in range(0, len(wanted), _SQL_KEYS):
+            part = wanted[start : start + _SQL_KEYS]
+            statement = f"SELECT * FROM {name_sql(info.name)} WHERE {condition(info, part)}"
+            parts.append(self._sql.query(statement, (), len(part)).cast(info.arrow))
+        return in_order(info, pa.concat_tables(parts), wanted)
 
     def delete(self, name: str, keys: Sequence[Any]) -> int:
         """Delete the rows with these keys; return how many there were."""
@@ -137,6 +129,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         rows_max: int = ROWS_MAX,
     ) -> pa.Table:
         """Return a time series' rows of an inclusive range, oldest first; see `Store.read`."""
+        info: ContainerInfo | None = None
         try:
             with self._lent(f"Container {name!r}") as store:
                 info, container = self._known(store, name)
@@ -147,7 +140,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
                     table = self._read_native(container, info, chosen, start_ms, end_ms, rows_max)
         except StoreError as error:
             # SQL reads both: old rows, and a collection that is too much for one answer.
-            if not is_old_rows_error(error) and error.code != MEMORY_LIMIT:
+            if info is None or (not is_old_rows_error(error) and error.code != MEMORY_LIMIT):
                 raise
             table = None
         if table is None:

@@ -15,11 +15,12 @@ __all__ = ["MEMORY_LIMIT", "is_connection_error", "is_old_rows_error", "translat
 MEMORY_LIMIT = 1043
 """What a server answers to a request whose answer is more than it may hold in memory."""
 
+_GARBLED = 145031
 _LOGIN = frozenset({10005, 10053, 10100, 10102})
 _CLUSTER_NAMES = re.compile(r"\(input=([^,()]+), current=([^,()]+)\)")
 _STATEMENT_TIMEOUT = 10014
 # The cluster is starting, changing masters or away; the rest are the clients' words for a broken connection.
-_CONNECTION = frozenset({10007, 10008, 10009, 10010, 145028, 145029, 145030, 145031, 145032, 145033, 145042})
+_CONNECTION = frozenset({10007, 10008, 10009, 10010, 145028, 145029, 145030, _GARBLED, 145032, 145033, 145042})
 
 
 @contextmanager
@@ -46,9 +47,10 @@ def is_connection_error(error: StoreError) -> bool:
 def is_old_rows_error(error: StoreError) -> bool:
     """Tell whether the native client could not read rows from before a container's first STRING or BLOB column.
 
-    The server sends such rows too short. SQL reads them, and to put them again cures them.
+    The server sends such rows too short, so that the client comes to the answer's end too early, or takes what follows
+    for something else on the way. SQL reads them, and to put them again cures them.
     """
-    return "BufferUnderflowException" in str(error)
+    return "BufferUnderflowException" in str(error) or error.code == _GARBLED
 
 
 def _error(error: Any, place: str, what: str) -> StoreError:

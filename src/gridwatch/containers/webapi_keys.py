@@ -6,26 +6,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gridwatch.containers._ddl import in_sql
+from gridwatch.containers._key_sql import Key, condition, in_order
 from gridwatch.containers._keys import key_rows, moment_of
-from gridwatch.containers._literals import literal, name_sql, tuple_sql
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers._literals import name_sql
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.containers.webapi_http import TooLargeError, WebApiHttp, sql_endpoint
 from gridwatch.containers.webapi_rows import column_types, fitted, table_of
 from gridwatch.containers.webapi_schema import raise_failed
 from gridwatch.errors import RangeTooLargeError, SqlRefusedError
 
-__all__ = ["KeyedRows", "condition"]
+__all__ = ["KeyedRows"]
 
 _GET_KEYS = 5000
 """Keys in one request: the API returns 10,000 rows of a container at most unless told otherwise."""
 
 _SQL_KEYS = 500
 _STATEMENT_CHARACTERS = 100_000
-
-Key = tuple[Any, ...]
 
 
 class KeyedRows:
@@ -53,7 +51,7 @@ class KeyedRows:
         for start in range(0, len(wanted), size):
             parts += self._get(wanted[start : start + size], plain=plain)
         rows = pa.concat_tables([self._info.arrow.empty_table(), *parts])
-        return self._ordered(rows, wanted)
+        return in_order(self._info, rows, wanted)
 
     def _get(self, keys: list[Key], *, plain: bool) -> list[pa.Table]:
         try:
@@ -80,19 +78,6 @@ class KeyedRows:
         (answer,) = self._http.call("POST", sql_endpoint(statement), [{"stmt": statement}])
         return fitted(table_of(column_types(answer["columns"]), answer["results"]), self._info.arrow)
 
-    def _ordered(self, rows: pa.Table, keys: list[Key]) -> pa.Table:
-        if not rows.num_rows:
-            return rows
-        names = [self._info.column(name).name for name in self._info.row_key]
-        columns = [rows.column(name) for name in names]
-        plain = [c.cast(pa.int64()) if pa.types.is_timestamp(c.type) else c for c in columns]
-        if len(plain) == 1:
-            places = pc.index_in(pa.array([key[0] for key in keys], plain[0].type), plain[0].combine_chunks())
-        else:
-            found = {key: place for place, key in enumerate(zip(*(c.to_pylist() for c in plain), strict=True))}
-            places = pa.array([found.get(key) for key in keys], pa.int64())
-        return rows.take(places.drop_null())
-
     def delete(self, keys: Sequence[Any]) -> int:
         """Delete the rows with these keys; return how many there were."""
         wanted = key_rows(self._info, keys)
@@ -118,39 +103,7 @@ class KeyedRows:
             start += size
 
 
-def condition(info: ContainerInfo, keys: Sequence[Key]) -> str:
-    """Return the condition that matches these keys; a TIMESTAMP is UTC epoch ms."""
-    columns = [info.column(name) for name in info.row_key]
-    if info.type is ContainerType.TIME_SERIES:
-        # Not `ts IN (times)`: a DELETE with a hundred of them crashes GridDB 5.9.0.
-        time, instants = name_sql(columns[0].name), sorted(key[0] for key in keys)
-        first, last = (literal(_sql_value(columns[0], instant)) for instant in (instants[0], instants[-1]))
-        inside = f"{time} >= {first} AND {time} <= {last}"
-        return inside if len(keys) == 1 else f"{inside} AND TO_EPOCH_MS({time}) IN {tuple_sql(instants)}"
-    groups: dict[Key, list[Any]] = {}
-    for key in keys:
-        groups.setdefault(key[:-1], []).append(key[-1])
-    last_column = columns[-1]
-    parts = []
-    for head, tails in groups.items():
-        equal = [
-            f"{name_sql(column.name)} = {literal(_sql_value(column, value))}"
-            for column, value in zip(columns, head, strict=False)
-        ]
-        values = [_sql_value(last_column, value) for value in tails]
-        name = name_sql(last_column.name)
-        equal.append(f"{name} = {literal(values[0])}" if len(values) == 1 else f"{name} IN {tuple_sql(values)}")
-        parts.append(" AND ".join(equal))
-    return parts[0] if len(parts) == 1 else " OR ".join(f"({part})" for part in parts)
-
-
 def _api_value(column: Column, value: Any) -> Any:
     if column.type is ColumnType.TIMESTAMP:
         return f"{moment_of(value):%Y-%m-%dT%H:%M:%S}.{value % 1000:03d}Z"
-    return value
-
-
-def _sql_value(column: Column, value: Any) -> Any:
-    if column.type is ColumnType.TIMESTAMP:
-        return moment_of(value)
     return value
