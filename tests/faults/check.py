@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridwatch.containers import Store
+from gridwatch.settings import Settings
+from gridwatch.streaming.clients import connect
 from tests.faults.records import NUMBER_HEADER, Row, Source
 
 __all__ = ["Arrived", "arrived", "check_letters", "check_rows", "letters"]
@@ -38,7 +40,8 @@ def consume(bootstrap: str, topics: list[str]) -> Iterator[Any]:
     """Give all records that are in the topics now, in the order of each partition."""
     from kafka import KafkaConsumer, TopicPartition
 
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, allow_auto_create_topics=False)
+    settings = Settings(_env_file=None)
+    consumer = connect(KafkaConsumer, settings, bootstrap, enable_auto_commit=False, allow_auto_create_topics=False)
     try:
         parts = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
         if not parts:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -22,9 +24,9 @@ from gridwatch.streaming import ensure_topics
 from gridwatch.streaming.clients import admin
 from tests.faults.check import arrived, check_letters, check_rows, letters
 from tests.faults.parts import PATIENCE_S, BrokerPart, Child, Part, ServerPart, SinkPart, wait_for
-from tests.faults.records import TOPICS, Source
+from tests.faults.records import Source
 
-__all__ = ["PARTITIONS", "Flow", "ProducerPart", "again"]
+__all__ = ["PARTITIONS", "Flow", "Platform", "ProducerPart", "again"]
 
 PARTITIONS = 3
 
@@ -52,7 +54,7 @@ class ProducerPart(Child):
 
     def __init__(self, folder: Path, bootstrap: str, source: Source) -> None:
         script = str(Path(__file__).with_name("producer_process.py"))
-        argv = [sys.executable, script, str(folder), bootstrap, str(source.seed), str(len(source))]
+        argv = [sys.executable, script, str(folder), bootstrap, source.name, str(source.seed), str(len(source))]
         super().__init__("producer", argv, folder / "producer.log")
         self._count = len(source)
         self._limit = 0
@@ -81,71 +83,94 @@ class ProducerPart(Child):
             )
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
-        threading.Thread(target=self._listen, args=(self._popen.stdout,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(self._popen.stdout, self._popen.stdin), daemon=True).start()
         self._tell(self._popen.stdin)
 
     def _tell(self, pipe: IO[bytes]) -> None:
         try:
             pipe.write(f"{self._limit}\n".encode())
             pipe.flush()
-        except OSError:
+        except (OSError, ValueError):
             # It has just been killed; the next one is told at its start.
             return
 
-    def _listen(self, pipe: IO[bytes]) -> None:
+    def _listen(self, pipe: IO[bytes], stdin: IO[bytes]) -> None:
         with pipe:
             for line in pipe:
                 self.acknowledged = max(self.acknowledged, int(line))
                 if self.acknowledged >= self._count:
                     self._wanted.clear()
+        with suppress(BrokenPipeError), stdin:
+            return
 
 
-class Flow:
-    """Broker, store server, producer and sinks in one folder.
+class Platform:
+    """What a flow runs on: broker and store server in one folder.
 
     Args:
         folder: For all data and logs.
-        seed: Of the records and of all that is random about the faults.
-        count: How many records.
     """
 
-    def __init__(self, folder: Path, seed: int, count: int) -> None:
-        self.folder = folder
-        self.chance = random.Random(f"faults/{seed}")
-        self.source = Source(seed, count)
+    def __init__(self, folder: Path) -> None:
         self.settings = Settings(_env_file=None, home=folder, kafka=KafkaSettings(request_timeout_s=15))
         self.broker = BrokerPart(self.settings)
-        self.bootstrap = self.broker.bootstrap
         (folder / "store").mkdir()
         self.server = ServerPart(folder / "store", folder / "server.log")
-        self.producer = ProducerPart(folder, self.bootstrap, self.source)
-        self.sinks: list[SinkPart] = []
-        self.recoveries_s: dict[str, list[float]] = {}
 
     def __enter__(self) -> Self:
         try:
             self.server.start()
             self.broker.start()
             self.broker.wait_ready()
-            ensure_topics(self.settings, self.bootstrap, TOPICS, partitions=PARTITIONS)
             self.server.wait_ready()
         except BaseException:
-            self._stop()
+            self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.server.stop()
+        self.broker.stop()
 
-    def _stop(self) -> None:
-        for part in (self.producer, *self.sinks, self.server, self.broker):
+
+class Flow:
+    """Records from a producer to sinks.
+
+    Args:
+        platform: Broker and store server, running.
+        folder: For all data and logs.
+        seed: Of the records and of all that is random about the faults.
+        count: How many records.
+    """
+
+    def __init__(self, platform: Platform, folder: Path, seed: int, count: int) -> None:
+        self.folder = folder
+        self.chance = random.Random(f"faults/{seed}")
+        self.source = Source(seed, count, f"FAULTS_{uuid.uuid4().hex[:6].upper()}")
+        self.topics = self.source.topics
+        self.settings = platform.settings
+        self.broker, self.server = platform.broker, platform.server
+        self.bootstrap = self.broker.bootstrap
+        self.producer = ProducerPart(folder, self.bootstrap, self.source)
+        self.sinks: list[SinkPart] = []
+        self.recoveries_s: dict[str, list[float]] = {}
+
+    def __enter__(self) -> Self:
+        ensure_topics(self.settings, self.bootstrap, self.topics, partitions=PARTITIONS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in (self.producer, *self.sinks):
             part.stop()
 
-    def add_sink(self, group: str = "python", *, name: str = "Python sink", url: str = "", **more: Any) -> SinkPart:
+    def add_sink(self, group: str = "", *, name: str = "Python sink", url: str = "", **more: Any) -> SinkPart:
         """Start a Python sink; several of one group share the work."""
-        sink = SinkPart(name, self.folder, self.bootstrap, group, url or self.server.url, TOPICS, **more)
+        group = group or f"python-{self.source.name}"
+        sink = SinkPart(name, self.folder, self.bootstrap, group, url or self.server.url, self.topics, **more)
         self.sinks.append(sink)
         sink.start()
         return sink
@@ -169,7 +194,7 @@ class Flow:
         from kafka import TopicPartition
         from kafka.admin import OffsetSpec
 
-        parts = [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)]
+        parts = [TopicPartition(topic, number) for topic in self.topics for number in range(PARTITIONS)]
         found = self._ask(lambda client: client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST)))
         return {(part.topic, part.partition): info.offset for part, info in found.items()}
 
@@ -210,33 +235,74 @@ class Flow:
         self.producer.allow(self.producer.acknowledged + count)
         wait_for(self.producer.done, "the producer")
 
-    def kill_in_turn(self, parts: Sequence[Part], each: int, *, recover: bool = False) -> None:
+    def work(self, part: Part) -> int:
+        """Return a number that grows while a part does its work: records acknowledged, or batches written."""
+        if part in (self.broker, self.producer):
+            return self.producer.acknowledged
+        return sum(sink.work() for sink in self.sinks if part in (sink, self.server))
+
+    def storm(self, parts: Sequence[Part], each: int) -> None:
+        """Send all records; meanwhile kill each part so often, one part's kills regardless of the others'.
+
+        A part is killed at a random moment after it has been seen at work again.
+        """
+        left = [each] * len(parts)
+        seeds = [self.chance.random() for _ in parts]
+        with ThreadPoolExecutor(len(parts)) as killers:
+            kills = [
+                killers.submit(self._kill_often, part, each, random.Random(seed), left, place)
+                for place, (part, seed) in enumerate(zip(parts, seeds, strict=True))
+            ]
+            self.producer.start()
+            count, total = len(self.source), each * len(parts)
+            drop = max(1, count // 500)
+            while sum(left):
+                # As many as there were kills; and a few more all the time, so that there is always something to do.
+                share = count * (total - sum(left) + 1) // (total + 1)
+                self.producer.allow(max(share, self.producer.acknowledged + drop))
+                if failed := [kill.exception() for kill in kills if kill.done()]:
+                    assert not [error for error in failed if error is not None], failed
+                time.sleep(0.2)
+        self.send_all()
+
+    def _kill_often(self, part: Part, times: int, chance: random.Random, left: list[int], place: int) -> None:
+        for _ in range(times):
+            before = self.work(part)
+            wait_for(
+                lambda before=before: self.work(part) > before or self.producer.acknowledged >= len(self.source),
+                f"the {part.name} to work",
+            )
+            time.sleep(chance.uniform(0, 1))
+            part.back_after_s = chance.uniform(0, 0.5)
+            wait_for(part.kill, f"the {part.name} to be up, to be killed", look_s=0.01)
+            left[place] -= 1
+
+    def kill_in_turn(self, parts: Sequence[Part], each: int) -> None:
         """Send all records; meanwhile kill each part so often, in random order and at random moments.
 
-        Args:
-            parts: What to kill.
-            each: How often each.
-            recover: Wait after each kill until all sinks have caught up, and note how long that took; otherwise the
-                next kill comes as soon as the part is up again, whatever the others are still recovering from.
+        After each kill all sinks catch up, and how long that takes is noted.
         """
         victims = [part for part in parts for _ in range(each)]
         self.chance.shuffle(victims)
         self.producer.start()
         size = len(self.source) / (len(victims) + 1)
         for turn, victim in enumerate(victims, 1):
-            part_of_it = self.chance.uniform(0.1, 0.9)
-            victim.back_after_s = self.chance.uniform(0, 0.5)
-            wait_for(self.producer.done, "the producer")
+            begin = round((turn - self.chance.uniform(0.1, 0.9)) * size)
             self.producer.allow(round(turn * size))
-            begin = round((turn - 1 + part_of_it) * size)
             wait_for(lambda begin=begin: self.producer.acknowledged >= begin, "the producer", look_s=0.01)
             time.sleep(self.chance.uniform(0, 0.3))
-            wait_for(victim.kill, f"{victim.name} to be up, to be killed", look_s=0.01)
+            victim.back_after_s = self.chance.uniform(0, 0.5)
+            wait_for(victim.kill, f"the {victim.name} to be up, to be killed", look_s=0.01)
             killed = time.monotonic()
             victim.wait_ready()
-            if recover:
-                self.wait_caught_up()
-                self.recoveries_s.setdefault(victim.name, []).append(time.monotonic() - killed)
+            wait_for(self.producer.done, "the producer")
+            self.wait_caught_up()
+            self.recoveries_s.setdefault(victim.name, []).append(time.monotonic() - killed)
+        self.send_all()
+
+    def send_all(self) -> None:
+        """Send what is left of the records."""
+        self.producer.start()
         self.producer.allow(len(self.source))
         wait_for(self.producer.done, "the producer")
 
@@ -250,10 +316,10 @@ class Flow:
             What was counted.
         """
         self.wait_caught_up()
-        there = arrived(self.bootstrap, TOPICS, self.source)
+        there = arrived(self.bootstrap, self.topics, self.source)
         with self.open_store() as store:
-            for topic in TOPICS:
+            for topic in self.topics:
                 check_rows(store, (containers or {}).get(topic, topic), there.rows[topic])
-        found = letters(self.bootstrap, [f"{topic}.dlq" for topic in TOPICS])
+        found = letters(self.bootstrap, [f"{topic}.dlq" for topic in self.topics])
         repeated = check_letters(found, there.bad, self.source)
         return {"records": there.records, "dead letters": len(there.bad), "dead letters again": repeated}

@@ -303,3 +303,20 @@ class SinkPart(Child):
         argv = [sys.executable, script, str(folder), bootstrap, group, url, str(hold_s), str(rows_max), *topics]
         super().__init__(name, argv, folder / f"{name.replace(' ', '-')}.log")
         self.group = group
+        self._wrote, self._place = 0, 0
+        self._reading = threading.Lock()
+
+    def work(self) -> int:
+        """Return how many batches all its lives have written."""
+        with self._reading, self.log.open("rb") as log:
+            log.seek(self._place)
+            for line in log:
+                if line.endswith(b"\n"):
+                    self._place += len(line)
+                    self._wrote += line.startswith(b"wrote")
+        return self._wrote
+
+    def rows_written(self) -> int:
+        """Return how many rows all its lives have written, those that a later one wrote again included."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("wrote "))

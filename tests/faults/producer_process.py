@@ -1,6 +1,6 @@
 """Run as a script by the harness: sends records through faults, as far as it is told to.
 
-Usage: producer_process.py HOME BOOTSTRAP SEED COUNT FIRST
+Usage: producer_process.py HOME BOOTSTRAP NAME SEED COUNT FIRST
 
 Reads numbers from standard input, each the number of records that may be sent by now, and writes to standard output
 after each chunk how many have been acknowledged.
@@ -41,8 +41,8 @@ class _Limit:
             return self._limit
 
 
-def main(home: str, bootstrap: str, seed: int, count: int, first: int) -> None:
-    source, limit, sent = Source(seed, count), _Limit(), first
+def main(home: str, bootstrap: str, name: str, seed: int, count: int, first: int) -> None:
+    source, limit, sent = Source(seed, count, name), _Limit(), first
     settings = Settings(_env_file=None, home=Path(home), kafka=KafkaSettings(request_timeout_s=10))
     while sent < count:
         try:
@@ -63,4 +63,4 @@ def main(home: str, bootstrap: str, seed: int, count: int, first: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    main(*sys.argv[1:4], *map(int, sys.argv[4:]))

@@ -10,9 +10,8 @@ from typing import Any
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.streaming.envelope import connect_schema
 
-__all__ = ["NUMBER_HEADER", "TOPICS", "Record", "Source", "info_of"]
+__all__ = ["NUMBER_HEADER", "Record", "Source", "info_of"]
 
-TOPICS = ("FAULTS_A", "FAULTS_B", "FAULTS_C")
 NUMBER_HEADER = "number"
 """Header that holds a record's number, so that it is known wherever it turns up."""
 
@@ -29,7 +28,7 @@ class Record:
 
     Args:
         number: 0, 1, 2, ... in the order of sending.
-        topic: One of `TOPICS`.
+        topic: One of the source's.
         key: The row key as text, also of a bad one.
         value: What is sent.
         row: What it has to become, in the container's column order; None for a bad one.
@@ -59,16 +58,19 @@ class Source:
     Args:
         seed: Same seed, same records.
         count: How many there are.
+        name: Beginning of the names of its three topics.
         bad: Share of bad ones.
         updates: Share of those that update an earlier row, so that order matters too.
     """
 
-    def __init__(self, seed: int, count: int, *, bad: float = 0.02, updates: float = 0.2) -> None:
+    def __init__(self, seed: int, count: int, name: str = "FAULTS", *, bad: float = 0.02, updates: float = 0.2) -> None:
         self.seed = seed
         self.count = count
+        self.name = name
+        self.topics = tuple(f"{name}_{letter}" for letter in "ABC")
         self._bad = bad
         self._updates = updates
-        schemas = {topic: connect_schema(info_of(topic)) for topic in TOPICS}
+        schemas = {topic: connect_schema(info_of(topic)) for topic in self.topics}
         self._heads = {topic: json.dumps({"schema": schema})[:-1] for topic, schema in schemas.items()}
         more = {"type": "string", "optional": True, "field": "surplus"}
         self._surplus = {
@@ -78,12 +80,12 @@ class Source:
 
     def __getitem__(self, number: int) -> Record:
         chance = random.Random(f"{self.seed}/{number}")
-        topic = TOPICS[number % len(TOPICS)]
+        topic = self.topics[number % len(self.topics)]
         first = number
-        if number >= len(TOPICS) and chance.random() < self._updates:
+        if number >= len(self.topics) and chance.random() < self._updates:
             # The same container's, so that both go to one partition.
-            back = chance.randint(1, min(_BACK_MAX, number // len(TOPICS)))
-            first = number - back * len(TOPICS)
+            back = chance.randint(1, min(_BACK_MAX, number // len(self.topics)))
+            first = number - back * len(self.topics)
         ts = _FIRST_MS + 1000 * first
         price = None if chance.random() < 0.05 else round(chance.gauss(100, 20), 4)
         note = None if chance.random() < 0.1 else chance.choice(("plain", "Ünï ¢ö∂é", 'say "hi"\n', ""))
