@@ -41,9 +41,12 @@ public final class GridDBSinkConfig extends AbstractConfig {
      */
     static Map<String, String> contradictions(Map<String, String> given) {
         Map<String, String> found = new LinkedHashMap<>();
-        if (given.getOrDefault(Options.URL, "").startsWith("griddb://")
-                && given.getOrDefault(Options.PASSWORD, "").isEmpty()) {
-            found.put(Options.PASSWORD, Options.PASSWORD + " is empty, and griddb:// always wants a login.");
+        if (given.getOrDefault(Options.URL, "").startsWith("griddb://")) {
+            for (String name : List.of(Options.USER, Options.PASSWORD)) {
+                if (given.getOrDefault(name, "").isBlank()) {
+                    found.put(name, name + " is missing; griddb:// always wants a login.");
+                }
+            }
         }
         boolean interval = number(given, Options.PARTITION_INTERVAL) > 0;
         boolean hash = number(given, Options.PARTITION_HASH_COUNT) > 0;

@@ -69,12 +69,12 @@ public final class Options {
                         + "host1:10001,host2:10001; multicast: its address and port; address provider: "
                         + "griddb:///cluster/database?provider=http://...), or griddb+https://host/cluster/database "
                         + "and griddb+http://host:8081/cluster/database for the GridDB Web API, as GridDB Cloud has it.");
-        add(CONNECTION, USER, Type.STRING, ConfigDef.NO_DEFAULT_VALUE, Checks::notEmpty, Importance.HIGH,
-                "The user who logs in to GridDB.");
+        add(CONNECTION, USER, Type.STRING, "", null, Importance.HIGH,
+                "The user who logs in to GridDB. Over the Web API empty means that the password is a token.");
         add(CONNECTION, PASSWORD, Type.PASSWORD, "", null, Importance.HIGH,
-                "The user's password; empty only where the Web API asks for no login, as gridwatch serve does on its "
-                        + "own machine. Give it through one of Connect's configuration providers, such as "
-                        + "${file:/etc/griddb.properties:password}: what stands here in clear is shown by Connect's REST API.");
+                "The user's password. Give it through one of Connect's configuration providers, such as "
+                        + "${file:/etc/griddb.properties:password}: what stands here in clear is shown by Connect's REST API. "
+                        + "Over the Web API empty means no login, as gridwatch serve takes it from its own machine.");
         add(CONNECTION, CA_FILE, Type.STRING, "", Checks::readableFile, Importance.LOW,
                 "A file of certificates (PEM) that a griddb+https:// server is trusted by, besides those that Java trusts.");
         add(CONNECTION, TIMEOUT_MS, Type.INT, 30_000, Checks.atLeast(1_000), Importance.LOW,
