@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridwatch.cli._connect import (
-    hold,
-    own_workers,
-    read_running,
-    start_in_background,
-    stop_service,
-    with_store_url,
-)
+from gridwatch.cli._connect import own_workers, start_in_background, with_store_url
+from gridwatch.cli._connect_report import connect_report, failures, show_connectors
 from gridwatch.cli._context import datasets, settings
-from gridwatch.cli._output import JARS, print_json, print_table, progress, working
+from gridwatch.cli._output import JARS, print_json, progress, working
 from gridwatch.cli.platform import stop_on_signals
-from gridwatch.errors import ConfigError, MissingServiceError, StreamError
+from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -30,7 +24,7 @@ __all__ = ["connect_app", "register"]
 
 connect_app = typer.Typer(
     no_args_is_help=True,
-    help="Kafka Connect with gridwatch's GridDB sink, in place of the Python sink. `gridwatch up` runs it with all else "
+    help="Kafka Connect with gridwatch's GridDB sink, in place of the Python sink. `gridwatch up` runs it too "
     "where GRIDWATCH_CONNECT__ENABLED=true; these commands run it alone and look after its connectors, JSON files "
     "in GRIDWATCH_CONNECT__CONNECTORS_DIR. GRIDWATCH_CONNECT__URL names a cluster of your own instead.",
 )
@@ -54,6 +48,8 @@ def connect_up(
 
     A broker is started where none is set or runs. The embedded store is reached through `gridwatch serve`.
     """
+    from gridwatch.streaming.connect_running import read_running
+
     found = with_store_url(settings())
     if foreground:
         _run(found, workers)
@@ -78,10 +74,11 @@ def _prepare_jars(shown: Any) -> None:
 
 def _run(found: Settings, workers: int) -> None:
     from gridwatch.streaming.connect import ConnectWorker
+    from gridwatch.streaming.connect_running import hold
     from gridwatch.streaming.connect_service import ConnectService, wanted_connectors
 
     topics = _topics(found)
-    with hold(found) as ready, stop_on_signals() as stop:
+    with hold(found.home) as ready, stop_on_signals() as stop:
         own: list[ConnectWorker] = []
         if found.connect.url is None:
             bootstrap = _bootstrap(found)
@@ -109,12 +106,39 @@ def _topics(found: Settings) -> str:
     return topics_pattern([dataset.container for dataset in datasets(found, None)])
 
 
+@connect_app.command("build", epilog="Example: gridwatch connect build --out /opt/kafka/plugins")
+def connect_build(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Lay the plugin here, for workers of your own; else in the cache."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Build the connector, where that has not been done yet, and say where it is.
+
+    It needs no JDK: jars and compiler come from Maven Central, once. The folder it names is for a worker's plugin.path;
+    `gridwatch connect up` and `gridwatch up` build and use it by themselves.
+    """
+    from gridwatch.java.connector import CONNECTOR_CLASS, PLUGIN, build_connector
+
+    with progress(JARS) as shown:
+        plugin_path = build_connector(os.environ, out=out, progress=shown).absolute()
+    if as_json:
+        jars = sorted(path.name for path in (plugin_path / PLUGIN).iterdir())
+        print_json({"plugin_path": plugin_path, "class": CONNECTOR_CLASS, "plugin": PLUGIN, "jars": jars})
+    else:
+        typer.echo(f"{CONNECTOR_CLASS} is in {plugin_path / PLUGIN}; a worker's configuration names the folder above:")
+        typer.echo(f"plugin.path={plugin_path}")
+
+
 @connect_app.command("down", epilog="Example: gridwatch connect down")
 def connect_down() -> None:
     """Stop the workers, and the process that looks after them; what has been applied is remembered."""
+    from gridwatch.streaming.connect_running import stop_running
+
     found = settings()
     _refuse_when_supervised(found)
-    running = stop_service(found.home)
+    running = stop_running(found.home)
     stopped = sum(worker.stop() for worker in own_workers(found))
     typer.echo("stopped" if running or stopped else "was not running")
 
@@ -138,62 +162,8 @@ def connect_status(as_json: Annotated[bool, typer.Option("--json", help="Print J
         print_json(report)
     else:
         show_connectors(report)
-    if not healthy(report):
+    if report["error"] is not None or failures(report):
         raise typer.Exit(1)
-
-
-def connect_report(found: Settings, *, timeout_s: float | None = None) -> dict[str, Any]:
-    """Return what there is to say about Connect: address, workers, connectors with their tasks; errors as text."""
-    from gridwatch.streaming.connect_apply import find_connect
-    from gridwatch.streaming.connect_watch import read_watch
-
-    workers = [
-        {"worker": worker.folder.name, "pid": worker.pid, "url": worker.url, "log": str(worker.log_file)}
-        for worker in own_workers(found)
-    ]
-    report: dict[str, Any] = {"url": found.connect.url, "workers": workers, "connectors": [], "error": None}
-    watched = {(one.connector, one.task): one for one in read_watch(found.home / "connect")}
-    try:
-        connect = find_connect(found, timeout_s=timeout_s)
-        report["url"] = connect.api.url
-        for status in connect.api.statuses():
-            tasks = []
-            for task in (status.connector, *status.tasks):
-                seen = watched.get((status.name, task.number))
-                row = {"task": task.number, "state": task.state, "worker": task.worker, "reason": task.reason}
-                tasks.append(
-                    {**row, "restarts": seen.restarts if seen else 0, "given_up": bool(seen and seen.given_up)}
-                )
-            report["connectors"].append({"name": status.name, "kind": status.kind, **tasks[0], "tasks": tasks[1:]})
-    except (MissingServiceError, StreamError) as error:
-        report["error"] = str(error)
-    return report
-
-
-def healthy(report: dict[str, Any]) -> bool:
-    """Tell whether Connect answers and no connector or task has failed."""
-    parts = [part for one in report["connectors"] for part in (one, *one["tasks"])]
-    return report["error"] is None and all(part["state"] != "FAILED" for part in parts)
-
-
-def show_connectors(report: dict[str, Any]) -> None:
-    """Print a report as a table for people."""
-    if report["error"] is not None:
-        typer.echo(report["error"])
-        return
-    rows = []
-    for one in report["connectors"]:
-        if one["state"] == "FAILED" or not one["tasks"]:
-            rows.append((one["name"], "", one["state"], one["restarts"], _why(one)))
-        rows += [(one["name"], task["task"], task["state"], task["restarts"], _why(task)) for task in one["tasks"]]
-    typer.echo(f"Kafka Connect at {report['url']}" + ("" if rows else " has no connectors; `gridwatch connect apply`."))
-    if rows:
-        print_table(("connector", "task", "state", "restarts", "what is wrong"), rows)
-
-
-def _why(part: dict[str, Any]) -> str:
-    given_up = "given up, `gridwatch connect restart` tries again: " if part["given_up"] else ""
-    return f"{given_up}{part['reason']}" if part["state"] == "FAILED" else ""
 
 
 @connect_app.command("apply", epilog="Example: gridwatch connect apply kafka_connect/connectors --dry-run")
