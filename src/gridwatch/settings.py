@@ -32,7 +32,9 @@ def _without_password(url: str) -> str:
     return url
 
 
-def _web_address(url: str) -> str:
+def _web_address(url: str | None) -> str | None:
+    if url is None or not url.strip():
+        return None
     parts = urlsplit(_without_password(url))
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = "must be an address such as http://connect:8083"
@@ -52,6 +54,7 @@ def _none_when_blank(secret: SecretStr | None) -> SecretStr | None:
 Url = Annotated[str, AfterValidator(_without_password)]
 # `NAME=` in a file of settings is how one is left unset; a secret of no characters would let everybody in.
 Secret = Annotated[SecretStr | None, AfterValidator(_none_when_blank)]
+WebAddress = Annotated[str | None, AfterValidator(_web_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -110,7 +113,7 @@ class ConnectSettings(_Group):
     """Kafka Connect with gridwatch's sink connector, which runs instead of the Python sink where it is `enabled`."""
 
     enabled: bool = Field(False, description="Rows go into the store through Kafka Connect.")
-    url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+    url: WebAddress = Field(
         None, description="REST address of a Connect cluster of one's own. Unset: gridwatch's own worker."
     )
     user: str | None = Field(None, description="User of the REST API at `url`, where it asks for one.")
@@ -125,7 +128,7 @@ class ConnectSettings(_Group):
         description="Group of distributed workers; their topics begin with it.",
     )
     connectors_dir: Path = Field(
-        Path("kafka_connect"), description="Folder of connector files (JSON) that `gridwatch up` applies."
+        Path("kafka_connect/connectors"), description="Folder of connector files (JSON) that `gridwatch up` applies."
     )
     connector: str = Field("gridwatch-sink", description="Name of the connector that writes the datasets' rows.")
     store_url: Url | None = Field(

@@ -94,6 +94,9 @@ def test_children_are_told_the_settings_of_a_dotenv_file(project: Path, monkeypa
                 "datasets_dir": project / "flows" / "datasets",
                 "expectations_dir": project / "expectations",
                 "kafka": platform.settings.kafka.model_copy(update={"ssl_cafile": project / "ca.pem"}),
+                "connect": platform.settings.connect.model_copy(
+                    update={"connectors_dir": project / platform.settings.connect.connectors_dir}
+                ),
             }
         )
     assert "hunter2" not in str([(command.argv, command.cwd) for command in commands.values()])

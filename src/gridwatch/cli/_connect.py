@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from gridwatch.errors import ConfigError, MissingServiceError, StreamError
+from gridwatch.errors import ConfigError, MissingServiceError
 from gridwatch.folders import make_private
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.streaming.connect import ConnectWorker
+    from gridwatch.streaming.connect_running import Running
 
-__all__ = ["Running", "hold", "own_workers", "read_running", "start_in_background", "stop_service", "with_store_url"]
+__all__ = ["own_workers", "start_in_background", "with_store_url"]
 
 _UP_TIMEOUT_S = 180.0
-_DOWN_TIMEOUT_S = 60.0
 _LOOK_S = 0.1
-
-
-@dataclass(frozen=True)
-class Running:
-    """The process that looks after Connect in this home.
-
-    Args:
-        pid: Its number.
-        started_s: When it started, epoch seconds.
-        url: Of the REST API, once the connectors are applied.
-    """
-
-    pid: int
-    started_s: float
-    url: str = ""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is there still."""
-        from gridwatch.streaming.child import process_of
-
-        return process_of(self.pid, self.started_s) is not None
 
 
 def with_store_url(found: Settings) -> Settings:
@@ -87,40 +61,6 @@ def own_workers(found: Settings, bootstrap: str | None = None) -> list[ConnectWo
     ]
 
 
-@contextmanager
-def hold(found: Settings) -> Iterator[Callable[[str], None]]:
-    """Be the one process that looks after Connect in this home; the callable tells others that it is ready.
-
-    Raises:
-        ConfigError: Another process does already.
-    """
-    from gridwatch.streaming.broker_files import file_lock
-
-    folder = found.home / "connect"
-    make_private(folder)
-    own = Running(os.getpid(), psutil.Process().create_time())
-    try:
-        with file_lock(folder / "service.lock", timeout_s=0):
-            _write(folder, own)
-            yield lambda url: _write(folder, Running(own.pid, own.started_s, url))
-    except StreamError as error:
-        running = read_running(found.home)
-        if running is None or running.pid == own.pid:
-            raise
-        raise ConfigError(
-            f"Kafka Connect is looked after already in {str(found.home)!r} (process {running.pid}); `gridwatch connect "
-            "status` shows it, `gridwatch connect down` or `gridwatch down` stops it."
-        ) from error
-
-
-def read_running(home: Path) -> Running | None:
-    """Return what the process that looks after Connect wrote down; None when there never was one."""
-    try:
-        return Running(**json.loads((home / "connect" / "service.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
 def start_in_background(home: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Running:
     """Start `gridwatch connect up --foreground`, wait until its connectors are applied, and return what it wrote.
 
@@ -129,6 +69,7 @@ def start_in_background(home: Path, arguments: Sequence[str], environ: Mapping[s
     """
     from gridwatch.streaming.broker_files import last_lines
     from gridwatch.streaming.child import spawn
+    from gridwatch.streaming.connect_running import read_running
 
     log = home / "logs" / "connect.log"
     make_private(log.parent)
@@ -143,27 +84,3 @@ def start_in_background(home: Path, arguments: Sequence[str], environ: Mapping[s
             raise MissingServiceError(f"Kafka Connect did not start; the end of {log}:\n{last_lines(log)}")
         time.sleep(_LOOK_S)
     raise MissingServiceError(f"Kafka Connect was not up within {_UP_TIMEOUT_S:g} s; its log is {log}.")
-
-
-def stop_service(home: Path) -> bool:
-    """Stop the process that looks after Connect, which stops its workers, and tell whether there was one."""
-    from gridwatch.streaming.child import kill, process_of
-
-    running = read_running(home)
-    process = process_of(running.pid, running.started_s) if running is not None else None
-    if process is None:
-        return False
-    process.terminate()
-    try:
-        process.wait(_DOWN_TIMEOUT_S)
-    except psutil.TimeoutExpired:
-        kill(process, timeout_s=5)
-    return True
-
-
-def _write(folder: Path, running: Running) -> None:
-    new = folder / "service.new"
-    new.write_text(
-        json.dumps({"pid": running.pid, "started_s": running.started_s, "url": running.url}), encoding="utf-8"
-    )
-    new.replace(folder / "service.json")

@@ -44,6 +44,7 @@ def checkup(settings: Settings) -> list[Check]:
         ("java", _java),
         ("store", _store),
         ("kafka", _kafka),
+        ("connect", _connect),
         ("mlflow", _mlflow),
         ("prefect", _prefect),
         ("handler", _handler),
@@ -122,6 +123,22 @@ def _kafka(settings: Settings) -> Check:
     with admin(settings, servers) as client:
         client.describe_cluster()
     return Check("kafka", "ok", servers)
+
+
+def _connect(settings: Settings) -> Check:
+    if not settings.connect.enabled and settings.connect.url is None:
+        return Check("connect", "missing", "not used: rows go through gridwatch's own sink")
+    from gridwatch.cli._connect_report import connect_report, failures
+
+    report = connect_report(settings, timeout_s=5)
+    if report["error"] is not None:
+        started = settings.connect.url is not None
+        return Check("connect", "bad" if started else "missing", report["error"], "`gridwatch up` starts it")
+    failed = failures(report)
+    if failed:
+        return Check("connect", "bad", "; ".join(failed), "mend it, then `gridwatch connect restart`")
+    tasks = sum(len(one["tasks"]) for one in report["connectors"])
+    return Check("connect", "ok", f"{report['url']}: {len(report['connectors'])} connectors, {tasks} tasks run")
 
 
 def _mlflow(settings: Settings) -> Check:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gridwatch.cli._connect_report import connect_report, failures, show_connectors
 from gridwatch.cli._context import project_dir, settings
 from gridwatch.cli._output import JARS, print_json, print_table, progress, seconds
 
@@ -37,7 +38,7 @@ def up(
     ] = False,
     deploy: Annotated[bool, typer.Option(help="Register the deployments of prefect.yaml.")] = True,
 ) -> None:
-    """Start what the platform needs: broker, sink, MLflow, Prefect server and worker, trigger handler, relay.
+    """Start what the platform needs: broker, sink or Kafka Connect, MLflow, Prefect, trigger handler, relay.
 
     Kafka, MLflow, Prefect or a handler whose address is set are used, and not started.
     """
@@ -108,23 +109,35 @@ def down() -> None:
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show each service: state, address, process, uptime, restarts, log; exit 1 when one of them is not well."""
+    """Show each service and each connector: state, address, restarts, log; exit 1 when one of them is not well."""
     from gridwatch.supervisor import State, read_state
 
     home = settings(running=False).home
     state = read_state(home)
+    connect = _connect_report(state) if state is not None and state.alive else None
     if as_json:
-        print_json(_plain(state) if state else {"running": False, "services": []})
+        plain = _plain(state) if state else {"running": False, "services": []}
+        print_json(plain if connect is None else {**plain, "connect": connect})
     elif state is None:
         typer.echo(f"Nothing was ever started in {home}; `gridwatch up` does.")
     else:
         _table(state)
+        if connect is not None:
+            show_connectors(connect)
     if (
         state is None
         or not state.alive
         or any(s.state in {State.FAILED, State.BLOCKED, State.BACKOFF} for s in state.services)
+        or (connect is not None and (connect["error"] is not None or failures(connect)))
     ):
         raise typer.Exit(1)
+
+
+def _connect_report(state: PlatformState) -> dict[str, Any] | None:
+    """Return what there is to say about Kafka Connect; None where `up` runs without."""
+    if not any(service.name == "connect" for service in state.services):
+        return None
+    return connect_report(settings(), timeout_s=5)
 
 
 def _plain(state: PlatformState) -> dict[str, object]:

@@ -52,9 +52,17 @@ def answers(url: str, timeout_s: float = 1.0) -> bool:
 def with_addresses(settings: Settings, addresses: Mapping[str, str]) -> Settings:
     """Return the settings with each address filled in that they leave open."""
     kafka, mlflow, prefect, alerts = settings.kafka, settings.mlflow, settings.prefect, settings.alerts
+    connect = settings.connect
     return settings.model_copy(
         update={
             "kafka": kafka.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers or addresses.get("kafka")}),
+            "connect": connect.model_copy(
+                update={
+                    # A worker that runs for those who do not use it is not for them.
+                    "url": connect.url or (addresses.get("connect") if connect.enabled else None),
+                    "store_url": connect.store_url or addresses.get("webapi"),
+                }
+            ),
             "mlflow": mlflow.model_copy(update={"tracking_uri": mlflow.tracking_uri or addresses.get("mlflow")}),
             "prefect": prefect.model_copy(update={"api_url": prefect.api_url or addresses.get("prefect")}),
             "alerts": alerts.model_copy(update={"handler_url": alerts.handler_url or addresses.get("handler")}),
@@ -115,10 +123,12 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
         wanted["prefect"] = 0
     if settings.alerts.handler_url is None:
         wanted["server"] = settings.server.port
+    if settings.connect.enabled and settings.connect.url is None:
+        wanted["connect"] = settings.connect.rest_port
     from gridwatch.alerts.address import url_of  # its package takes a second to import
 
-    # Only gridwatch's own server can be told to listen elsewhere than on loopback.
-    bound = {"server": settings.server.host}
+    # Only gridwatch's own server and Connect can be told to listen elsewhere than on loopback.
+    bound = {"server": settings.server.host, "connect": settings.connect.rest_host}
     port = ports(settings.home, wanted, bound)
     addresses = {
         name: url_of(bound.get(service, _LOOPBACK), port[service]) + path
@@ -126,9 +136,14 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
             ("mlflow", "mlflow", ""),
             ("prefect", "prefect", "/api"),
             ("server", "handler", "/trigger"),
+            ("connect", "connect", ""),
         )
         if service in port
     }
+    if settings.connect.enabled and "handler" in addresses and settings.store.startswith("sqlite:"):
+        from gridwatch.streaming.connect_files import served_url
+
+        addresses["webapi"] = served_url(addresses["handler"].removesuffix("/trigger"), settings.server.cluster)
     broker = _broker(settings, progress)
     if broker is not None:
         addresses["kafka"] = broker.bootstrap_servers
@@ -148,7 +163,7 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
         backend = settings.tracking_uri
         services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
     services.extend(_prefect(command, port.get("prefect"), str(told.prefect.api_url), deploy=deploy))
-    services.extend(_own(command, told, port.get("server"), addresses.get("handler"), {s.name for s in services}))
+    services.extend(_own(command, told, port, addresses.get("handler"), {s.name for s in services}))
     return Platform(tuple(services), told, env, addresses)
 
 
@@ -179,18 +194,47 @@ def _kafka(broker: Broker) -> Service:
     )
 
 
-def _own(command: _Commander, settings: Settings, port: int | None, url: str | None, there: set[str]) -> list[Service]:
-    """The sink, the handler with its inbox and pages, and the relay: gridwatch's own commands in the foreground."""
+def _own(
+    command: _Commander, settings: Settings, port: Mapping[str, int], url: str | None, there: set[str]
+) -> list[Service]:
+    """The sink or Connect, the handler with its inbox and pages, the relay: our own commands in the foreground."""
     cli = ("-m", "gridwatch.cli")
     kafka = tuple(there & {"kafka"})
-    services = [Service("sink", command(*cli, "sink"), needs=kafka)]
-    if port is not None:
-        serve = command(*cli, "serve", "--host", settings.server.host, "--port", str(port))
+    server = ("server",) if "server" in port else ()
+    services = []
+    if not settings.connect.enabled:
+        services.append(Service("sink", command(*cli, "sink"), needs=kafka))
+    if server:
+        serve = command(*cli, "serve", "--host", settings.server.host, "--port", str(port["server"]))
         base = str(url).removesuffix("/trigger")
         services.append(Service("server", serve, address=base, healthy=lambda: answers(f"{base}/healthz")))
-    relay = command(*cli, "relay")
-    services.append(Service("relay", relay, needs=("server",) if port is not None else ()))
+    if settings.connect.enabled:
+        services.append(_connect(command, settings, port.get("connect"), needs=(*kafka, *server)))
+    services.append(Service("relay", command(*cli, "relay"), needs=server))
     return services
+
+
+def _connect(command: _Commander, settings: Settings, port: int | None, *, needs: tuple[str, ...]) -> Service:
+    """Kafka Connect: our own worker on this port, or only its connectors where there is a cluster of one's own."""
+    # Its own worker is not to be taken for a cluster of somebody's.
+    own = {"GRIDWATCH_CONNECT__URL": "", "GRIDWATCH_CONNECT__REST_PORT": str(port)} if port is not None else {}
+
+    def healthy() -> bool:
+        from gridwatch.streaming.connect_running import read_running
+
+        # That its workers answer is its own business: it starts them again by itself.
+        running = read_running(settings.home)
+        return running is not None and running.alive and bool(running.url)
+
+    return Service(
+        "connect",
+        command("-m", "gridwatch.cli", "connect", "up", "--foreground", **own),
+        address=settings.connect.url,
+        healthy=healthy,
+        needs=needs,
+        start_timeout_s=240,
+        stop_timeout_s=45,
+    )
 
 
 _Commander = Callable[..., Callable[[], Command]]
