@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from gridwatch.alerts.address_book import AddressBook
@@ -279,8 +280,13 @@ def test_a_receipt_is_written_although_the_store_was_busy(
     assert row(key)["status"] == "sent"
 
 
-def test_a_failure_waits_for_the_rows_turn_and_a_receipt_does_not(
-    delivery: Delivery, store: Store, put_anomaly: Any, row: Any, monkeypatch: pytest.MonkeyPatch
+def test_what_became_of_a_mail_waits_for_the_rows_turn_and_a_receipt_not_for_ever(
+    delivery: Delivery,
+    store: Store,
+    put_anomaly: Any,
+    row: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(type(store), "atomic_updates", False)
     store.put_container(LEASES)
@@ -298,13 +304,35 @@ def test_a_failure_waits_for_the_rows_turn_and_a_receipt_does_not(
         other.close()
 
     monkeypatch.setattr("tenacity.nap.time.sleep", sleep)
-    assert other.enter_context(turn(store, claimed.id, now_ms=2))
-    receipts.finish(replace(claimed, status="pending"))
-    assert (statuses, row(key)["status"]) == (["sending"], "pending")
+    for status, before in (("pending", "sending"), ("sent", "pending")):
+        statuses.clear()
+        assert other.enter_context(turn(store, claimed.id, now_ms=2))
+        receipts.finish(replace(claimed, status=status))
+        assert (statuses, row(key)["status"]) == ([before], status)
+    store.execute("UPDATE deliveries SET status = 'sending'")
     with turn(store, claimed.id, now_ms=2) as ours:
         assert ours
+        with pytest.raises(StoreBusyError, match="Another process is at the delivery"):
+            receipts.finish(replace(claimed, status="dead"))
         receipts.finish(replace(claimed, status="sent"))
     assert row(key)["status"] == "sent"
+    assert "receipt_without_turn" in capsys.readouterr().out
+
+
+def test_dead_deliveries_are_revived_in_their_turn(
+    delivery: Delivery, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(store), "atomic_updates", False)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    store.put_container(LEASES)
+    del delivery
+    rows = {"id": ["a", "b", "c"], "status": ["dead", "dead", "sent"], "attempts": [30, 30, 1]}
+    store.put(DELIVERIES.name, pa.table(rows))
+    with turn(store, "b", now_ms=5), pytest.raises(StoreBusyError, match="Another process is at the delivery 'b'"):
+        revive(store, now_ms=5)
+    assert revive(store, now_ms=5) == 1
+    found = store.sql("SELECT id, status, attempts FROM deliveries ORDER BY id").to_pydict()
+    assert found == {"id": ["a", "b", "c"], "status": ["pending", "pending", "sent"], "attempts": [0, 0, 1]}
 
 
 def test_the_containers_must_be_there(delivery: Delivery, store: Store, put_anomaly: Any) -> None:

@@ -106,6 +106,17 @@ def test_a_holder_keeps_its_lease_when_its_renewal_meets_a_turn(store: SqliteSto
     assert (other.hold(), mine.hold()) == (True, False)
 
 
+def test_a_lease_is_given_up_in_its_turn(store: SqliteStore) -> None:
+    now_ms = 1000
+    mine, other = (Lease(store, "job", clock=lambda: now_ms, lasts_ms=900) for _ in range(2))
+    assert mine.hold()
+    with turn(store, "job", now_ms=now_ms):
+        mine.release()
+    assert not other.hold()
+    mine.release()
+    assert other.hold()
+
+
 def test_no_turn_is_needed_where_updates_are_atomic(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqliteStore, "atomic_updates", True)
     with turn(store, "row", now_ms=0) as first, turn(store, "row", now_ms=0) as second:

@@ -8,8 +8,9 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.alerts.lease import Lease
-from gridwatch.alerts.receipts import Receipts
+from gridwatch.alerts.receipts import Receipt, Receipts, revive
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, LEASES, anomaly_info
 from gridwatch.containers.griddb import GridDBStore
@@ -109,6 +110,29 @@ def test_one_of_many_gets_the_lease_and_one_the_delivery(store: Store) -> None:
     assert row is not None
     assert row.attempts >= 4
     assert store.get(LEASES.name, ["job"]).num_rows == 1
+
+
+def test_a_late_receipt_is_not_undone_by_a_claim_or_a_revival(store: Store) -> None:
+    store.put_container(LEASES)
+    store.put_container(DELIVERIES)
+    receipts = Receipts(store)
+    changes: list[tuple[str, Callable[[Receipt], object]]] = [
+        ("sending", lambda row: receipts.claim(row, now_ms=100_000)),
+        ("dead", lambda _: revive(store, now_ms=100_000)),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(20):
+            status, change = changes[turn % 2]
+            first = {"id": ["d"], "status": [status], "attempts": [1], "last_ms": [1]}
+            store.put(DELIVERIES.name, pa.table(first))
+            row = receipts.read("d")
+            assert row is not None
+            late = pool.submit(receipts.finish, replace(row, status="sent", last_ms=100_000))
+            pool.submit(change, row).result()
+            late.result()
+            found = receipts.read("d")
+            assert found is not None
+            assert found.status == "sent", turn
 
 
 def test_several_databases_do_not_see_each_other(store: Store) -> None:

@@ -52,16 +52,19 @@ class Lease:
         return taken
 
     def release(self) -> None:
-        """Give it up, so that the next one need not wait for its end.
+        """Give it up, so that the next one need not wait for its end; where another one is at the row, it must.
 
         Raises:
             StoreError: The store failed; the lease then ends by itself.
         """
         self._renew_ms = 0
-        self._store.execute(
-            f"UPDATE {LEASES.name} SET until_ms = ? WHERE name = ? AND holder = ?",  # noqa: S608 - our own name
-            [0, self._name, self._holder],
-        )
+        # Outside its turn the change could meet the next holder's row.
+        with turn(self._store, self._name, now_ms=self._clock()) as ours:
+            if ours:
+                self._store.execute(
+                    f"UPDATE {LEASES.name} SET until_ms = ? WHERE name = ? AND holder = ?",  # noqa: S608 - our own name
+                    [0, self._name, self._holder],
+                )
 
     def _swap(self, now_ms: int, until_ms: int) -> bool:
         # Most looks of those who wait end here, at the price of one read.

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from gridwatch.alerts.turn import turn
 from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.errors import StoreBusyError, StoreError
 
 if TYPE_CHECKING:
+    from tenacity import Retrying
+
     from gridwatch.alerts.anomaly import Anomaly
     from gridwatch.containers import Store
 
 __all__ = ["CHANNEL", "Receipt", "Receipts", "delivery_key", "revive"]
+
+log = structlog.get_logger(__name__)
 
 CHANNEL = "email"
 
@@ -113,15 +119,13 @@ class Receipts:
         return claimed if changed == 1 else None
 
     def finish(self, row: Receipt) -> None:
-        """Write the end of a claim; a receipt that is lost means a second mail, so a busy store is tried again.
+        """Write the end of a claim, in the row's turn as the claim was; a busy store is tried again.
 
-        A failure is written in the row's turn, as a claim is. A receipt waits for no turn: it counts in any case.
+        A receipt that is lost means a second mail, so it is written in the end even where there is no turn to be had.
 
         Raises:
             StoreError: The store failed, or stayed busy.
         """
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
-
         statement = (
             f"UPDATE {DELIVERIES.name} SET status = ?, last_ms = ?, next_ms = ?, message_id = ?, error = ?, "  # noqa: S608
             "recipients = ? WHERE id = ?"
@@ -131,26 +135,53 @@ class Receipts:
             # A failure gives back only its own claim; a receipt counts whoever has claimed the row since.
             statement += " AND status <> 'sent' AND attempts = ?"
             values.append(row.attempts)
-        for attempt in Retrying(
-            stop=stop_after_attempt(5),
-            wait=wait_exponential(0.2, max=2.0),
-            retry=retry_if_exception_type(StoreBusyError),
-            reraise=True,
-        ):
-            with attempt:
-                if row.status == "sent":
-                    self._store.execute(statement, values)
-                    continue
-                with turn(self._store, row.id, now_ms=row.last_ms) as ours:
-                    if not ours:
-                        raise StoreBusyError(f"Another process is at the delivery {row.id!r}.")
-                    self._store.execute(statement, values)
+        try:
+            _change(self._store, row.id, statement, values, now_ms=row.last_ms)
+        except StoreError as error:
+            if row.status != "sent":
+                raise
+            log.warning("receipt_without_turn", key=row.id, error=str(error))
+            _patiently()(self._store.execute, statement, values)
 
 
 def revive(store: Store, *, now_ms: int) -> int:
-    """Give every dead delivery its tries back, once the cause is cured; return how many there were."""
-    return store.execute(
+    """Give every dead delivery its tries back, once the cause is cured; return how many there were.
+
+    Raises:
+        StoreError: The store failed, or a row stayed busy; those before it are revived, and to do it again is safe.
+    """
+    dead = store.sql(f"SELECT id FROM {DELIVERIES.name} WHERE status = 'dead'").column("id").to_pylist()  # noqa: S608
+    statement = (
         f"UPDATE {DELIVERIES.name} SET status = 'pending', attempts = 0, next_ms = ?, last_ms = ? "  # noqa: S608
-        "WHERE status = 'dead'",
-        [now_ms, now_ms],
+        "WHERE id = ? AND status = 'dead'"
+    )
+    return sum(_change(store, key, statement, [now_ms, now_ms, key], now_ms=now_ms) for key in dead)
+
+
+def _change(store: Store, key: str, statement: str, values: list[Any], *, now_ms: int) -> int:
+    """Run the UPDATE of one row in its turn; return how many rows it changed.
+
+    Raises:
+        StoreError: The store failed.
+        StoreBusyError: The store or the row stayed busy.
+    """
+
+    def change() -> int:
+        with turn(store, key, now_ms=now_ms) as ours:
+            if not ours:
+                raise StoreBusyError(f"Another process is at the delivery {key!r}.")
+            return store.execute(statement, values)
+
+    return _patiently()(change)
+
+
+def _patiently() -> Retrying:
+    """Return what calls again, up to five times, where the store is busy."""
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+    return Retrying(
+        stop=stop_after_attempt(5),
+        wait=wait_exponential(0.2, max=2.0),
+        retry=retry_if_exception_type(StoreBusyError),
+        reraise=True,
     )
