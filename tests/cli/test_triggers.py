@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gridwatch.cli.app import app
-from gridwatch.cli.triggers import _redacted, _url
+from gridwatch.cli.triggers import _redacted, _url, _warnings
 from gridwatch.containers import open_store
 from gridwatch.containers.catalog import anomaly_info
 from gridwatch.errors import ConfigError
@@ -47,6 +47,7 @@ def test_scripts_get_json_without_the_secret(project: Path, monkeypatch: pytest.
         "reason": "the embedded store has no triggers of its own",
         "installed": [],
         "url": "http://127.0.0.1:8090/trigger/***",
+        "warnings": [],
     }
     assert "s3cret" not in done.output
     assert json.loads(CliRunner().invoke(app, ["triggers", "list", "--json"]).stdout) == []
@@ -77,6 +78,31 @@ def test_the_token_is_the_last_part_of_the_path(alerts: dict[str, Any], url: str
 def test_handlers_that_griddb_cannot_call(alerts: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         _url(of(**alerts))
+
+
+@pytest.mark.parametrize(
+    ("alerts", "store", "told"),
+    [
+        ({"token": "s3cret"}, "griddb://127.0.0.1:10001,localhost/c/public", []),
+        (
+            {},
+            "griddb://127.0.0.1:10001/c/public",
+            ["GRIDWATCH_ALERTS__TOKEN is not set, so anyone who reaches the handler at 127.0.0.1 can have mails sent"],
+        ),
+        (
+            {"token": "s3cret"},
+            "griddb://10.0.0.11:10001,10.0.0.12/c/public",
+            ["GridDB runs on 10.0.0.11, 10.0.0.12 and is told to call 127.0.0.1, which is itself there; set "],
+        ),
+        ({"token": "t", "handler_url": "http://10.0.0.5/trigger"}, "griddb://10.0.0.11/c/public", []),
+    ],
+)
+def test_what_is_likely_not_meant_is_told(tmp_path: Path, alerts: dict[str, Any], store: str, told: list[str]) -> None:
+    found = Settings.model_validate({"alerts": alerts, "home": tmp_path})
+    warnings = _warnings(found, store)
+    assert len(warnings) == len(told)
+    for warning, beginning in zip(warnings, told, strict=True):
+        assert warning.startswith(beginning)
 
 
 @pytest.mark.parametrize(

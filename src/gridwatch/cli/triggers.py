@@ -38,7 +38,8 @@ def install(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     """Register the trigger on every anomaly container, and again after new ones were made.
 
     It calls GRIDWATCH_ALERTS__HANDLER_URL, with GRIDWATCH_ALERTS__TOKEN as the last part of its path. The relay stays
-    useful beside it: GridDB calls each trigger once, and never again when the handler was away.
+    useful beside it: GridDB calls each trigger once, and never again when the handler was away. Without a token anyone
+    who reaches the handler can have mails sent: a warning says so.
     """
     from gridwatch.containers.griddb_triggers import NO_TRIGGERS
 
@@ -57,8 +58,12 @@ def install(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
                 if error.code != NO_TRIGGERS:
                     raise
                 why = f"[{NO_TRIGGERS}] this server has no triggers (GridDB 5.x)"
+        warnings = [] if why is not None else _warnings(found, opened.url)
+    for warning in warnings:
+        typer.echo(f"Warning: {warning}", err=True)
     if as_json:
-        print_json({"native": why is None, "reason": why, "installed": done, "url": _redacted(url)})
+        shown = {"native": why is None, "reason": why, "installed": done, "url": _redacted(url)}
+        print_json(shown | {"warnings": warnings})
     elif why is not None:
         typer.echo(
             f"Nothing to install: {why}. The relay calls the handler instead: `gridwatch up` or `gridwatch relay`."
@@ -150,6 +155,28 @@ def _url(found: Settings) -> str:
         return urlunsplit(parts)
     path = f"{parts.path.rstrip('/')}/{quote(token.get_secret_value(), safe='')}"
     return urlunsplit(parts._replace(path=path))
+
+
+def _warnings(found: Settings, store_url: str) -> list[str]:
+    """Say what is likely not meant: a handler that anyone on its machine may call, one that no node can call."""
+    from gridwatch.alerts.address import handler_url
+    from gridwatch.alerts.sendgrid import is_loopback
+
+    handler = urlsplit(handler_url(found)).hostname
+    warnings = []
+    if found.alerts.token is None:
+        warnings.append(
+            f"GRIDWATCH_ALERTS__TOKEN is not set, so anyone who reaches the handler at {handler} can have mails sent; "
+            "set it for the handler and for this command, then install again."
+        )
+    nodes = [node.rpartition(":")[0] or node for node in urlsplit(store_url).netloc.split(",") if node]
+    away = [node for node in nodes if not is_loopback(node)]
+    if is_loopback(handler) and away:
+        warnings.append(
+            f"GridDB runs on {', '.join(away)} and is told to call {handler}, which is itself there; set "
+            "GRIDWATCH_ALERTS__HANDLER_URL to this machine's own address, then install again."
+        )
+    return warnings
 
 
 def _redacted(url: str) -> str:
