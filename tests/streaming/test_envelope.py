@@ -104,11 +104,17 @@ def _without(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "tombstone (null value): rows are not deleted through Kafka"),
-        (b'{"schema": null, "payload": null}', "tombstone (null payload): rows are not deleted through Kafka"),
+        (None, "tombstone (null value): rows are deleted only with GRIDWATCH_KAFKA__DELETE_ENABLED=true"),
+        (
+            b'{"schema": null, "payload": null}',
+            "tombstone (null payload): rows are deleted only by a record without value",
+        ),
         (b"", "not JSON (Expecting value: line 1 column 1 (char 0))"),
         (b"2024-07-01 09:30:00,1,2,3,4,5", "not JSON (Extra data"),
-        (b"\xff\xfe{", "not UTF-8 (byte 0)"),
+        (b"\xff{", "not UTF-8 (byte 0)"),
+        (b"\xff\xfe{", "not JSON in utf-16 ("),
+        (b'{"ts": 1, "open": 1, "open": 2}', "field 'open' comes twice"),
+        (b'{"ts": 1, "open" : {"a": 1, "a": 2}}', "field 'a' comes twice"),
         (b"[" * 100_000, "not JSON that can be read (nested too deeply)"),
         (b"[1]", "the row is a list, not an object"),
         (b"null", "the row is null, not an object"),
@@ -172,6 +178,14 @@ def test_text_times_are_read_with_pattern_and_zone() -> None:
     assert table["ts"].to_pylist() == [pd.Timestamp("2024-07-01T13:30Z")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_encodings_that_json_knows_are_read(encoding: str) -> None:
+    good = json.dumps(_bar())
+    decoded = Decoder(BARS).decode([good.encode(), good.encode(encoding)])
+    assert decoded.rejected == []
+    assert decoded.table.slice(0, 1).equals(decoded.table.slice(1))
+
+
 def test_a_changed_schema_in_the_middle_is_seen() -> None:
     frame = pd.DataFrame({"ts": [1], "open": [1.5]})
     info = series_info("s", (Column("open", T.DOUBLE),))
@@ -179,9 +193,12 @@ def test_a_changed_schema_in_the_middle_is_seen() -> None:
     second = first.replace(b'"type":"double"', b'"type":"bytes"')
     tricky = first[:-1] + b',"payload":{"ts":2,"open":2.5}}'
     decoded = Decoder(info).decode([first, second, first, tricky, first + b" "])
-    assert decoded.positions == [0, 2, 3, 4]
-    assert decoded.table["open"].to_pylist() == [1.5, 1.5, 2.5, 1.5]
-    assert decoded.rejected == [(1, "field 'open' is of Connect type bytes, column 'open' is DOUBLE")]
+    assert decoded.positions == [0, 2, 4]
+    assert decoded.table["open"].to_pylist() == [1.5, 1.5, 1.5]
+    assert decoded.rejected == [
+        (1, "field 'open' is of Connect type bytes, column 'open' is DOUBLE"),
+        (3, "field 'payload' comes twice"),
+    ]
 
 
 def test_the_record_is_what_jsonconverter_reads() -> None:

@@ -23,6 +23,7 @@ CONNECT, GRIDWATCH, UNKNOWN = "connect", "gridwatch", "unknown"
 _OURS = "gridwatch."
 _THEIRS = "__connect.errors."
 _CUT_BYTES = 64 << 10
+_REASON_MAX = 2000
 _CAUSE = re.compile(r"^Caused by: (?:[\w$.]+: )?(.+)$", re.MULTILINE)
 
 
@@ -155,6 +156,7 @@ def write_dead_letters(letters: Producer, rejected: Sequence[tuple[Any, str]]) -
     Raises:
         StreamError: One was not delivered.
     """
+    rejected = [(record, _fit(reason)) for record, reason in rejected]
     try:
         for record, reason in rejected:
             _write(letters, record, reason)
@@ -165,6 +167,12 @@ def write_dead_letters(letters: Producer, rejected: Sequence[tuple[Any, str]]) -
         # What is there twice now is told apart by partition and offset.
         for record, reason in rejected:
             _write_or_cut(letters, record, reason)
+
+
+def _fit(reason: str) -> str:
+    """Return a reason that a header can hold: it may quote half of a surrogate pair, or a name of a megabyte."""
+    whole = reason.encode("utf-8", "backslashreplace").decode()
+    return whole if len(whole) <= _REASON_MAX else f"{whole[: _REASON_MAX - 3]}..."
 
 
 def _too_large(error: StreamError) -> bool:

@@ -84,10 +84,23 @@ def _loads(data: bytes, decoder: json.JSONDecoder = _JSON) -> Any:
     """
     try:
         return decoder.decode(data.decode())
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 (byte {error.start})") from None
     except ValueError as error:
+        encoding = json.detect_encoding(data)
+        if encoding != "utf-8":
+            return _loads_otherwise(data, decoder, encoding)
+        if isinstance(error, UnicodeDecodeError):
+            raise RecordError(f"not UTF-8 (byte {error.start})") from None
         raise RecordError(f"not JSON ({error})") from None
+    except RecursionError:
+        raise RecordError("not JSON that can be read (nested too deeply)") from None
+
+
+def _loads_otherwise(data: bytes, decoder: json.JSONDecoder, encoding: str) -> Any:
+    """Parse JSON with a byte order mark, or in UTF-16 or UTF-32, which Connect's converter takes as well."""
+    try:
+        return decoder.decode(data.decode(encoding))
+    except ValueError as error:
+        raise RecordError(f"not JSON in {encoding} ({error})") from None
     except RecursionError:
         raise RecordError("not JSON that can be read (nested too deeply)") from None
 
@@ -106,13 +119,13 @@ def parse_record(value: bytes | None) -> tuple[dict[str, Any] | None, dict[str, 
         RecordError: It is a tombstone, no JSON, or no object.
     """
     if value is None:
-        raise RecordError("tombstone (null value): rows are not deleted through Kafka")
+        raise RecordError("tombstone (null value): rows are deleted only with GRIDWATCH_KAFKA__DELETE_ENABLED=true")
     parsed = _loads_row(value)
     schema = None
     if isinstance(parsed, dict) and parsed.keys() == {"schema", "payload"}:
         schema, parsed = parsed["schema"], parsed["payload"]
         if parsed is None:
-            raise RecordError("tombstone (null payload): rows are not deleted through Kafka")
+            raise RecordError("tombstone (null payload): rows are deleted only by a record without value")
     if not isinstance(parsed, dict):
         raise RecordError(f"the row is {json_kind(parsed)}, not an object")
     if schema is not None and not isinstance(schema, dict):
@@ -195,7 +208,7 @@ class Decoder:
         fields = schema.get("fields")
         for field in fields if isinstance(fields, list) else ():
             if not isinstance(field, dict):
-                raise RecordError(f"the schema has a field {field!r} that is no object")
+                raise RecordError(f"the schema has a field {str(field)[:60]!r} that is no object")
             name, kind, logical = (field.get(part) for part in ("field", "type", "name"))
             column = self._by_lower.get(str(name).lower())
             if column is None:
@@ -204,7 +217,8 @@ class Decoder:
             known = kind in CONNECT_TYPES.values() and logical in (None, TIMESTAMP_NAME)
             times = target is _T.TIMESTAMP and kind not in ("int64", "string")
             if not known or times or (kind == "bytes") != (target is _T.BLOB):
-                raise RecordError(f"field {name!r} is of Connect type {logical or kind}, column {column!r} is {target}")
+                declared = str(logical or kind)[:60]
+                raise RecordError(f"field {name!r} is of Connect type {declared}, column {column!r} is {target}")
 
     def _whole(self, payloads: list[dict[str, Any]]) -> pa.Table | None:
         """Return all rows at once, or None when any of them needs a closer look."""

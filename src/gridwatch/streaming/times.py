@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridwatch.errors import ConfigError
+from gridwatch.streaming.time_patterns import strptime_pattern
 
 __all__ = ["TimeFormat"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+# `fromisoformat` silently forgets what is behind the sixth decimal.
+_FINER = re.compile(r"[.,][0-9]{3}[0-9]*[1-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class TimeFormat:
     """How times that come as text are written.
 
     Args:
-        pattern: A `strptime` pattern such as `%d.%m.%Y %H:%M`; None: ISO 8601.
+        pattern: A `strptime` pattern such as `%d.%m.%Y %H:%M`, or in the letters of Java's DateTimeFormatter, such as
+            `dd.MM.yyyy HH:mm`; None: ISO 8601.
         zone: Time zone of texts that name none.
 
     >>> TimeFormat(zone="America/New_York").parse("2024-07-01 09:30:00")
@@ -28,8 +33,11 @@ class TimeFormat:
 
     pattern: str | None = None
     zone: str = "UTC"
+    _strptime: str | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
+        if self.pattern is not None:
+            object.__setattr__(self, "_strptime", strptime_pattern(self.pattern, self.zone))
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -43,18 +51,20 @@ class TimeFormat:
                 or never because of daylight saving; the message says which.
         """
         try:
-            time = datetime.strptime(text, self.pattern) if self.pattern else datetime.fromisoformat(text)
+            time = datetime.strptime(text, self._strptime) if self._strptime else datetime.fromisoformat(text)
         except ValueError:
             wanted = f"the pattern {self.pattern!r}" if self.pattern else "ISO 8601"
             raise ValueError(f"time {text[:60]!r} does not fit {wanted}") from None
-        if time.microsecond % 1000:
-            raise ValueError(f"time {text!r} is finer than a millisecond")
+        if not text.isascii() and any(letter.isdigit() and not letter.isascii() for letter in text):
+            raise ValueError(f"time {text[:60]!r} has digits of another script")
+        if time.microsecond % 1000 or (self._strptime is None and _FINER.search(text)):
+            raise ValueError(f"time {text[:60]!r} is finer than a millisecond")
         if time.tzinfo is None:
             time = self._local(time, text)
         try:
             return (time - _EPOCH) // _MS
         except OverflowError:
-            raise ValueError(f"time {text!r} is out of range") from None
+            raise ValueError(f"time {text[:60]!r} is out of range") from None
 
     def _local(self, time: datetime, text: str) -> datetime:
         zone = ZoneInfo(self.zone)
@@ -63,7 +73,7 @@ class TimeFormat:
             try:
                 there = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == time
             except OverflowError:
-                raise ValueError(f"time {text!r} is out of range") from None
+                raise ValueError(f"time {text[:60]!r} is out of range") from None
             what = "came twice" if there else "never came"
-            raise ValueError(f"time {text!r} {what} in {self.zone} (daylight saving); send it with its offset")
+            raise ValueError(f"time {text[:60]!r} {what} in {self.zone} (daylight saving); send it with its offset")
         return first

@@ -15,6 +15,8 @@ from gridwatch.streaming.times import TimeFormat
 __all__ = ["FLOAT_MAX", "MISSING", "RecordError", "json_kind", "value_of"]
 
 _T = ColumnType
+_SHOWN_MAX = 60
+_ENCODER = json.JSONEncoder()
 _BITS = {_T.BYTE: 8, _T.SHORT: 16, _T.INTEGER: 32, _T.LONG: 64}
 
 FLOAT_MAX = 3.4028234663852886e38
@@ -111,6 +113,18 @@ def json_kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    # Python refuses to write out integers of more than 4300 digits; JSON may hold such, cut into parts by its parser.
-    text = json.dumps(value) if not isinstance(value, int) or value.bit_length() < 10_000 else "a huge number"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """Return the beginning of a value as JSON; a value may be huge, or nested deeper than Python can write it out."""
+    if isinstance(value, str):
+        return _cut(json.dumps(value[:_SHOWN_MAX]))
+    if isinstance(value, int) and value.bit_length() >= 10_000:
+        return "a huge number"
+    text = ""
+    for part in _ENCODER.iterencode(value):
+        text += part if len(part) <= 2 * _SHOWN_MAX else part[: 2 * _SHOWN_MAX]
+        if len(text) > _SHOWN_MAX:
+            break
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
