@@ -61,7 +61,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         """
         with self._lent(f"Container {name!r}") as store:
             info, container = self._known(store, name)
-            table = coerce(info, rows)
+            table = _fitted(info, rows)
             _put(container, info, table)
         return int(table.num_rows)
 
@@ -69,7 +69,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         """Upsert rows into several containers: all are checked first, then each container's are written all or none."""
         with self._lent() as store:
             found = {name: self._known(store, name) for name in rows}
-            tables = {name: coerce(found[name][0], table) for name, table in rows.items()}
+            tables = {name: _fitted(found[name][0], table) for name, table in rows.items()}
             for name, table in tables.items():
                 _put(found[name][1], found[name][0], table)
         return sum(int(table.num_rows) for table in tables.values())
@@ -80,7 +80,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         try:
             with self._lent(f"Container {name!r}") as store:
                 info, _ = self._known(store, name)
-                numbers, java = kinds_of(info.columns), to_java(info)
+                numbers, java = kinds_of(info), to_java(info)
                 parts = []
                 waiting = list(_key_batches(info, keys))
                 while waiting:
@@ -215,6 +215,11 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _fitted(info: ContainerInfo, rows: pa.Table | pd.DataFrame) -> pa.Table:
+    kinds_of(info)
+    return coerce(info, rows)
 
 
 def _put(container: Any, info: ContainerInfo, table: pa.Table) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gridwatch.containers.jvm import java_class
-from gridwatch.containers.schema import Column, ColumnType
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError
 
 __all__ = ["NO_KIND", "batches", "kind_of", "kinds_of", "listed", "rows_in", "tables_out"]
@@ -52,19 +52,20 @@ def kind_of(kind: ColumnType) -> int | None:
     return _KINDS.get(kind)
 
 
-def kinds_of(columns: Sequence[Column]) -> list[int]:
-    """Return the Java side's numbers of some columns' types.
+def kinds_of(info: ContainerInfo, columns: Sequence[Column] | None = None) -> list[int]:
+    """Return the Java side's numbers of the types of some of a container's columns; of all if none are given.
 
     Raises:
         SchemaError: One is an array or GEOMETRY.
     """
     numbers = []
-    for column in columns:
+    for column in info.columns if columns is None else columns:
         number = kind_of(column.type)
         if number is None:
             raise SchemaError(
-                f"Column {column.name!r} is a {column.type}, which gridwatch does not read from a "
-                "cluster; use the cluster's Web API (griddb+http://...) for its container."
+                f"Container {info.name!r}: column {column.name!r} is a {column.type}, which gridwatch neither reads "
+                "from a cluster nor writes to one; use the cluster's Web API (griddb+http://...) for this container.",
+                container=info.name,
             )
         numbers.append(number)
     return numbers

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gridwatch.containers.griddb_columns import kind_of
+from gridwatch.containers.griddb_columns import kinds_of
 from gridwatch.containers.jvm import java_class
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType, Index
-from gridwatch.errors import SchemaError
 
 __all__ = ["from_java", "to_java"]
 
@@ -25,13 +24,8 @@ def to_java(info: ContainerInfo) -> Any:
     import jpype
 
     columns = java_class("java.util.ArrayList")()
+    kinds_of(info)
     for column in info.columns:
-        if kind_of(column.type) is None:
-            raise SchemaError(
-                f"Container {info.name!r}: column {column.name!r} is a {column.type}, which gridwatch does not carry "
-                "to a GridDB cluster.",
-                container=info.name,
-            )
         builder = java_class(f"{_GS}.ColumnInfo$Builder")()
         builder.setName(column.name)
         plain = ColumnType.TIMESTAMP if column.type in _PRECISIONS else column.type

@@ -152,7 +152,7 @@ def fetched(query: Any, info: ContainerInfo, columns: Sequence[Column], rows_max
     rows = query.fetch()
     schema = ContainerInfo(info.name, info.type, tuple(columns)).arrow
     fields = [info.columns.index(column) for column in columns]
-    return tables_out(schema, kinds_of(columns), fields, lambda out, most: out.take(rows, most), rows_max)
+    return tables_out(schema, kinds_of(info, columns), fields, lambda out, most: out.take(rows, most), rows_max)
 
 
 def _one(info: ContainerInfo, row: Any) -> pa.Table:
@@ -160,7 +160,7 @@ def _one(info: ContainerInfo, row: Any) -> pa.Table:
     found = java_class("java.util.ArrayList")()
     if row is not None:
         found.add(row)
-    return listed(info.arrow, kinds_of(info.columns), found)
+    return listed(info.arrow, kinds_of(info), found)
 
 
 def _aggregation(rows: Any) -> pa.Table:
