@@ -104,6 +104,9 @@ class KafkaSettings(_Group):
     sasl_password: SecretStr | None = Field(None, description="SASL password.")
     ssl_cafile: Path | None = Field(None, description="CA certificates (PEM) to trust; unset: the system's.")
     group_id: str = Field("gridwatch-sink", description="Consumer group of the sink.")
+    delete_enabled: bool = Field(
+        False, description="Whether a record without value (a tombstone) deletes the row of its key."
+    )
     replication_factor: int = Field(1, ge=1, description="Replication of topics that gridwatch makes.")
     broker_heap_mib: int = Field(256, ge=128, description="Java heap of gridwatch's own broker, in MiB.")
     request_timeout_s: float = Field(30.0, gt=0, description="Longest wait for one answer of the cluster, in seconds.")

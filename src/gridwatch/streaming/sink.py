@@ -31,6 +31,7 @@ from gridwatch.streaming.decode import Decoder, parse_record
 from gridwatch.streaming.envelope import container_of
 from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
 from gridwatch.streaming.times import TimeFormat
+from gridwatch.streaming.tombstones import doomed
 from gridwatch.streaming.values import RecordError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _BACK_OFF_MAX_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class SinkReport:
-    """How many records became rows and how many became dead letters."""
+    """How many records became rows, or deleted one where they may, and how many became dead letters."""
 
     rows: int
     dead_letters: int
@@ -233,8 +234,10 @@ class Sink:
         tables: dict[str, pa.Table] = {}
         rejected: list[tuple[Any, str]] = []
         sources: dict[str, list[Any]] = {}
+        tombstones: dict[str, list[Any]] = {}
         for topic, records in by_topic.items():
-            table, kept, bad = self._decode(topic, records)
+            values, tombstones[topic] = self._without_tombstones(records)
+            table, kept, bad = self._decode(topic, values)
             rejected += bad
             if kept:
                 tables[topic], sources[topic] = table, kept
@@ -249,10 +252,38 @@ class Sink:
                 refused = self._put_halves(topic, table, sources[topic])
                 rejected += refused
                 rows -= len(refused)
+        for topic, records in tombstones.items():
+            if records:
+                bad = self._delete(topic, records, tables.get(topic), sources.get(topic, []), rejected)
+                rejected += bad
+                rows += len(records) - len(bad)
         self._send_letters(letters, rejected)
         self.rows += rows
         self.dead_letters += len(rejected)
         log.debug("sink_batch", rows=rows, dead_letters=len(rejected), topics=sorted(by_topic))
+
+    def _without_tombstones(self, records: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Return the records that may be rows, and those that delete some; without leave to delete, there are none."""
+        if not self._settings.kafka.delete_enabled or all(record.value is not None for record in records):
+            return records, []
+        return (
+            [record for record in records if record.value is not None],
+            [record for record in records if record.value is None],
+        )
+
+    def _delete(
+        self, topic: str, records: list[Any], table: pa.Table | None, kept: list[Any], rejected: list[tuple[Any, str]]
+    ) -> list[tuple[Any, str]]:
+        """Delete the rows of the tombstones' keys; return those that name none, with their reasons."""
+        info = self._store.container(topic)
+        if info is None:
+            # Nothing is there to be deleted.
+            return []
+        refused = {(record.partition, record.offset) for record, _ in rejected if record.topic == topic}
+        keys, bad = doomed(info, records, table, kept, refused, self._times or TimeFormat())
+        if keys:
+            self._store.delete(topic, keys)
+        return bad
 
     def _send_letters(self, letters: Producer, rejected: list[tuple[Any, str]]) -> None:
         # A topic that others made has no dead-letter topic yet.
@@ -279,6 +310,8 @@ class Sink:
     def _decode(self, topic: str, records: list[Any]) -> tuple[Any, list[Any], list[tuple[Any, str]]]:
         """Return a topic's rows as a table, the records that they come from, and the others with their reasons."""
         values = [record.value for record in records]
+        if not values:
+            return None, [], []
         decoder = self._decoders.get(topic)
         decoded = decoder.decode(values) if decoder is not None else None
         if decoder is None or decoded is None or decoded.rejected:
@@ -298,16 +331,20 @@ class Sink:
 
 
 def _info_from_records(topic: str, values: list[bytes | None]) -> ContainerInfo:
-    """Return the container that the first record with a schema describes.
+    """Return the container that the first record with the schema of a time series describes.
 
     Raises:
-        SchemaError: None has a schema, or it describes no time series.
+        SchemaError: None has a schema, or none of them describes a time series.
     """
+    first: SchemaError | None = None
     for value in values:
         try:
             schema, _ = parse_record(value)
+            if schema is not None:
+                return container_of(topic, schema)
         except RecordError:
             continue
-        if schema is not None:
-            return container_of(topic, schema)
-    raise SchemaError(f"there is no container {topic!r}, and the record has no schema to make it from")
+        except SchemaError as error:
+            # A bad record must not take its good neighbours with it.
+            first = first or error
+    raise first or SchemaError(f"there is no container {topic!r}, and the record has no schema to make it from")
