@@ -19,7 +19,6 @@ import gridwatch
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
 from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import _sqlite_session as sessions
-from gridwatch.containers import sqlite as sqlite_module
 from gridwatch.containers._sqlite_session import Session
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import ConfigError, ContainerNotFoundError, StoreBusyError, StoreError, ValueRefusedError
@@ -224,8 +223,8 @@ def test_a_store_that_is_not_closed_leaves_no_warning(path: Path) -> None:
 def test_no_file_stays_open(path: Path) -> None:
     with SqliteStore(path) as store:
         store.containers()
-        assert any("store.db" in name for name in open_files())
-    assert not any("store.db" in name for name in open_files())
+        assert any(str(path) in name for name in open_files())
+    assert not any(str(path) in name for name in open_files())
 
 
 def open_files() -> list[str]:
@@ -250,7 +249,9 @@ def test_a_store_of_a_newer_gridwatch(path: Path) -> None:
     session = Session(path)
     session.query("PRAGMA user_version = 99")
     session.close()
-    with pytest.raises(StoreError, match=r"has format version 99; this gridwatch knows up to 2.*Use the newer"):
+    with pytest.raises(
+        StoreError, match=rf"has format version 99; this gridwatch knows up to {layout.FORMAT_VERSION}.*Use the newer"
+    ):
         SqliteStore(path)
 
 
@@ -262,16 +263,16 @@ def newer_format(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         old.put("shared", rows_of(7))
     ran: list[str] = []
 
-    def to_3(session: Session) -> None:
-        ran.append("to 3")
-        session.query("CREATE TABLE gridwatch_notes (note TEXT) STRICT")
-
     def to_4(session: Session) -> None:
         ran.append("to 4")
-        session.query("INSERT INTO gridwatch_notes VALUES ('of format 4')")
+        session.query("CREATE TABLE gridwatch_notes (note TEXT) STRICT")
 
-    monkeypatch.setattr(layout, "FORMAT_VERSION", 4)
-    monkeypatch.setattr(layout, "_MIGRATIONS", {2: to_3, 3: to_4})
+    def to_5(session: Session) -> None:
+        ran.append("to 5")
+        session.query("INSERT INTO gridwatch_notes VALUES ('of format 5')")
+
+    monkeypatch.setattr(layout, "FORMAT_VERSION", 5)
+    monkeypatch.setattr(layout, "_MIGRATIONS", {3: to_4, 4: to_5})
     return ran
 
 
@@ -285,11 +286,11 @@ def version_of(path: Path) -> int:
 def test_a_store_of_an_older_gridwatch_is_brought_up_to_date_once(path: Path, newer_format: list[str]) -> None:
     with SqliteStore(path) as store:
         assert store.read("shared").to_pylist() == rows_of(7).to_pylist()
-    assert newer_format == ["to 3", "to 4"]
-    assert version_of(path) == 4
+    assert newer_format == ["to 4", "to 5"]
+    assert version_of(path) == 5
     with SqliteStore(path) as again:
         assert again.read("shared").to_pylist() == rows_of(7).to_pylist()
-    assert newer_format == ["to 3", "to 4"]
+    assert newer_format == ["to 4", "to 5"]
     check_integrity(path)
 
 
@@ -300,15 +301,15 @@ def test_a_migration_that_fails_leaves_the_older_store_as_it_was(path: Path, mon
     def broken(session: Session) -> None:
         raise StoreError("out of luck")
 
-    monkeypatch.setitem(layout._MIGRATIONS, 3, broken)
+    monkeypatch.setitem(layout._MIGRATIONS, 4, broken)
     with pytest.raises(StoreError, match="out of luck"):
         SqliteStore(path)
-    assert version_of(path) == 2
+    assert version_of(path) == 3
     # What the first of the two did is undone, so it can be done again.
     monkeypatch.setattr(layout, "_MIGRATIONS", migrations)
     with SqliteStore(path) as store:
         assert store.read("shared").to_pylist() == rows_of(7).to_pylist()
-    assert version_of(path) == 4
+    assert version_of(path) == 5
 
 
 def test_a_store_of_format_1_goes_on(path: Path) -> None:
@@ -332,25 +333,25 @@ def test_a_store_of_format_1_goes_on(path: Path) -> None:
         store.execute("CREATE VIEW big AS SELECT id FROM old WHERE w > 2")
         assert store.sql("SELECT * FROM big ORDER BY id").to_pydict() == {"id": [7, 9]}
         assert store.containers() == ["Old", "shared"]
-    assert version_of(path) == 2
+    assert version_of(path) == layout.FORMAT_VERSION
     check_integrity(path)
 
 
 def test_two_that_open_an_older_store_at_once_migrate_it_once(path: Path, newer_format: list[str]) -> None:
-    first = layout._MIGRATIONS[2]
+    first = layout._MIGRATIONS[3]
 
     def slow(session: Session) -> None:
         first(session)
         time.sleep(0.2)
 
-    layout._MIGRATIONS[2] = slow
+    layout._MIGRATIONS[3] = slow
     threads = [threading.Thread(target=lambda: SqliteStore(path).close()) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert newer_format == ["to 3", "to 4"]
-    assert version_of(path) == 4
+    assert newer_format == ["to 4", "to 5"]
+    assert version_of(path) == 5
 
 
 def test_a_version_that_never_was_is_told(path: Path) -> None:
@@ -421,7 +422,7 @@ def test_a_backup_that_fails_leaves_nothing(
     def no_disk(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sqlite_module, "flush", no_disk)
+    monkeypatch.setattr("gridwatch.containers._sqlite_backup.flush", no_disk)
     with pytest.raises(StoreError, match=r"Cannot write backup '.*backup\.db': No space left on device"):
         store.backup(tmp_path / "backup.db")
     assert not list(tmp_path.glob("backup*"))

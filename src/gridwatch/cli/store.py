@@ -27,11 +27,15 @@ def register(app: typer.Typer) -> None:
 
 def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")]) -> None:
     """Copy the embedded store to a new file; others may go on reading and writing."""
+    from gridwatch.containers._object_files import ObjectFiles
     from gridwatch.containers.sqlite import SqliteStore
 
     with SqliteStore(_store_path(settings())) as store, working(f"backup to {file}"):
         store.backup(file)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes")
+    large = ObjectFiles.beside(file)
+    if sizes := large.sizes():
+        typer.echo(f"{large.folder}: {len(sizes):,} large objects, {sum(sizes.values()):,} bytes; keep both together")
 
 
 def restore(

@@ -1,11 +1,13 @@
-"""Gives the bytes of one object chunk by chunk, each checked; the next batch is read while the caller has this one."""
+"""Gives the bytes of one object chunk by chunk, each checked; the next are read while the caller has these."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+from gridwatch.containers._object_files import KeepsFiles
 from gridwatch.containers._object_rows import BATCH_CHUNKS, ObjectInfo, corrupt, find_sound
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS
 from gridwatch.containers.store import Store
@@ -13,9 +15,11 @@ from gridwatch.errors import ObjectNotFoundError
 
 __all__ = ["read_chunks"]
 
+_Fetched = list[tuple[int, "memoryview | None", "str | None"]]
+
 
 def read_chunks(store: Store, info: ObjectInfo) -> Iterator[memoryview]:
-    """Yield an object's chunks in order, each after its sha256 was checked; at most two batches are in memory.
+    """Yield an object's chunks in order, each after its sha256 was checked; at most three batches are in memory.
 
     Raises:
         ObjectNotFoundError: The object was replaced or deleted while it was read.
@@ -25,21 +29,24 @@ def read_chunks(store: Store, info: ObjectInfo) -> Iterator[memoryview]:
     batches = _Batches(store, info)
     if len(starts) <= 1:
         for start in starts:
-            yield from batches.read(start)
+            yield from batches.checked(batches.fetched(start))
         batches.finish()
         return
-    # Fetched and hashed there while the caller works on the batch before; neither holds Python's lock.
-    threads = ThreadPoolExecutor(1, "object-reader")
-    try:
-        coming = threads.submit(batches.read, 0)
-        for start in starts:
-            chunks = coming.result()
-            if start + BATCH_CHUNKS < info.chunks:
-                coming = threads.submit(batches.read, start + BATCH_CHUNKS)
-            yield from chunks
+    # One batch is fetched and one hashed while the caller works on a third; neither holds Python's lock for long.
+    with ExitStack() as ending:
+        fetching, hashing = (ThreadPoolExecutor(1, f"object-{work}") for work in ("fetch", "check"))
+        for threads in (hashing, fetching):
+            ending.callback(threads.shutdown, wait=False, cancel_futures=True)
+        fetched = fetching.submit(batches.fetched, 0)
+        checked = None
+        for start in (*starts[1:], None):
+            coming, fetched = fetched, fetching.submit(batches.fetched, start) if start is not None else fetched
+            ready, checked = checked, hashing.submit(lambda one=coming: batches.checked(one.result()))
+            if ready is not None:
+                yield from ready.result()
+        if checked is not None:
+            yield from checked.result()
         batches.finish()
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Batches:
@@ -50,26 +57,52 @@ class _Batches:
         self._info = info
         self._sha256 = hashlib.sha256()
         self._size = 0
+        self._digests: dict[int, str] = {}
 
-    def read(self, start: int) -> list[memoryview]:
-        """Return the chunks of the batch that begins with number `start`, each checked."""
+    def fetched(self, start: int) -> _Fetched:
+        """Return number, bytes and digest of each chunk of the batch that begins with number `start`."""
         numbers = range(start, min(start + BATCH_CHUNKS, self._info.chunks))
+        if isinstance(self._store, KeepsFiles):
+            found = self._store.files.read(self._info.object_id, start, len(numbers))
+            if found is not None:
+                # The rows would bring the same bytes; a statement for each batch would cost as much as the reading.
+                self._digests = self._digests or self._all_digests()
+                return [
+                    (number, chunk, self._digests.get(number)) for number, chunk in zip(numbers, found, strict=True)
+                ]
+        return self._fetched_rows(numbers)
+
+    def _all_digests(self) -> dict[int, str]:
+        query = f"SELECT chunk, sha256 FROM {ARTIFACT_CHUNKS.name} WHERE object_id = ?"
+        rows = self._store.sql(query, [self._info.object_id])
+        return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+    def _fetched_rows(self, numbers: range) -> _Fetched:
         rows = self._store.get(ARTIFACT_CHUNKS.name, [(self._info.object_id, number) for number in numbers])
         found = dict(zip(rows.column("chunk").to_pylist(), range(rows.num_rows), strict=True))
-        checked = []
+        chunks = []
         for number in numbers:
             if number not in found:
                 raise _missing(self._store, self._info, number)
-            data, stored = (rows.column(name)[found[number]] for name in ("data", "sha256"))
+            data, digest = (rows.column(name)[found[number]] for name in ("data", "sha256"))
             # Straight from Arrow's buffer: `as_py` would copy it.
-            view = memoryview(data.as_buffer() if data.is_valid else b"")
-            self._sha256.update(view)
+            chunks.append((number, memoryview(data.as_buffer()) if data.is_valid else None, digest.as_py()))
+        return chunks
+
+    def checked(self, fetched: _Fetched) -> list[memoryview]:
+        """Return the bytes of the following chunks, each checked."""
+        views = []
+        for number, data, digest in fetched:
+            if data is None or digest is None:
+                # Where a file is gone, the object may have been replaced since.
+                raise _missing(self._store, self._info, number)
+            self._sha256.update(data)
             # The digest of everything up to here: what went before has been checked already.
-            if self._sha256.copy().hexdigest() != stored.as_py():
+            if self._sha256.copy().hexdigest() != digest:
                 raise corrupt(self._info, f"chunk {number} does not match its sha256")
-            self._size += len(view)
-            checked.append(view)
-        return checked
+            self._size += len(data)
+            views.append(data)
+        return views
 
     def finish(self) -> None:
         """Check the whole."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from gridwatch.containers._object_files import FILE_CHUNK_BYTES, KeepsFiles
 from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
 from gridwatch.containers.store import Store
 from gridwatch.errors import ObjectConflictError, ObjectCorruptError, ValueRefusedError
@@ -22,6 +23,7 @@ __all__ = [
     "corrupt",
     "delete_chunk_keys",
     "delete_chunks",
+    "delete_files",
     "delete_manifests",
     "find",
     "find_sound",
@@ -32,7 +34,7 @@ __all__ = [
     "write_manifest",
 ]
 
-CHUNK_BYTES = 2 * 1024 * 1024
+CHUNK_BYTES = FILE_CHUNK_BYTES
 """A GridDB server with its default memory limit put a row of 32 MiB and could not read it back; a few MiB are safe,
 and larger chunks were not faster."""
 
@@ -171,15 +173,16 @@ def refuse_conflict(store: Store, path: str) -> None:
         )
 
 
-def write_manifest(store: Store, info: ObjectInfo) -> None:
-    """Write the row that makes an object visible."""
+def write_manifest(store: Store, info: ObjectInfo, chunks: pa.Table | None = None) -> None:
+    """Write the row that makes an object visible; with rows of its chunks where a store writes both or none."""
     values = (info.path, info.size, info.sha256, info.stored_ms, info.object_id, info.chunks, info.digest())
-    row = dict(zip(FIELDS, values, strict=True), chunk_size=CHUNK_BYTES)
-    store.put(ARTIFACTS.name, pa.Table.from_pylist([row]))
+    row = pa.Table.from_pylist([dict(zip(FIELDS, values, strict=True), chunk_size=CHUNK_BYTES)])
+    store.put_many({ARTIFACTS.name: row} if chunks is None else {ARTIFACT_CHUNKS.name: chunks, ARTIFACTS.name: row})
 
 
 def delete_chunks(store: Store, infos: Iterable[ObjectInfo]) -> int:
     """Delete the chunks of objects; return how many there were."""
+    infos = list(infos)
     keys = []
     deleted = 0
     for info in infos:
@@ -188,7 +191,16 @@ def delete_chunks(store: Store, infos: Iterable[ObjectInfo]) -> int:
         else:
             # A manifest that was changed does not know how many there are.
             deleted += store.execute(f"DELETE FROM {ARTIFACT_CHUNKS.name} WHERE object_id = ?", [info.object_id])
-    return deleted + delete_chunk_keys(store, keys)
+    deleted += delete_chunk_keys(store, keys)
+    delete_files(store, [info.object_id for info in infos])
+    return deleted
+
+
+def delete_files(store: Store, object_ids: Iterable[str]) -> None:
+    """Delete the files of objects, of which some may have none; after the rows that speak of them."""
+    if isinstance(store, KeepsFiles):
+        for object_id in object_ids:
+            store.files.delete(object_id)
 
 
 def delete_chunk_keys(store: Store, keys: Sequence[tuple[str, int]]) -> int:

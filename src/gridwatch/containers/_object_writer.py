@@ -1,10 +1,11 @@
-"""Takes the bytes of one object piece by piece: hashed by the caller's thread, stored by another."""
+"""Takes the bytes of one object piece by piece; other threads hash and store them."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
@@ -12,9 +13,9 @@ from typing import BinaryIO
 import pyarrow as pa
 import structlog
 
+from gridwatch.containers._object_batch import BATCH_BYTES, Batch, FileSink, Sink, rows_of, sink_of
+from gridwatch.containers._object_files import KeepsFiles
 from gridwatch.containers._object_rows import (
-    BATCH_CHUNKS,
-    CHUNK_BYTES,
     ObjectInfo,
     check_path,
     delete_chunk_keys,
@@ -31,7 +32,7 @@ __all__ = ["GRACE_MS", "ObjectWriter"]
 
 log = structlog.get_logger(__name__)
 
-_BATCH_BYTES = BATCH_CHUNKS * CHUNK_BYTES
+_BATCHES_MAX = 3
 
 GRACE_MS = 24 * 3_600_000
 """Chunks younger than a day may belong to a writer that has not committed yet."""
@@ -40,8 +41,9 @@ GRACE_MS = 24 * 3_600_000
 class ObjectWriter:
     """Takes the bytes of one object piece by piece; nothing is seen of them before `commit`.
 
-    One thread at a time may write; `abort` may come from another. At most two batches of chunks are in memory: one
-    that is filled and one that the store is taking.
+    One thread at a time may write; `abort` may come from another. At most three batches of chunks are in memory: one
+    that is filled, the others being hashed and stored by other threads, which do not hold Python's lock. An object
+    that fills a batch goes to a file where the store keeps such files, a smaller one into rows.
 
     Args:
         store: Where the object goes.
@@ -62,16 +64,13 @@ class ObjectWriter:
         self._stored_ms = now_ms()
         # The time comes first, so that chunks without a manifest show their age.
         self._object_id = f"{self._stored_ms:012x}{uuid.uuid4().hex[:20]}"
-        # Filled from one end to the other, used again and again: fresh memory costs more than the copying.
-        self._buffer = pa.allocate_buffer(_BATCH_BYTES)
-        self._spare: pa.Buffer | None = None
-        self._filled = 0
-        self._digests: list[str] = []
+        self._batch = Batch()
+        self._begun: deque[Batch] = deque()
+        self._sink: Sink | None = None
+        self._hashing: ThreadPoolExecutor | None = None
         self._sha256 = hashlib.sha256()
-        self._chunks = 0
+        self._digests: list[str] = []
         self._size = 0
-        self._threads: ThreadPoolExecutor | None = None
-        self._storing: Future[None] | None = None
         self._lock = threading.Lock()
         self._over = False
 
@@ -84,7 +83,7 @@ class ObjectWriter:
         with memoryview(data).cast("B") as left:
             taken = 0
             while taken < len(left):
-                with self._room() as room:
+                with self._batch.room() as room:
                     size = min(len(room), len(left) - taken)
                     room[:size] = left[taken : taken + size]
                 self._take(size)
@@ -97,7 +96,7 @@ class ObjectWriter:
         Raises:
             StoreError: The store refused an earlier chunk; the caller aborts.
         """
-        with self._room() as room:
+        with self._batch.room() as room:
             if hasattr(source, "readinto"):
                 size = source.readinto(room) or 0
             else:
@@ -107,63 +106,42 @@ class ObjectWriter:
         self._take(size)
         return size
 
-    def _room(self) -> memoryview:
-        """Return what is left of the chunk that is being filled."""
-        end = (self._filled // CHUNK_BYTES + 1) * CHUNK_BYTES
-        return memoryview(self._buffer).cast("B")[self._filled : end]
-
     def _take(self, size: int) -> None:
-        self._filled += size
-        if size and self._filled % CHUNK_BYTES == 0:
-            self._seal()
-            if self._filled == _BATCH_BYTES:
-                self._hand_over()
-
-    def _seal(self) -> None:
-        """Close the chunk that is being filled."""
-        start = len(self._digests) * CHUNK_BYTES
-        with memoryview(self._buffer)[start : self._filled] as chunk:
-            # Each chunk has the digest of everything up to its end: one pass of hashing serves chunks and the whole.
-            self._sha256.update(chunk)
-            self._size += len(chunk)
-        self._digests.append(self._sha256.copy().hexdigest())
+        self._batch.filled += size
+        if self._batch.filled == BATCH_BYTES:
+            self._hand_over()
 
     def _hand_over(self) -> None:
-        """Have the other thread store the full batch, and go on with the other buffer."""
-        self._stored()
-        rows = self._rows()
+        """Have other threads hash and store the full batch, and go on with another."""
+        batch = self._batch
         with self._lock:
             if self._over:
                 raise self._given_up()
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(1, "object-writer")
-            self._storing = self._threads.submit(self._put, rows)
-            self._chunks += len(self._digests)
-        self._buffer, self._spare = self._spare or pa.allocate_buffer(_BATCH_BYTES), self._buffer
-        self._filled, self._digests = 0, []
+            if self._sink is None or self._hashing is None:
+                self._sink = sink_of(self._store, self._object_id)
+                self._hashing = ThreadPoolExecutor(1, "object-hash")
+            batch.hashed = self._hashing.submit(self._hash, batch)
+            batch.stored = self._sink.take(batch)
+        self._begun.append(batch)
+        # Used again and again: fresh memory costs more than the copying.
+        following = Batch() if len(self._begun) < _BATCHES_MAX else self._begun.popleft()
+        following.wait()
+        self._batch = following.begin(batch.first + batch.chunks)
 
-    def _rows(self) -> pa.Table:
-        """Return the sealed chunks as rows; the bytes are the buffer's own."""
-        count = len(self._digests)
-        ends = [min(CHUNK_BYTES * place, self._filled) for place in range(count + 1)]
-        data = [None, pa.array(ends, pa.int32()).buffers()[1], self._buffer]
-        return pa.table(
-            {
-                "object_id": [self._object_id] * count,
-                "chunk": pa.array(range(self._chunks, self._chunks + count), pa.int32()),
-                "data": pa.BinaryArray.from_buffers(pa.binary(), count, data),
-                "sha256": self._digests,
-            }
-        )
-
-    def _put(self, rows: pa.Table) -> None:
-        self._store.put(ARTIFACT_CHUNKS.name, rows)
+    def _hash(self, batch: Batch) -> list[str]:
+        """Return the digest of each chunk: of everything up to its end, so that one pass serves chunks and whole."""
+        digests = []
+        for chunk in batch.pieces():
+            self._sha256.update(chunk)
+            digests.append(self._sha256.copy().hexdigest())
+        self._size += batch.filled
+        self._digests += digests
+        return digests
 
     def _stored(self) -> None:
-        """Wait for the batch that is being stored."""
-        storing, self._storing = self._storing, None
-        if storing is not None:
-            storing.result()
+        """Wait for the batches that are being hashed and stored."""
+        while self._begun:
+            self._begun.popleft().wait()
 
     def commit(self) -> ObjectInfo:
         """Make the object visible in place of an older one of the same path, whose chunks are deleted afterwards.
@@ -175,19 +153,22 @@ class ObjectWriter:
             ObjectConflictError: The path has become a folder, or come to be below an object, since the start.
             StoreError: The store failed, or `abort` came first; the older object stays.
         """
-        if self._filled % CHUNK_BYTES:
-            self._seal()
         self._stored()
-        if self._digests:
-            rows = self._rows()
-            self._chunks += rows.num_rows
-            self._put(rows)
+        last = self._batch
+        last.hashed = Future()
+        last.hashed.set_result(self._hash(last))
+        try:
+            held = self._finish(last)
+        except StoreError as error:
+            if self._over:
+                raise self._given_up() from error
+            raise
         if not self._end():
             self._throw_away()
             raise self._given_up()
         self._close()
         info = ObjectInfo(
-            self._path, self._size, self._sha256.hexdigest(), self._stored_ms, self._object_id, self._chunks
+            self._path, self._size, self._sha256.hexdigest(), self._stored_ms, self._object_id, len(self._digests)
         )
         self._refuse_late()
         try:
@@ -197,7 +178,7 @@ class ObjectWriter:
             # An abort comes too late to do this.
             self._throw_away()
             raise
-        write_manifest(self._store, info)
+        write_manifest(self._store, info, held)
         if old is not None:
             try:
                 delete_chunks(self._store, [old])
@@ -205,6 +186,19 @@ class ObjectWriter:
                 # The new object is there; what is left of the old one is an orphan.
                 log.warning("old_chunks_left", path=self._path, object_id=old.object_id, error=str(error))
         return info
+
+    def _finish(self, last: Batch) -> pa.Table | None:
+        """Store the last batch; return the rows that are left to be stored together with the manifest."""
+        if isinstance(self._sink, FileSink):
+            self._sink.finish(last)
+            return rows_of(self._object_id, 0, self._digests, None)
+        rows = last.rows(self._object_id)
+        if isinstance(self._store, KeepsFiles):
+            # Where both come or none there is no need to write one before the other, which would be a second commit.
+            return rows
+        if rows.num_rows:
+            self._store.put(ARTIFACT_CHUNKS.name, rows)
+        return None
 
     def _refuse_late(self) -> None:
         """Refuse an upload that took so long that its chunks may have been collected as orphans."""
@@ -227,7 +221,11 @@ class ObjectWriter:
 
     def _throw_away(self) -> None:
         try:
-            delete_chunk_keys(self._store, [(self._object_id, chunk) for chunk in range(self._chunks)])
+            if isinstance(self._sink, FileSink):
+                self._sink.discard()
+            else:
+                chunks = self._batch.first + self._batch.chunks
+                delete_chunk_keys(self._store, [(self._object_id, chunk) for chunk in range(chunks)])
         except StoreError as error:
             # No manifest names them: orphans. What made the caller give up must not be hidden by this.
             log.warning("chunks_left", path=self._path, object_id=self._object_id, error=str(error))
@@ -236,9 +234,11 @@ class ObjectWriter:
         return StoreError(f"Object {self._path!r} was given up before its commit; store it again.", path=self._path)
 
     def _close(self) -> None:
-        """End the storing thread, after the batch it is at."""
-        if self._threads is not None:
-            self._threads.shutdown()
+        """End the other threads, after what they are at."""
+        if self._hashing is not None:
+            self._hashing.shutdown()
+        if self._sink is not None:
+            self._sink.close()
 
     def _end(self) -> bool:
         """Take the right to end this object; true once."""

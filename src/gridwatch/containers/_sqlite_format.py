@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x67726477  # "grdw"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PAGE_BYTES = 16_384
 
 _VIEWS = "CREATE TABLE gridwatch_views (key TEXT PRIMARY KEY, name TEXT NOT NULL, query TEXT NOT NULL) STRICT"
@@ -57,8 +57,12 @@ def _add_views(session: Session) -> None:
     session.query(_VIEWS)
 
 
+def _keep_large_objects_in_files(_session: Session) -> None:
+    """Nothing to be changed: what is in rows stays there. The number keeps those away that do not look for files."""
+
+
 # Numbers from 1: what brings a file of that version to the next.
-_MIGRATIONS: dict[int, Callable[[Session], None]] = {1: _add_views}
+_MIGRATIONS: dict[int, Callable[[Session], None]] = {1: _add_views, 2: _keep_large_objects_in_files}
 
 _SQLITE_TYPES = {
     ColumnType.BOOL: "INTEGER",

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from gridwatch.containers._object_files import ObjectFiles
 from gridwatch.containers._sqlite_session import flush
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import StoreError
@@ -18,7 +19,7 @@ def restore_store(backup: Path, target: Path) -> Path | None:
     """Replace the store at `target` by a backup that `SqliteStore.backup` wrote; nobody may have the store open.
 
     Args:
-        backup: The backup; it stays as it is.
+        backup: The backup; it stays as it is. The files of its large objects are in the folder beside it.
         target: The store's file, which need not exist.
 
     Returns:
@@ -38,9 +39,13 @@ def restore_store(backup: Path, target: Path) -> Path | None:
         with SqliteStore(part) as store:
             store.compact()
         flush(part)
+        files = ObjectFiles(target.with_name(f"{target.name}.objects"))
+        # Only added, so that at no moment the store at the target lacks one; what is left over, `fsck` collects.
+        ObjectFiles.beside(backup).copy_to(files)
         if not target.exists():
             part.replace(target)
             return None
+        held = ObjectFiles.beside(target)
         with SqliteStore(target) as old:
             # Rows of the write-ahead log go into the file, so that the file alone is the old store.
             old.compact()
@@ -49,6 +54,9 @@ def restore_store(backup: Path, target: Path) -> Path | None:
         link = target.with_name(f"{target.name}.kept")
         link.unlink(missing_ok=True)
         os.link(target, link)
+        old_files = ObjectFiles(kept.with_name(f"{kept.name}.objects"))
+        shutil.rmtree(old_files.folder, ignore_errors=True)
+        held.copy_to(old_files, link=True)
         link.replace(kept)
         part.replace(target)
         flush(target.parent)

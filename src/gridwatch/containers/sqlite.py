@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import structlog
+from typing_extensions import override
 
 from gridwatch.containers import _sqlite_format as layout
 from gridwatch.containers import dialect
 from gridwatch.containers._arrow import coerce, storable
 from gridwatch.containers._keys import key_batches
+from gridwatch.containers._object_files import ObjectFiles
 from gridwatch.containers._rules import check_answer, check_count, check_info, check_range, merged
+from gridwatch.containers._sqlite_backup import back_up
 from gridwatch.containers._sqlite_definitions import define, lookup_of
 from gridwatch.containers._sqlite_series import SeriesOperations, selected
-from gridwatch.containers._sqlite_session import Pool, Session, flush
+from gridwatch.containers._sqlite_session import Pool, Session
+from gridwatch.containers.catalog import ARTIFACT_CHUNKS
 from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.store import ROWS_MAX
 from gridwatch.errors import (
@@ -56,6 +60,7 @@ class SqliteStore(SeriesOperations):
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path).absolute()
         self.url = f"sqlite:///{self.path}"
+        self.files = ObjectFiles.beside(self.path)
         try:
             make_private(self.path.parent)
         except OSError as error:
@@ -168,7 +173,12 @@ class SqliteStore(SeriesOperations):
                 f"CROSS JOIN {layout.readable(info)} AS c ON {on} LIMIT {ROWS_MAX}"
             )
             parts = [selected(session, info.arrow, sql, [batch]) for batch in key_batches(info, keys)]
-        return pa.concat_tables(parts) if parts else info.arrow.empty_table()
+        rows = pa.concat_tables(parts) if parts else info.arrow.empty_table()
+        return self._filled(info.name, rows)
+
+    def _filled(self, text: str, rows: pa.Table) -> pa.Table:
+        """Return rows with the bytes of large objects, which lie in files, where the text names their container."""
+        return self.files.filled(rows) if ARTIFACT_CHUNKS.name in text.lower() else rows
 
     def delete(self, name: str, keys: Sequence[Any]) -> int:
         """Delete the rows with these keys; return how many there were."""
@@ -204,7 +214,7 @@ class SqliteStore(SeriesOperations):
             )
             rows = selected(session, schema, sql, parameters)
         check_count(info, rows, rows_max)
-        return rows
+        return self._filled(info.name, rows)
 
     @staticmethod
     def _range(info: ContainerInfo, start_ms: int | None, end_ms: int | None) -> tuple[str, list[int]]:
@@ -237,7 +247,12 @@ class SqliteStore(SeriesOperations):
         for position, (name, kind) in enumerate(query.columns):
             if kind is None:
                 rows = rows.set_column(position, pa.field(name, pa.null()), pa.nulls(rows.num_rows))
-        return rows
+        return self._filled(statement, rows)
+
+    @override
+    def tql(self, name: str, statement: str, *, rows_max: int = ROWS_MAX) -> pa.Table:
+        """Run one TQL SELECT against one container; see `Store.tql`."""
+        return self._filled(name, super().tql(name, statement, rows_max=rows_max))
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement that changes something; see `Store.execute`."""
@@ -260,28 +275,13 @@ class SqliteStore(SeriesOperations):
     def backup(self, path: Path | str) -> None:
         """Write a consistent copy of the store to a new file, while others go on reading and writing.
 
+        The files of large objects go to the folder beside it, `PATH.objects`.
+
         Raises:
             StoreError: The file exists or cannot be written.
         """
         target = Path(path).absolute()
-        if target.exists():
-            raise StoreError(f"Backup {str(target)!r} exists; name a new file.", path=str(target))
-        if not target.parent.is_dir():
-            raise StoreError(f"Backup folder {str(target.parent)!r} does not exist; make it first.", path=str(target))
-        # Under another name until it is complete, so that a half copy is never taken for a backup.
-        part = target.with_name(f"{target.name}.part")
-        try:
-            part.unlink(missing_ok=True)
-            with self._pool.session() as session:
-                session.query("VACUUM INTO ?", [str(part)])
-            # SQLite leaves a vacuumed copy in the page cache; a power cut would make a backup of it that is none.
-            flush(part)
-            part.replace(target)
-            flush(target.parent)
-        except OSError as error:
-            raise StoreError(f"Cannot write backup {str(target)!r}: {error.strerror}.", path=str(target)) from error
-        finally:
-            part.unlink(missing_ok=True)
+        back_up(self._pool, self.files, target)
         log.info("store_backed_up", store=str(self.path), backup=str(target))
 
     def close(self) -> None:
