@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -18,11 +18,12 @@ from typing import IO, Any, Self
 from typing_extensions import override
 
 from gridwatch.containers import Store, open_store
-from gridwatch.errors import MissingServiceError, StreamError
+from gridwatch.errors import MissingServiceError
 from gridwatch.settings import KafkaSettings, Settings
 from gridwatch.streaming import ensure_topics
 from gridwatch.streaming.clients import admin
 from tests.faults.check import arrived, check_letters, check_rows, letters
+from tests.faults.connect_part import ConnectPart
 from tests.faults.parts import PATIENCE_S, BrokerPart, Child, Part, ServerPart, SinkPart, wait_for
 from tests.faults.records import Source
 
@@ -154,8 +155,11 @@ class Flow:
         self.broker, self.server = platform.broker, platform.server
         self.bootstrap = self.broker.bootstrap
         self.producer = ProducerPart(folder, self.bootstrap, self.source)
-        self.sinks: list[SinkPart] = []
+        self.sinks: list[SinkPart | ConnectPart] = []
         self.recoveries_s: dict[str, list[float]] = {}
+        self._asking = threading.Lock()
+        self._admin: Any = None
+        self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
         ensure_topics(self.settings, self.bootstrap, self.topics, partitions=PARTITIONS)
@@ -164,8 +168,9 @@ class Flow:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in (self.producer, *self.sinks):
-            part.stop()
+        with self._cleanup:
+            for part in (self.producer, *self.sinks):
+                part.stop()
 
     def add_sink(self, group: str = "", *, name: str = "Python sink", url: str = "", **more: Any) -> SinkPart:
         """Start a Python sink; several of one group share the work."""
@@ -174,6 +179,14 @@ class Flow:
         self.sinks.append(sink)
         sink.start()
         return sink
+
+    def add_worker(self, name: str = "", *, url: str = "", **more: Any) -> ConnectPart:
+        """Start a Connect worker with the connector; several of one name share the work."""
+        name = name or f"worker-{self.source.name}"
+        worker = ConnectPart(self.folder, self.bootstrap, name, url or self.server.url, self.topics, **more)
+        self.sinks.append(worker)
+        worker.start()
+        return worker
 
     @property
     def groups(self) -> list[str]:
@@ -188,6 +201,16 @@ class Flow:
     def open_store(self) -> Store:
         """Open the store file that is behind the server."""
         return open_store(f"sqlite:///{self.server.file}")
+
+    def wait_for(self, condition: Callable[[], object], what: str, *, look_s: float = 0.05) -> None:
+        """Wait until `condition()` is true; fails when it is not in time, or when a part cannot be kept up."""
+
+        def met() -> bool:
+            for part in self.parts:
+                part.check()
+            return bool(condition())
+
+        wait_for(met, what, look_s=look_s)
 
     def ends(self) -> Offsets:
         """Return where each partition ends; waits for a broker that is away."""
@@ -204,14 +227,24 @@ class Flow:
         return {(part.topic, part.partition): info.offset for part, info in found.items() if info.offset >= 0}
 
     def _ask(self, question: Any) -> Any:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                with admin(self.settings, self.bootstrap, timeout_s=10) as client:
-                    return question(client)
-            except (MissingServiceError, StreamError):
-                assert time.monotonic() < deadline, "the broker gives no answer"
-                time.sleep(0.2)
+        from kafka.errors import KafkaError
+
+        answers: list[Any] = []
+
+        def ask() -> bool:
+            with suppress(KafkaError, MissingServiceError), self._asking:
+                if self._admin is None:
+                    self._admin = self._cleanup.enter_context(admin(self.settings, self.bootstrap, timeout_s=10))
+                answers.append(question(self._admin))
+            return bool(answers)
+
+        self.wait_for(ask, "the broker to answer", look_s=0.2)
+        return answers[0]
+
+    def caught_up(self) -> bool:
+        """Tell whether all groups have committed all that is in the topics."""
+        ends = self.ends()
+        return all(have >= end for group in self.groups for _, end, have in self._state(group, ends))
 
     def wait_caught_up(self, ends: Offsets | None = None, *, groups: Sequence[str] = ()) -> None:
         """Wait until the groups have committed up to `ends`; fails when nothing moves for a long time."""
@@ -222,6 +255,8 @@ class Flow:
                 now = sum(self.committed(group).values())
                 if now != before:
                     moved, before = time.monotonic(), now
+                for part in self.parts:
+                    part.check()
                 assert time.monotonic() - moved < PATIENCE_S, f"group {group} stands still at {behind}"
                 time.sleep(0.1)
 
@@ -233,19 +268,22 @@ class Flow:
         """Let so many more records be sent; wait until they are acknowledged."""
         self.producer.start()
         self.producer.allow(self.producer.acknowledged + count)
-        wait_for(self.producer.done, "the producer")
+        self.wait_for(self.producer.done, "the producer")
 
     def work(self, part: Part) -> int:
-        """Return a number that grows while a part does its work: records acknowledged, or batches written."""
+        """Return a number that grows while a part does its work: records acknowledged, or offsets committed."""
         if part in (self.broker, self.producer):
             return self.producer.acknowledged
-        return sum(sink.work() for sink in self.sinks if part in (sink, self.server))
+        groups = {sink.group for sink in self.sinks if part in (sink, self.server)}
+        return sum(sum(self.committed(group).values()) for group in groups)
 
     def storm(self, parts: Sequence[Part], each: int) -> None:
         """Send all records; meanwhile kill each part so often, one part's kills regardless of the others'.
 
         A part is killed at a random moment after it has been seen at work again.
         """
+        self.send(len(self.source) // 50)
+        self.wait_caught_up()
         left = [each] * len(parts)
         seeds = [self.chance.random() for _ in parts]
         with ThreadPoolExecutor(len(parts)) as killers:
@@ -268,13 +306,14 @@ class Flow:
     def _kill_often(self, part: Part, times: int, chance: random.Random, left: list[int], place: int) -> None:
         for _ in range(times):
             before = self.work(part)
-            wait_for(
+            self.wait_for(
                 lambda before=before: self.work(part) > before or self.producer.acknowledged >= len(self.source),
                 f"the {part.name} to work",
+                look_s=0.2,
             )
             time.sleep(chance.uniform(0, 1))
             part.back_after_s = chance.uniform(0, 0.5)
-            wait_for(part.kill, f"the {part.name} to be up, to be killed", look_s=0.01)
+            self.wait_for(part.kill, f"the {part.name} to be up, to be killed", look_s=0.01)
             left[place] -= 1
 
     def kill_in_turn(self, parts: Sequence[Part], each: int) -> None:
@@ -289,13 +328,13 @@ class Flow:
         for turn, victim in enumerate(victims, 1):
             begin = round((turn - self.chance.uniform(0.1, 0.9)) * size)
             self.producer.allow(round(turn * size))
-            wait_for(lambda begin=begin: self.producer.acknowledged >= begin, "the producer", look_s=0.01)
+            self.wait_for(lambda begin=begin: self.producer.acknowledged >= begin, "the producer", look_s=0.01)
             time.sleep(self.chance.uniform(0, 0.3))
             victim.back_after_s = self.chance.uniform(0, 0.5)
-            wait_for(victim.kill, f"the {victim.name} to be up, to be killed", look_s=0.01)
+            self.wait_for(victim.kill, f"the {victim.name} to be up, to be killed", look_s=0.01)
             killed = time.monotonic()
             victim.wait_ready()
-            wait_for(self.producer.done, "the producer")
+            self.wait_for(self.producer.done, "the producer")
             self.wait_caught_up()
             self.recoveries_s.setdefault(victim.name, []).append(time.monotonic() - killed)
         self.send_all()
@@ -304,22 +343,22 @@ class Flow:
         """Send what is left of the records."""
         self.producer.start()
         self.producer.allow(len(self.source))
-        wait_for(self.producer.done, "the producer")
+        self.wait_for(self.producer.done, "the producer")
 
-    def check(self, containers: dict[str, str] | None = None) -> dict[str, int]:
+    def check(self) -> dict[str, int]:
         """Wait until everything is through, then compare all rows and dead letters with the source.
-
-        Args:
-            containers: By topic, the container that has its rows; by default that of its own name.
 
         Returns:
             What was counted.
         """
         self.wait_caught_up()
         there = arrived(self.bootstrap, self.topics, self.source)
+        counts = {"records": there.records, "dead letters": len(there.bad)}
         with self.open_store() as store:
-            for topic in self.topics:
-                check_rows(store, (containers or {}).get(topic, topic), there.rows[topic])
-        found = letters(self.bootstrap, [f"{topic}.dlq" for topic in self.topics])
-        repeated = check_letters(found, there.bad, self.source)
-        return {"records": there.records, "dead letters": len(there.bad), "dead letters again": repeated}
+            for group in self.groups:
+                sink = next(sink for sink in self.sinks if sink.group == group)
+                for topic in self.topics:
+                    check_rows(store, sink.prefix + topic, there.rows[topic])
+                found = letters(self.bootstrap, sink.letter_topics)
+                counts[f"letters again of {sink.name}"] = check_letters(found, there.bad, self.source)
+        return counts

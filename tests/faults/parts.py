@@ -16,13 +16,14 @@ import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
 from typing_extensions import override
 
-from gridwatch.errors import GridwatchError
+from gridwatch.errors import GridwatchError, JavaError
 from gridwatch.settings import Settings
 from gridwatch.streaming import Broker
 from gridwatch.streaming.broker_files import BrokerState, cluster_id, port_is_free, read_state, write_state
@@ -30,10 +31,11 @@ from gridwatch.streaming.broker_files import BrokerState, cluster_id, port_is_fr
 __all__ = ["ROOT", "BrokerPart", "Child", "Part", "ServerPart", "SinkPart", "free_port", "wait_for"]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """Longest wait for anything that takes seconds on a quiet machine."""
 
 _LOOK_S = 0.05
+_DEATHS_MAX = 50
 
 
 def wait_for(condition: object, what: str, *, timeout_s: float = PATIENCE_S, look_s: float = _LOOK_S) -> None:
@@ -81,7 +83,8 @@ class Part(ABC):
         """How long it stays away after its death, in seconds."""
         self._wanted = threading.Event()
         self._killed = False
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
+        """Why it cannot be kept up any more."""
         self._keeper = threading.Thread(target=self._keep, name=f"keeper of {name}", daemon=True)
 
     @abstractmethod
@@ -125,6 +128,13 @@ class Part(ABC):
         self.kill()
         wait_for(lambda: self.process() is None, f"{self.name} to be gone")
 
+    def leave(self) -> None:
+        """Let it end by itself and stay away."""
+        self._wanted.clear()
+        if (process := self.process()) is not None:
+            process.terminate()
+            wait_for(lambda: self.process() is None, f"{self.name} to end")
+
     def stop(self) -> None:
         """End it for good."""
         self._wanted.clear()
@@ -132,31 +142,41 @@ class Part(ABC):
             process.kill()
             wait_for(lambda: self.process() is None, f"{self.name} to be gone")
 
+    def look_after(self) -> None:  # noqa: B027 - most need nothing
+        """Do what a supervisor does for a part that is up; called again and again."""
+
+    def check(self) -> None:
+        """Fail when it could not be kept up."""
+        if self.error is not None:
+            raise AssertionError(f"the {self.name} could not be kept up: {self.error}") from self.error
+
     def _ready_or_failed(self) -> bool:
-        if self._error is not None:
-            raise AssertionError(f"{self.name} could not be started") from self._error
+        self.check()
         return self.process() is not None and self.ready()
 
     def _keep(self) -> None:
         while True:
             self._wanted.wait()
-            if self.process() is None:
-                if self.starts:
-                    self.deaths += not self._killed
-                    # A process that ends at its start is not started in a busy loop.
-                    time.sleep(self.back_after_s if self._killed else 0.5)
-                    self._killed = False
-                if self._wanted.is_set():
-                    self._start_safely()
+            try:
+                self._keep_once()
+            except (AssertionError, GridwatchError, OSError) as error:
+                self.error = error
+                self._wanted.clear()
             time.sleep(_LOOK_S)
 
-    def _start_safely(self) -> None:
-        try:
+    def _keep_once(self) -> None:
+        if self.process() is not None:
+            self.look_after()
+            return
+        if self.starts:
+            self.deaths += not self._killed
+            assert self.deaths <= _DEATHS_MAX, f"the {self.name} keeps ending by itself"
+            # A process that ends at its start is not started in a busy loop.
+            time.sleep(self.back_after_s if self._killed else 0.5)
+            self._killed = False
+        if self._wanted.is_set():
             self.starts += 1
             self.start_once()
-        except (GridwatchError, OSError) as error:
-            self._error = error
-            self._wanted.clear()
 
 
 class BrokerPart(Part):
@@ -177,7 +197,9 @@ class BrokerPart(Part):
 
     @override
     def start_once(self) -> None:
-        assert self.broker.start(timeout_s=PATIENCE_S) == self.bootstrap, "the port stays"
+        # It may be killed while it starts: then the next life is on.
+        with suppress(JavaError):
+            assert self.broker.start(timeout_s=PATIENCE_S) == self.bootstrap, "the port stays"
 
     @override
     def process(self) -> psutil.Process | None:
@@ -285,6 +307,8 @@ class SinkPart(Child):
         topics: What it reads.
         hold_s: Longest wait between write and commit.
         rows_max: Most records of a batch.
+        request_timeout_s: Longest wait for one answer of the broker.
+        store_timeout_s: Longest wait for one answer of the store.
     """
 
     def __init__(
@@ -298,11 +322,16 @@ class SinkPart(Child):
         *,
         hold_s: float = 0.1,
         rows_max: int = 200,
+        request_timeout_s: float = 30,
+        store_timeout_s: float = 20,
     ) -> None:
         script = str(Path(__file__).with_name("sink_process.py"))
-        argv = [sys.executable, script, str(folder), bootstrap, group, url, str(hold_s), str(rows_max), *topics]
+        limits = [str(limit) for limit in (hold_s, rows_max, request_timeout_s, store_timeout_s)]
+        argv = [sys.executable, script, str(folder), bootstrap, group, url, *limits, *topics]
         super().__init__(name, argv, folder / f"{name.replace(' ', '-')}.log")
         self.group = group
+        self.prefix = ""
+        self.letter_topics = [f"{topic}.dlq" for topic in topics]
         self._wrote, self._place = 0, 0
         self._reading = threading.Lock()
 

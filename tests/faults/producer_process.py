@@ -43,7 +43,7 @@ class _Limit:
 
 def main(home: str, bootstrap: str, name: str, seed: int, count: int, first: int) -> None:
     source, limit, sent = Source(seed, count, name), _Limit(), first
-    settings = Settings(_env_file=None, home=Path(home), kafka=KafkaSettings(request_timeout_s=10))
+    settings = Settings(_env_file=None, home=Path(home), kafka=KafkaSettings(request_timeout_s=30))
     while sent < count:
         try:
             # One that could not deliver is given up: what it still holds must not arrive after what is sent next.

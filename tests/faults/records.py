@@ -71,10 +71,13 @@ class Source:
         self._bad = bad
         self._updates = updates
         schemas = {topic: connect_schema(info_of(topic)) for topic in self.topics}
-        self._heads = {topic: json.dumps({"schema": schema})[:-1] for topic, schema in schemas.items()}
+        self._heads = {topic: _head(schema, schema["fields"]) for topic, schema in schemas.items()}
+        # A field that the container has no column for, and one of another type than its column.
         more = {"type": "string", "optional": True, "field": "surplus"}
-        self._surplus = {
-            topic: json.dumps({"schema": schema | {"fields": [*schema["fields"], more]}})[:-1]
+        text = {"type": "string", "optional": True, "field": "price"}
+        self._surplus = {topic: _head(schema, [*schema["fields"], more]) for topic, schema in schemas.items()}
+        self._texts = {
+            topic: _head(schema, [text if field["field"] == "price" else field for field in schema["fields"]])
             for topic, schema in schemas.items()
         }
 
@@ -100,7 +103,7 @@ class Source:
                 case 0:
                     raw = f"no JSON, record {number}"
                 case 1:
-                    payload["price"] = "much"
+                    head, payload["price"] = self._texts[topic], "much"
                 case 2:
                     del payload["ts"]
                 case 3:
@@ -114,3 +117,8 @@ class Source:
 
     def __len__(self) -> int:
         return self.count
+
+
+def _head(schema: dict[str, Any], fields: list[dict[str, Any]]) -> str:
+    """Return the envelope's beginning, up to the payload."""
+    return json.dumps({"schema": schema | {"fields": fields}})[:-1]

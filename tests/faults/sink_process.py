@@ -1,6 +1,6 @@
 """Run as a script by the harness: the Python sink, in small batches.
 
-Usage: sink_process.py HOME BOOTSTRAP GROUP STORE_URL HOLD_S ROWS_MAX TOPIC...
+Usage: sink_process.py HOME BOOTSTRAP GROUP STORE_URL HOLD_S ROWS_MAX REQUEST_TIMEOUT_S STORE_TIMEOUT_S TOPIC...
 
 Each batch is held for up to HOLD_S seconds between its write and its commit: that is where a kill hurts most.
 """
@@ -37,14 +37,15 @@ class _Held:
         return count
 
 
-def main(home: str, bootstrap: str, group: str, url: str, hold_s: str, rows_max: str, *topics: str) -> None:
-    kafka, griddb = KafkaSettings(group_id=group, request_timeout_s=10), GridDBSettings(timeout_s=20)
-    settings = Settings(_env_file=None, home=Path(home), kafka=kafka, griddb=griddb)
+def main(home: str, bootstrap: str, group: str, url: str, *rest: str) -> None:
+    hold_s, rows_max, request_s, store_s = map(float, rest[:4])
+    kafka = KafkaSettings(group_id=group, request_timeout_s=request_s)
+    settings = Settings(_env_file=None, home=Path(home), kafka=kafka, griddb=GridDBSettings(timeout_s=store_s))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with open_store(url, settings=settings) as store:
-        held = cast("Store", _Held(store, float(hold_s)))
-        Sink(settings, bootstrap, held, topics, rows_max=int(rows_max)).run(stop)
+        held = cast("Store", _Held(store, hold_s))
+        Sink(settings, bootstrap, held, rest[4:], rows_max=int(rows_max)).run(stop)
 
 
 if __name__ == "__main__":

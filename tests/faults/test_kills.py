@@ -12,9 +12,10 @@ from tests.faults.flow import Flow, Platform, again
 @pytest.mark.timeout(900)
 def test_kills_of_every_part_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
     with again(seed, tmp_path), Platform(tmp_path) as platform, Flow(platform, tmp_path, seed, 20_000) as flow:
-        sink = flow.add_sink()
-        flow.storm([flow.broker, flow.server, sink], 3)
+        sink, worker = flow.add_sink(), flow.add_worker()
+        parts = [flow.broker, flow.server, sink, worker]
+        flow.storm(parts, 3)
         counts = flow.check()
-        print(counts, sink.rows_written(), [(part.name, part.kills, part.starts, part.deaths) for part in flow.parts])
-        assert [part.kills for part in (flow.broker, flow.server, sink)] == [3, 3, 3]
+        print(counts, sink.rows_written(), [(part.name, part.kills, part.starts, part.deaths) for part in parts])
+        assert [part.kills for part in parts] == [3, 3, 3, 3]
         assert counts["dead letters"] > 100
