@@ -15,6 +15,7 @@ from gridwatch.errors import ConfigError, MissingServiceError
 from gridwatch.settings import KafkaSettings, Settings
 from gridwatch.streaming import Producer, Sink, broker_for
 from gridwatch.streaming.clients import admin, client_config
+from gridwatch.streaming.fast_clients import fast_config
 
 
 def _settings(tmp_path: Path, **kafka: Any) -> Settings:
@@ -39,6 +40,11 @@ def test_a_cluster_with_login_and_tls(tmp_path: Path) -> None:
     context = config["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.cert_store_stats()["x509_ca"] > 0
+    fast = fast_config(settings, settings.kafka.bootstrap_servers or "")
+    assert fast["bootstrap.servers"] == "k1:9093,k2:9093"
+    assert (fast["security.protocol"], fast["sasl.mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert (fast["sasl.username"], fast["sasl.password"]) == ("sink", "geheim")
+    assert (fast["ssl.ca.location"], fast["socket.timeout.ms"]) == (certifi.where(), 30_000)
 
 
 def test_our_own_broker_is_plain_loopback_whatever_is_set_for_a_cluster(tmp_path: Path) -> None:
@@ -83,6 +89,11 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, store: Any) -> 
 def test_a_sink_wants_topics_or_a_pattern(tmp_path: Path, store: Any) -> None:
     with pytest.raises(ConfigError, match="wants topics or a pattern"):
         Sink(_settings(tmp_path), "k:1", store)
+
+
+def test_a_pattern_that_is_none_is_told(tmp_path: Path, store: Any) -> None:
+    with pytest.raises(ConfigError, match=r"pattern 'INTRADAY_\(' is no regular expression: missing \)"):
+        Sink(_settings(tmp_path), "k:1", store, pattern="INTRADAY_(")
 
 
 def test_a_cluster_that_listens_but_is_silent_leaves_no_thread_behind(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -170,19 +171,16 @@ def test_a_topic_that_others_made_gets_its_dead_letter_topic(
 def test_a_record_too_large_for_the_dead_letters_holds_up_nothing(
     settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars
 ) -> None:
-    from kafka import KafkaProducer
-
-    _send(settings, bootstrap, topic, bars(0))
-    # Compressed it is small enough for the broker, as other producers send it.
-    large = connect(KafkaProducer, settings, bootstrap, max_request_size=4 << 20, compression_type="gzip")
-    large.send(topic, b"x" * 2_000_000, key=b"large")
-    large.flush()
-    large.close()
+    with admin(settings, bootstrap) as client:
+        client.create_topics({topic: {"num_partitions": 1, "configs": {"max.message.bytes": str(4 << 20)}}})
+    whole = np.random.default_rng(7).bytes(2_000_000)
+    with Producer(settings, bootstrap) as producer:
+        producer.repeat(topic, whole, key=b"large", headers=[])
     _send(settings, bootstrap, topic, bars(3), [b"small"])
     report = drain(settings, bootstrap, store, [topic], timeout_s=30)
     assert (report.rows, report.dead_letters) == (3, 2)
     cut, small = sorted(read_dead_letters(settings, bootstrap, topic), key=lambda letter: letter.offset)
-    assert (cut.key, cut.value, cut.offset) == (b"large", b"x" * 65536, 0)
+    assert (cut.key, cut.value, cut.offset) == (b"large", whole[:65536], 0)
     assert cut.reason.endswith("; only the first 65536 of its 2000000 bytes are here, the whole is at its own place")
     assert (small.value, small.offset) == (b"small", 4)
 
@@ -316,10 +314,10 @@ def test_a_producer_tells_what_was_not_delivered(settings: Settings, bootstrap: 
 
 def test_a_record_that_is_too_large_is_told(settings: Settings, bootstrap: str, topic: str) -> None:
     info = series_info(topic, (Column("data", ColumnType.BLOB),))
-    frame = pd.DataFrame({"ts": [1], "data": [b"x" * 2_000_000]})
+    frame = pd.DataFrame({"ts": [1], "data": [np.random.default_rng(7).bytes(2_000_000)]})
     with Producer(settings, bootstrap) as producer:
         producer.ensure_topics([topic])
-        with pytest.raises(StreamError, match=r"not delivered.*larger than the maximum request size"):
+        with pytest.raises(StreamError, match=r"not delivered.*too large\. The topic's max\.message"):
             producer.send(topic, frame, info, ingested_ms=INGESTED_MS)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gridwatch.errors import ConfigError, StreamError
-from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
+from gridwatch.errors import ConfigError
+from gridwatch.streaming.producer import DLQ_SUFFIX, Producer, RecordTooLargeError
 
 __all__ = ["CONNECT", "GRIDWATCH", "UNKNOWN", "DeadLetter", "Place", "letter_of", "write_dead_letters"]
 
@@ -161,9 +161,7 @@ def write_dead_letters(letters: Producer, rejected: Sequence[tuple[Any, str]]) -
         for record, reason in rejected:
             _write(letters, record, reason)
         letters.flush()
-    except StreamError as error:
-        if not _too_large(error):
-            raise
+    except RecordTooLargeError:
         # What is there twice now is told apart by partition and offset.
         for record, reason in rejected:
             _write_or_cut(letters, record, reason)
@@ -175,20 +173,12 @@ def _fit(reason: str) -> str:
     return whole if len(whole) <= _REASON_MAX else f"{whole[: _REASON_MAX - 3]}..."
 
 
-def _too_large(error: StreamError) -> bool:
-    from kafka.errors import MessageSizeTooLargeError
-
-    return isinstance(error.__cause__, MessageSizeTooLargeError)
-
-
 def _write_or_cut(letters: Producer, record: Any, reason: str) -> None:
     """Send one dead letter, of a record that is too large for Kafka only its beginning."""
     try:
         _write(letters, record, reason)
         letters.flush()
-    except StreamError as error:
-        if not _too_large(error):
-            raise
+    except RecordTooLargeError:
         _write(letters, record, reason, cut=True)
         letters.flush()
 

@@ -25,17 +25,18 @@ from gridwatch.errors import (
     StreamError,
     ValueRefusedError,
 )
-from gridwatch.streaming.clients import connect
+from gridwatch.streaming.consumer import Member, Record, topics_pattern
 from gridwatch.streaming.dead_letters import write_dead_letters
 from gridwatch.streaming.decode import Decoder, parse_record
 from gridwatch.streaming.envelope import container_of
-from gridwatch.streaming.producer import DLQ_SUFFIX, Producer
+from gridwatch.streaming.producer import Producer
 from gridwatch.streaming.times import TimeFormat
 from gridwatch.streaming.tombstones import doomed
 from gridwatch.streaming.values import RecordError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from confluent_kafka import Message
 
     from gridwatch.settings import Settings
 
@@ -44,7 +45,6 @@ __all__ = ["Sink", "SinkReport"]
 log = structlog.get_logger(__name__)
 
 ROWS_MAX = 10_000
-_POLL_MS = 300
 _BACK_OFF_MAX_S = 10.0
 
 
@@ -69,6 +69,9 @@ class Sink:
         pattern: a regular expression for their names; new topics are found within seconds.
         times: How times that come as text are written.
         rows_max: Most records of one batch.
+
+    Raises:
+        ConfigError: Neither or both of topics and pattern, or a pattern that is no regular expression.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Sink:
         self._bootstrap = bootstrap
         self._store = store
         self._topics = sorted(topics)
-        self._pattern = pattern
+        self._pattern = topics_pattern(pattern)
         self._times = times
         self._rows_max = rows_max
         self._decoders: dict[str, Decoder] = {}
@@ -115,122 +118,61 @@ class Sink:
         stop = stop or threading.Event()
         began, rows, dead = time.monotonic(), self.rows, self.dead_letters
         with Producer(self._settings, self._bootstrap) as letters:
-            consumer = self._consumer()
+            member = Member(self._settings, self._bootstrap, self._topics, pattern=self._pattern)
             try:
-                self._loop(consumer, letters, done, stop)
+                self._loop(member, letters, done, stop)
             finally:
-                consumer.close(autocommit=False, timeout_ms=5000)
+                member.close()
         report = SinkReport(self.rows - rows, self.dead_letters - dead)
         log.info(
             "sink_done",
             rows=report.rows,
             dead_letters=report.dead_letters,
             seconds=round(time.monotonic() - began, 2),
-            topics=self._topics or self._pattern,
+            topics=self._topics or (self._pattern and self._pattern.pattern),
         )
         return report
 
-    def _consumer(self) -> Any:
-        from kafka import KafkaConsumer
-
-        consumer = connect(
-            KafkaConsumer,
-            self._settings,
-            self._bootstrap,
-            group_id=self._settings.kafka.group_id,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            allow_auto_create_topics=False,
-            max_poll_records=self._rows_max,
-            max_partition_fetch_bytes=8 << 20,
-            fetch_max_wait_ms=200,
-            # A killed member holds its partitions until this is over.
-            session_timeout_ms=6000,
-            heartbeat_interval_ms=1500,
-            metadata_max_age_ms=5000,
-        )
-        if self._pattern:
-            # Dead letters match most patterns for topics; read again as rows they would only go round in circles.
-            consumer.subscribe(pattern=f"(?:{self._pattern})(?<!{DLQ_SUFFIX.replace('.', '[.]')})$")
-        else:
-            consumer.subscribe(topics=self._topics)
-        return consumer
-
-    def _loop(self, consumer: Any, letters: Producer, done: Callable[[], bool], stop: threading.Event) -> None:
-        from kafka.errors import KafkaError
-
+    def _loop(self, member: Member, letters: Producer, done: Callable[[], bool], stop: threading.Event) -> None:
         failures = 0
         while not stop.is_set() and not done():
             try:
-                batch = consumer.poll(timeout_ms=_POLL_MS)
-            except KafkaError as error:
+                batch = member.poll(self._rows_max)
+            except StreamError as error:
                 failures += 1
                 self._pause("sink_poll_failed", error, failures, stop)
                 continue
-            if not batch:
-                self._commit_positions(consumer)
-                continue
             try:
-                self._handle(batch, letters)
+                if batch.messages:
+                    self._handle(batch.messages, letters)
             except (StoreError, StreamError, MissingServiceError) as error:
                 failures += 1
                 # Perhaps a container was dropped or made anew; look again.
                 self._decoders.clear()
-                self._rewind(consumer, batch)
+                member.rewind(batch)
                 self._pause("sink_batch_failed", error, failures, stop)
                 continue
             failures = 0
-            self._commit(consumer, {part: records[-1].offset + 1 for part, records in batch.items()})
+            self._commit(member, batch.ends)
 
     def _pause(self, event: str, error: Exception, failures: int, stop: threading.Event) -> None:
         delay_s = min(_BACK_OFF_MAX_S, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         log.warning(event, error=str(error), failures=failures, again_in_s=round(delay_s, 2))
         stop.wait(delay_s)
 
-    def _rewind(self, consumer: Any, batch: dict[Any, list[Any]]) -> None:
-        """Read the batch again at the next poll; nothing of it was committed."""
-        assigned = consumer.assignment()
-        for part, records in batch.items():
-            if part in assigned:
-                consumer.seek(part, records[0].offset)
-
-    def _commit(self, consumer: Any, offsets: dict[Any, int]) -> None:
-        from kafka import OffsetAndMetadata
-        from kafka.errors import KafkaError
-
+    def _commit(self, member: Member, ends: dict[tuple[str, int], int]) -> None:
+        new = {place: offset for place, offset in ends.items() if self.committed.get(place) != offset}
+        if not new:
+            return
         try:
-            consumer.commit({part: OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()})
-        except KafkaError as error:
+            member.commit(new)
+        except StreamError as error:
             # The partitions went to another member, or the cluster is away: the rows are written once more, no harm.
             log.warning("sink_commit_failed", error=str(error))
             return
-        self.committed |= {(part.topic, part.partition): offset for part, offset in offsets.items()}
+        self.committed |= new
 
-    def _commit_positions(self, consumer: Any) -> None:
-        """Commit past what is no record, such as the marks at the end of transactions and what was taken back.
-
-        Nothing is under way here: all that was read is written, or will be read again.
-        """
-        from kafka.errors import KafkaError
-
-        try:
-            places = {part: consumer.position(part, timeout_ms=0) for part in consumer.assignment()}
-        except KafkaError as error:
-            log.debug("sink_position_unknown", error=str(error))
-            return
-        ahead = {
-            part: place
-            for part, place in places.items()
-            if place is not None and place > self.committed.get((part.topic, part.partition), -1)
-        }
-        if ahead:
-            self._commit(consumer, ahead)
-
-    def _handle(self, batch: dict[Any, list[Any]], letters: Producer) -> None:
-        by_topic: dict[str, list[Any]] = {}
-        for part, records in batch.items():
-            by_topic.setdefault(part.topic, []).extend(records)
+    def _handle(self, by_topic: dict[str, list[Message]], letters: Producer) -> None:
         tables: dict[str, pa.Table] = {}
         rejected: list[tuple[Any, str]] = []
         sources: dict[str, list[Any]] = {}
@@ -264,11 +206,11 @@ class Sink:
 
     def _without_tombstones(self, records: list[Any]) -> tuple[list[Any], list[Any]]:
         """Return the records that may be rows, and those that delete some; without leave to delete, there are none."""
-        if not self._settings.kafka.delete_enabled or all(record.value is not None for record in records):
+        if not self._settings.kafka.delete_enabled or all(record.value() is not None for record in records):
             return records, []
         return (
-            [record for record in records if record.value is not None],
-            [record for record in records if record.value is None],
+            [record for record in records if record.value() is not None],
+            [Record.of(record) for record in records if record.value() is None],
         )
 
     def _delete(
@@ -280,7 +222,9 @@ class Sink:
             # Nothing is there to be deleted.
             return []
         refused = {(record.partition, record.offset) for record, _ in rejected if record.topic == topic}
-        keys, bad = doomed(info, records, table, kept, refused, self._times or TimeFormat())
+        keys, bad = doomed(
+            info, records, table, [Record.of(record) for record in kept], refused, self._times or TimeFormat()
+        )
         if keys:
             self._store.delete(topic, keys)
         return bad
@@ -299,7 +243,7 @@ class Sink:
             self._store.put(topic, table)
         except (ValueRefusedError, SchemaError) as error:
             if table.num_rows == 1:
-                return [(records[0], str(error))]
+                return [(Record.of(records[0]), str(error))]
             middle = table.num_rows // 2
             return [
                 *self._put_halves(topic, table.slice(0, middle), records[:middle]),
@@ -309,7 +253,7 @@ class Sink:
 
     def _decode(self, topic: str, records: list[Any]) -> tuple[Any, list[Any], list[tuple[Any, str]]]:
         """Return a topic's rows as a table, the records that they come from, and the others with their reasons."""
-        values = [record.value for record in records]
+        values = [record.value() for record in records]
         if not values:
             return None, [], []
         decoder = self._decoders.get(topic)
@@ -321,13 +265,13 @@ class Sink:
                 try:
                     info = self._store.put_container(_info_from_records(topic, values))
                 except (SchemaError, ContainerExistsError) as error:
-                    return None, [], [(record, str(error)) for record in records]
+                    return None, [], [(Record.of(record), str(error)) for record in records]
                 log.info("container_made", container=topic, columns=[column.name for column in info.columns])
             if decoder is None or decoded is None or decoder.info != info:
                 decoder = self._decoders[topic] = Decoder(info, self._times)
                 decoded = decoder.decode(values)
         kept = [records[position] for position in decoded.positions]
-        return decoded.table, kept, [(records[position], reason) for position, reason in decoded.rejected]
+        return decoded.table, kept, [(Record.of(records[position]), reason) for position, reason in decoded.rejected]
 
 
 def _info_from_records(topic: str, values: list[bytes | None]) -> ContainerInfo:
