@@ -64,13 +64,17 @@ class MissingServiceError(GridwatchError):
 
 
 class StoreError(GridwatchError):
-    """The container store refused or failed; `code` holds GridDB's error number where it has one."""
+    """The container store refused or failed.
+
+    `code` holds GridDB's error number where it has one, `text` the message without it.
+    """
 
     code: int | None = None
 
     def __init__(self, message: str, *, code: int | None = None, **values: Any) -> None:
         super().__init__(f"[{code}] {message}" if code is not None else message, **values)
         self.code = code
+        self.text = message
 
 
 class ContainerNotFoundError(StoreError):

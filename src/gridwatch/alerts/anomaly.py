@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gridwatch.errors import DeliveryError
 
@@ -89,7 +89,7 @@ class Anomaly:
         return cls(**{**known, "container": container, "ts_ms": round(when.timestamp() * 1000)})
 
 
-def is_anomaly_container(info: ContainerInfo | None) -> bool:
+def is_anomaly_container(info: ContainerInfo | None) -> TypeGuard[ContainerInfo]:
     """Tell whether a container holds anomalies: by its name and its STRING key `id`."""
     return (
         info is not None

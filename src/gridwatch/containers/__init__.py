@@ -1,6 +1,7 @@
 """GridDB's container model over many backends: `open_store(url)` returns a `Store`."""
 
 from gridwatch.containers.schema import (
+    INTEGRAL,
     PLAIN_TYPES,
     TIMESTAMP_MS_MAX,
     Column,
@@ -13,6 +14,7 @@ from gridwatch.containers.schema import (
 from gridwatch.containers.store import ROWS_MAX, Store, open_store
 
 __all__ = [
+    "INTEGRAL",
     "PLAIN_TYPES",
     "ROWS_MAX",
     "TIMESTAMP_MS_MAX",

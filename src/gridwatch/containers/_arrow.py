@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridwatch.containers._arrow_lists import as_lists, as_text, fault_of
-from gridwatch.containers.schema import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
+from gridwatch.containers.schema import FLOATING, INTEGRAL, TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
 from gridwatch.errors import SchemaError, ValueRefusedError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ _NUMBER = r"-?(0|[1-9]\d*)(\.\d*[1-9])?"
 _POINT = rf"{_NUMBER} {_NUMBER}( {_NUMBER})?"
 # As GridDB writes it: what is put is read back the same.
 _WKT = rf"^(POINT\({_POINT}\)|LINESTRING\({_POINT}(,{_POINT})+\))$"
-_INTEGERS = frozenset({ColumnType.BYTE, ColumnType.SHORT, ColumnType.INTEGER, ColumnType.LONG})
-_FLOATS = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 # Last instant by precision. Nanoseconds in 64 bits end in the year 2262, before GridDB's.
 _TIME_MAX = {3: TIMESTAMP_MS_MAX, 6: TIMESTAMP_MS_MAX * 1000 + 999, 9: 2**63 - 1}
 _UNITS = {3: "ms", 6: "µs", 9: "ns"}
@@ -71,7 +69,7 @@ def _as_arrow(info: ContainerInfo, column: Column, values: Any) -> pa.ChunkedArr
     if isinstance(values, pa.ChunkedArray):
         return values
     # NaN in a number is refused, never taken for a missing value; in text, time and bool pandas means "missing".
-    missing = column.type not in _FLOATS | _INTEGERS
+    missing = column.type not in FLOATING | INTEGRAL
     if hasattr(values.dtype, "tz"):
         # pyarrow asks such a series for `.values`, which pandas has deprecated; without the zone it is UTC.
         values = values.dt.tz_convert(None)
@@ -97,7 +95,7 @@ def _cast(info: ContainerInfo, column: Column, array: pa.ChunkedArray) -> pa.Chu
         why = f"out of range for {column.type}"
         if column.type.precision:
             why = f"finer than a {_UNITS[column.type.precision]}, or out of range".replace("a ms", "a millisecond")
-        if pa.types.is_floating(array.type) and column.type in _INTEGERS:
+        if pa.types.is_floating(array.type) and column.type in INTEGRAL:
             why = f"no whole number that a {column.type} holds"
         raise _refused(info, column, array[row], row, why) from error
 
@@ -107,7 +105,7 @@ def _accepts(target: ColumnType, given: pa.DataType) -> bool:
     if pa.types.is_null(given):
         return True
     integer = pa.types.is_integer(given)
-    if target in _INTEGERS | _FLOATS:
+    if target in INTEGRAL | FLOATING:
         return bool(integer or pa.types.is_floating(given))
     if target.precision:
         return bool(pa.types.is_timestamp(given) or given == pa.int64())
@@ -142,7 +140,7 @@ def _first_uncastable(array: pa.ChunkedArray, target: pa.DataType) -> int:
 def _check(info: ContainerInfo, column: Column, array: pa.ChunkedArray) -> None:
     if not column.nullable and array.null_count:
         raise _refused(info, column, *_first(array, pc.is_null(array)), "the column must not be null", code=145001)
-    if column.type in _FLOATS:
+    if column.type in FLOATING:
         _refuse_where(info, column, array, pc.invert(pc.is_finite(array)), "not finite; store a missing value as null")
     elif column.type.precision:
         number, last = array.cast(pa.int64()), _TIME_MAX[column.type.precision]

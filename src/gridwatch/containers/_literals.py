@@ -17,7 +17,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
 from gridwatch.containers._keys import moment_of
-from gridwatch.containers.dialect.parse import GridDB, check_text, refused, tokens_of
+from gridwatch.containers.dialect.parse import GridDB, check_text, refused, time_parameter, tokens_of
 from gridwatch.containers.schema import TIMESTAMP_MS_MAX
 
 __all__ = ["literal", "name_sql", "one_line", "time_sql", "tuple_sql"]
@@ -90,10 +90,9 @@ def one_line(statement: str, parameters: Sequence[Any] = ()) -> str:
 
 
 def _parameter(number: int, value: Any) -> str:
-    fine = isinstance(value, datetime) and (value.microsecond % 1000 or getattr(value, "nanosecond", 0))
-    if fine:
+    if isinstance(value, datetime):
         # As on the other stores, where a parameter is a TIMESTAMP; TIMESTAMP_US('...') in the text is finer.
-        raise refused(f"parameter {number}: {value.isoformat()} is finer than a millisecond", code=None)
+        return time_sql(time_parameter(number, value))
     return str(_tree(value, f"parameter {number}").sql(dialect=_DIALECT))
 
 
@@ -103,7 +102,7 @@ def _tree(value: Any, what: str = "a value") -> exp.Expression:
     if isinstance(value, bool):
         return exp.Boolean(this=value)
     if isinstance(value, datetime):
-        return _time(value, what)
+        return _time(value)
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -140,10 +139,10 @@ def _text(value: str) -> exp.Expression:
     return exp.Literal.string(value)
 
 
-def _time(value: datetime, what: str) -> exp.Expression:
+def _time(value: datetime) -> exp.Expression:
     aware = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     if not _EPOCH <= aware <= _LAST:
-        raise refused(f"{what}, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
+        raise refused(f"a value, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
     whole = aware.strftime("%Y-%m-%dT%H:%M:%S")
     nanoseconds = getattr(value, "nanosecond", 0)
     if nanoseconds:

@@ -85,7 +85,7 @@ def _check(info: ContainerInfo) -> None:
     except SchemaError as error:
         if error.code not in codes:
             raise
-        raise SchemaError(str(error).partition("] ")[2], code=codes[error.code]) from error
+        raise SchemaError(error.text, code=codes[error.code]) from error
 
 
 def _create_view(session: Session, definition: parsed.CreateView) -> None:
@@ -96,7 +96,7 @@ def _create_view(session: Session, definition: parsed.CreateView) -> None:
     try:
         check_container_name(name)
     except SchemaError as error:
-        raise SchemaError(str(error).partition("] ")[2], code=1008) from error
+        raise SchemaError(error.text, code=1008) from error
     if not definition.force:
         dialect.compile_query(definition.select, (), lookup_of(session))
     layout.create_view(session, View(name, definition.select))

@@ -11,15 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from gridwatch.containers._keys import ms_of
 from gridwatch.containers._rules import check_answer
-from gridwatch.containers.dialect.parse import check_text, refused
+from gridwatch.containers.dialect.parse import check_text, refused, time_parameter
 from gridwatch.containers.griddb_address import Cluster
 from gridwatch.containers.griddb_columns import NO_KIND, kind_of, tables_out
 from gridwatch.containers.griddb_errors import is_connection_error, translated
 from gridwatch.containers.griddb_pool import Pool
 from gridwatch.containers.jvm import java_class
-from gridwatch.containers.schema import TIMESTAMP_MS_MAX, ColumnType
+from gridwatch.containers.schema import ColumnType
 from gridwatch.errors import StoreError
 
 __all__ = ["Sql"]
@@ -139,7 +138,7 @@ def _bind(prepared: Any, number: int, value: Any) -> None:
     elif isinstance(value, bool):
         prepared.setBoolean(number, value)
     elif isinstance(value, datetime):
-        prepared.setTimestamp(number, _timestamp(number, value))
+        prepared.setTimestamp(number, java_class("java.sql.Timestamp")(jpype.JLong(time_parameter(number, value))))
     elif isinstance(value, int):
         if not _LONG[0] <= value <= _LONG[1]:
             raise refused(f"parameter {number}, {value}, which is outside the range of LONG", code=305004)
@@ -157,18 +156,6 @@ def _bind(prepared: Any, number: int, value: Any) -> None:
         prepared.setBlob(number, blob)
     else:
         raise refused(f"parameter {number} of type {type(value).__name__}", code=None)
-
-
-def _timestamp(number: int, value: datetime) -> Any:
-    import jpype
-
-    try:
-        ms = ms_of(value)
-    except ValueError as error:
-        raise refused(f"parameter {number}: {error}", code=None) from error
-    if not 0 <= ms <= TIMESTAMP_MS_MAX:
-        raise refused(f"parameter {number}, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
-    return java_class("java.sql.Timestamp")(jpype.JLong(ms))
 
 
 def _columns(meta: Any) -> tuple[pa.Schema, list[int]]:

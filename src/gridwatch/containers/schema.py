@@ -10,6 +10,8 @@ import pyarrow as pa
 from gridwatch.errors import SchemaError
 
 __all__ = [
+    "FLOATING",
+    "INTEGRAL",
     "PLAIN_TYPES",
     "TIMESTAMP_MS_MAX",
     "Column",
@@ -95,6 +97,10 @@ _PRECISIONS = {ColumnType.TIMESTAMP: 3, ColumnType.TIMESTAMP_6: 6, ColumnType.TI
 
 PLAIN_TYPES = tuple(ColumnType)[:10]
 """The types of ordinary data, BOOL to BLOB: what datasets, records and models are made of."""
+
+
+INTEGRAL = frozenset({ColumnType.BYTE, ColumnType.SHORT, ColumnType.INTEGER, ColumnType.LONG})
+FLOATING = frozenset({ColumnType.FLOAT, ColumnType.DOUBLE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gridwatch.grafana.queries import Buckets, Count, Kind, Newest, Query, Rows
+from gridwatch.grafana.queries import Buckets, Count, Kind, Newest, Query, Rows, where_of
 
 __all__ = ["GridDBPlugin"]
 
@@ -27,13 +27,10 @@ class GridDBPlugin:
             case Buckets(container, columns, _):
                 made = _sampled(container, [column for _, column in columns])
             case Rows(container, _, time, where, rows_max, ranged):
-                conditions = [where] if where else []
-                conditions += [_in_range(time, query.time_field.kind)] if ranged else []
-                condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+                condition = where_of(where, _in_range(time, query.time_field.kind) if ranged else "")
                 made = _raw(f"SELECT * FROM {container}{condition} ORDER BY {time} DESC LIMIT {rows_max}", "$__col")
             case Count(container, time, kind, where):
-                conditions = ([where] if where else []) + [_in_range(time, kind)]
-                made = _raw(f"SELECT COUNT(*) FROM {container} WHERE {' AND '.join(conditions)}", "count")
+                made = _raw(f"SELECT COUNT(*) FROM {container}{where_of(where, _in_range(time, kind))}", "count")
             case Newest(container):
                 made = _raw(f"SELECT MAX(ts) FROM {container}", "newest")
         return {"refId": ref_id, "datasource": self.ref, **made}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from gridwatch.grafana.queries import Buckets, Count, Field, Kind, Newest, Query, Rows
+from gridwatch.grafana.queries import Buckets, Count, Field, Kind, Newest, Query, Rows, where_of
 
 __all__ = ["Infinity", "alert_model", "request"]
 
@@ -62,14 +62,11 @@ def statement_of(query: Query) -> tuple[str, tuple[Field, ...]]:
             )
             return statement, (Field("ts", Kind.TIME), *(Field(column) for _, column in columns))
         case Rows(container, fields, time, where, rows_max, ranged):
-            conditions = [where] if where else []
-            conditions += [_in_range(time, query.time_field.kind)] if ranged else []
+            condition = where_of(where, _in_range(time, query.time_field.kind) if ranged else "")
             statement = f'SELECT {", ".join(_quoted(field) for field in fields)} FROM "{container}"'
-            statement += f" WHERE {' AND '.join(conditions)}" if conditions else ""
-            return f'{statement} ORDER BY "{time}" DESC LIMIT {rows_max}', fields
+            return f'{statement}{condition} ORDER BY "{time}" DESC LIMIT {rows_max}', fields
         case Count(container, time, kind, where):
-            conditions = ([where] if where else []) + [_in_range(time, kind)]
-            return f'SELECT COUNT(*) FROM "{container}" WHERE {" AND ".join(conditions)}', (Field("count"),)
+            return f'SELECT COUNT(*) FROM "{container}"{where_of(where, _in_range(time, kind))}', (Field("count"),)
         case Newest(container):
             return f'SELECT TO_EPOCH_MS(MAX("ts")) FROM "{container}"', (Field("newest", Kind.TIME_MS),)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Buckets", "Count", "Field", "Kind", "Newest", "Query", "Rows"]
+__all__ = ["Buckets", "Count", "Field", "Kind", "Newest", "Query", "Rows", "where_of"]
 
 
 class Kind(StrEnum):
@@ -102,3 +102,13 @@ class Newest:
 
 
 Query = Buckets | Rows | Count | Newest
+
+
+def where_of(*conditions: str) -> str:
+    """Return the WHERE of a statement, for SQL and TQL alike; empty conditions are left out.
+
+    >>> where_of("a > 1", "", "b < 2"), where_of("")
+    (' WHERE a > 1 AND b < 2', '')
+    """
+    given = [condition for condition in conditions if condition]
+    return f" WHERE {' AND '.join(given)}" if given else ""

@@ -78,8 +78,10 @@ def _deliver_later(parts: State, container: str, key: str) -> None:
         for pause_s in _LATER_S:
             time.sleep(pause_s)
             info = _container(parts, container)
-            found = _row_key(parts, info.name, key) if info is not None else None
-            if info is not None and found is not None:
+            if not is_anomaly_container(info):
+                continue
+            found = _row_key(parts, info.name, key)
+            if found is not None:
                 outcome = parts.delivery.deliver(info.name, found)
                 log.info("trigger_delivered", container=info.name, key=outcome.key, status=outcome.status)
                 return
@@ -128,13 +130,12 @@ def _word(value: object) -> str | None:
 
 
 def _container(parts: State, name: str) -> ContainerInfo | None:
-    """The anomaly container of this name, None when there is none."""
-    info = parts.store.container(name) if re.fullmatch(r"[A-Za-z0-9_]+", name) else None
-    return info if is_anomaly_container(info) else None
+    """The container of this name, None when there is none."""
+    return parts.store.container(name) if re.fullmatch(r"[A-Za-z0-9_]+", name) else None
 
 
 def _deliver(parts: State, container: str, key: str | None) -> Response:
-    info = parts.store.container(container) if re.fullmatch(r"[A-Za-z0-9_]+", container) else None
+    info = _container(parts, container)
     if info is None:
         return _answer(404, "not_found", f"There is no container {container[:100]!r}.")
     if not is_anomaly_container(info):

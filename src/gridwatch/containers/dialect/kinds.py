@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gridwatch.containers.dialect.parse import refused
-from gridwatch.containers.schema import TIMESTAMP_MS_MAX, ColumnType
+from gridwatch.containers.schema import FLOATING, INTEGRAL, TIMESTAMP_MS_MAX, ColumnType
 
 __all__ = [
     "FLOATING",
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 T = ColumnType
-INTEGRAL = frozenset({T.BYTE, T.SHORT, T.INTEGER, T.LONG})
-FLOATING = frozenset({T.FLOAT, T.DOUBLE})
 NUMERIC = INTEGRAL | FLOATING
 UNREADABLE = frozenset({T.GEOMETRY, *(kind for kind in T if kind.element)})
 """Types that SQL reads as a NULL of no type and cannot write."""

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlglot import Dialect, exp, parser, tokens
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from gridwatch.containers._keys import ms_of
+from gridwatch.containers.schema import TIMESTAMP_MS_MAX
 from gridwatch.errors import SqlRefusedError
 
-__all__ = ["RANGE_MARK", "TYPE_NAMES", "check_text", "only", "parse_statement", "refused", "tokens_of", "verb_of"]
+__all__ = [
+    "RANGE_MARK",
+    "TYPE_NAMES",
+    "check_text",
+    "only",
+    "parse_statement",
+    "refused",
+    "time_parameter",
+    "tokens_of",
+    "verb_of",
+]
 
 SYNTAX = 240001
 
@@ -81,6 +94,25 @@ def check_text(value: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise refused("text that is not Unicode", code=None) from error
+
+
+def time_parameter(number: int, value: datetime) -> int:
+    """Return the UTC epoch ms of a parameter; a naive time means UTC.
+
+    Args:
+        number: Of the parameter, from 1, for messages.
+        value: Its value.
+
+    Raises:
+        SqlRefusedError: It is finer than a millisecond, or outside GridDB's range (60079).
+    """
+    try:
+        ms = ms_of(value)
+    except ValueError as error:
+        raise refused(f"parameter {number}: {error}", code=None) from error
+    if not 0 <= ms <= TIMESTAMP_MS_MAX:
+        raise refused(f"parameter {number}, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
+    return ms
 
 
 # What runs a statement asks for its verb first, and then has it compiled.

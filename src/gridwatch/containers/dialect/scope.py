@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from gridwatch.containers._keys import ms_of
-from gridwatch.containers.dialect.kinds import LIMITS, Expr, T, number_literal
-from gridwatch.containers.dialect.parse import check_text, refused
+from gridwatch.containers.dialect.kinds import Expr, T, number_literal
+from gridwatch.containers.dialect.parse import check_text, refused, time_parameter
 from gridwatch.containers.schema import ContainerInfo, View
 from gridwatch.errors import ContainerNotFoundError
 
@@ -101,7 +100,8 @@ class Context:
         if isinstance(value, bool):
             return Expr(self.bind(int(value)), T.BOOL, value=value, nullable=False)
         if isinstance(value, datetime):
-            return self._time(number, value)
+            ms = time_parameter(number + 1, value)
+            return Expr(self.bind(ms), T.TIMESTAMP, ms, ms, ms, nullable=False)
         if isinstance(value, int | float):
             literal = number_literal(value)
             if isinstance(value, int) and literal.kind is not T.LONG:
@@ -114,16 +114,6 @@ class Context:
         if isinstance(value, bytes | bytearray):
             return Expr(self.bind(bytes(value)), T.BLOB, value=bytes(value), nullable=False)
         raise refused(f"parameter {number + 1} of type {type(value).__name__}", code=None)
-
-    def _time(self, number: int, value: datetime) -> Expr:
-        try:
-            ms = ms_of(value)
-        except ValueError as error:
-            raise refused(f"parameter {number + 1}: {error}", code=None) from error
-        low, high = LIMITS[T.TIMESTAMP]
-        if not low <= ms <= high:
-            raise refused(f"parameter {number + 1}, {value.isoformat()}, which is outside 1970 to 9999", code=60079)
-        return Expr(self.bind(ms), T.TIMESTAMP, ms, ms, ms, nullable=False)
 
     def text(self, value: str) -> Expr:
         """Return constant text; it is bound, so nothing in it can be taken for SQL.

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gridwatch.containers import Column, ColumnType
+from gridwatch.containers import INTEGRAL, Column, ColumnType
 from gridwatch.server.griddb_webapi.bodies import parsed
 from gridwatch.server.griddb_webapi.cells import cell_reader, refused
 from gridwatch.server.griddb_webapi.errors import ApiError
@@ -25,7 +25,6 @@ __all__ = ["Written", "rows_table"]
 
 T = ColumnType
 
-_INTEGERS = frozenset({T.BYTE, T.SHORT, T.INTEGER, T.LONG})
 _NONE = type(None)
 # A zero with an exponent, and exponents that can make a number too small for a DOUBLE.
 _EXPONENT = re.compile(r"(?<![0-9.])0(?:\.0*)?[eE]|[eE]-[0-9]{3}")
@@ -110,7 +109,7 @@ def _usual(kind: ColumnType, values: Sequence[Any], written: Written | None) -> 
             return pa.nulls(len(values), kind.arrow)
         if kind is T.BOOL and found == {bool}:
             return pa.array(values, kind.arrow)
-        if kind in _INTEGERS and found == {int}:
+        if kind in INTEGRAL and found == {int}:
             return pa.array(values, kind.arrow)
         if kind is T.STRING and found == {str}:
             return pa.array(values, kind.arrow)
