@@ -1,0 +1,104 @@
+"""The connector's Web API writer in a JVM of its own, called without Kafka and Connect."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from gridwatch.java.compiler import compile_java
+from gridwatch.java.connector import PLUGIN, build_connector
+from gridwatch.java.jars import jars
+from gridwatch.java.jre import find_java
+
+_SOURCES = Path(__file__).with_name("java_webapi")
+
+Columns = Sequence[tuple[str, str, bool]]
+"""Name, type as the connector calls it, and whether it may be null."""
+
+
+class RefusedError(Exception):
+    """What the writer threw: `kind` RETRIABLE, REFUSED or FATAL; WRONG for an argument."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind} {message}")
+        self.kind = kind
+
+
+class Writer:
+    """One writer; settings are the fields of the connector's `WriterSettings`."""
+
+    def __init__(self, probe: Probe, settings: Mapping[str, Any]) -> None:
+        self._probe = probe
+        self._settings = dict(settings)
+
+    def _do(self, what: str, **asked: Any) -> Any:
+        return self._probe.ask({"do": what, "settings": self._settings, **asked})
+
+    def container(self, name: str) -> Any:
+        return self._do("container", name=name)
+
+    def create(self, name: str, kind: str, columns: Columns, key: Sequence[str], *partitioning: Any) -> None:
+        made: dict[str, Any] = {"name": name, "kind": kind, "columns": columns, "key": key}
+        self._do("create", container=made | ({"partitioning": partitioning} if partitioning else {}))
+
+    def add(self, name: str, columns: Columns) -> None:
+        self._do("add", name=name, columns=columns)
+
+    def put(self, rows: Mapping[str, Sequence[Sequence[Any]]]) -> None:
+        self._do("put", rows=rows)
+
+    def delete(self, name: str, keys: Sequence[Sequence[Any]]) -> None:
+        self._do("delete", name=name, keys=keys)
+
+    def close(self) -> None:
+        self._do("close")
+
+
+class Probe:
+    """A JVM; use it as a context manager."""
+
+    def __enter__(self) -> Self:
+        plugin = sorted((build_connector(os.environ) / PLUGIN).glob("*.jar"))
+        needed = [*plugin, *jars("kafka", os.environ)]
+        path = os.pathsep.join(map(str, [compile_java(_SOURCES, needed, os.environ, version=17), *needed]))
+        command = [str(find_java(os.environ)), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", path, "WebApiProbe"]
+        # What goes to standard error is slf4j's greeting.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def ask(self, asked: Mapping[str, Any]) -> Any:
+        """Return the answer.
+
+        Raises:
+            RefusedError: What was thrown instead.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "kind" in answer:
+            raise RefusedError(answer["kind"], answer["message"])
+        return answer["answer"]
+
+    def url(self, url: str) -> tuple[str, str, str]:
+        """Return address, cluster and database of a URL."""
+        place, cluster, database = self.ask({"do": "url", "url": url})
+        return place, cluster, database
+
+    def writer(self, url: str, **settings: Any) -> Writer:
+        """Return a writer to a URL."""
+        return Writer(self, {"url": url, **settings})
