@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -119,15 +120,16 @@ def carry(
         store.put_container(DELIVERIES, modifiable=True)
         with broker_for(settings, progress=jars_progress) as bootstrap, Producer(settings, bootstrap) as producer:
             producer.ensure_topics([dataset.container])
-            carrier = _Carrier(dataset, store, settings, now_ms, producer, bootstrap, tally, progress)
-            try:
-                for batch in chain([first], new):
-                    carrier.send(batch)
-            except SourceError:
-                # What came before the failure has cost requests; the next load shall not ask for it again.
+            with _sink(dataset, store, settings, bootstrap, jars_progress) as arrived:
+                carrier = _Carrier(dataset, store, now_ms, producer, arrived, tally, progress)
+                try:
+                    for batch in chain([first], new):
+                        carrier.send(batch)
+                except SourceError:
+                    # What came before the failure has cost requests; the next load shall not ask for it again.
+                    carrier.settle()
+                    raise
                 carrier.settle()
-                raise
-            carrier.settle()
     log.info("loaded", dataset=dataset.name, batches=tally.batches, rows=tally.rows, rejected=tally.rejected)
     return LoadReport(
         dataset=dataset.name,
@@ -139,6 +141,29 @@ def carry(
         to_ms=tally.to_ms,
         reasons=tally.reasons,
     )
+
+
+@contextmanager
+def _sink(
+    dataset: Dataset, store: Store, settings: Settings, bootstrap: str, jars_progress: Progress | None
+) -> Iterator[Callable[[], int]]:
+    """Give a function that waits until all that was sent is written, and returns how many records were refused.
+
+    Kafka Connect writes where it is configured, else gridwatch's own sink; the rows are the same.
+    """
+    if not settings.connect.enabled:
+        from gridwatch.streaming import drain
+
+        yield lambda: drain(settings, bootstrap, store, [dataset.container], timeout_s=_DRAIN_TIMEOUT_S).dead_letters
+        return
+    from gridwatch.sources import topics_pattern
+    from gridwatch.streaming.connect_drain import ConnectDrain
+    from gridwatch.streaming.connect_for import connect_for
+
+    topics = topics_pattern([dataset.container])
+    with connect_for(settings, bootstrap, topics=topics, progress=jars_progress) as told:
+        waiting = ConnectDrain(told, bootstrap, [dataset.container])
+        yield lambda: waiting.settle(timeout_s=_DRAIN_TIMEOUT_S).dead_letters
 
 
 @dataclass(slots=True)
@@ -168,10 +193,9 @@ class _Carrier:
 
     dataset: Dataset
     store: Store
-    settings: Settings
     now_ms: int
     producer: Producer
-    bootstrap: str
+    arrived: Callable[[], int]
     tally: _Tally
     progress: Progress | None
     pending: list[SourceBatch] = field(default_factory=list)
@@ -199,12 +223,10 @@ class _Carrier:
         """Wait until all that was sent is written, and record it."""
         if not self.pending:
             return
-        from gridwatch.streaming import drain
-
-        sunk = drain(self.settings, self.bootstrap, self.store, [self.dataset.container], timeout_s=_DRAIN_TIMEOUT_S)
-        if sunk.dead_letters:
-            self.tally.reasons.append(f"{sunk.dead_letters} records that the container refused; see its dead letters")
-            self.tally.rejected += sunk.dead_letters
+        refused = self.arrived()
+        if refused:
+            self.tally.reasons.append(f"{refused} records that the container refused; see its dead letters")
+            self.tally.rejected += refused
         rows = [self._row(batch) for batch in self.pending if batch.complete]
         if rows:
             self.store.put(LOADS.name, pa.Table.from_pylist(rows, schema=LOADS.arrow))
