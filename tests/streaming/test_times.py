@@ -56,3 +56,9 @@ def test_an_offset_settles_the_hour_that_came_twice() -> None:
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(ConfigError, match="Unknown time zone 'Mars/Base'"):
         TimeFormat(zone="Mars/Base")
+
+
+@pytest.mark.parametrize("text", ["2024-01-01T12:", "2024-01-01T12.5", "2024-01-01T12:30:59.", "2024-01-01T12:30 +01"])
+def test_what_python_takes_for_iso_8601_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="does not fit ISO 8601"):
+        TimeFormat().parse(text)

@@ -14,6 +14,12 @@ __all__ = ["TimeFormat"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+# `fromisoformat` takes more than ISO 8601, such as a colon without minutes, and tenths of an hour as tenths of a second.
+# The connector's `IsoTime` has the same form.
+_DAY = r"[0-9]{4}(?:-[0-9]{2}-[0-9]{2}|[0-9]{4}|W[0-9]{2}[0-9]?|-W[0-9]{2}(?:-[0-9])?)"
+_HOUR = r"[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}%s)?|:[0-9]{2}(?::[0-9]{2}%s)?)?"
+_CLOCK, _OFFSET = _HOUR % ((r"(?:[.,][0-9]+)?",) * 2), _HOUR % ("", "")
+_ISO = re.compile(rf"{_DAY}(?:[^0-9]{_CLOCK}(?:Z|[+-]{_OFFSET})?)?", re.DOTALL)
 # `fromisoformat` silently forgets what is behind the sixth decimal.
 _FINER = re.compile(r"[.,][0-9]{3}[0-9]*[1-9]")
 
@@ -51,7 +57,7 @@ class TimeFormat:
                 or never because of daylight saving; the message says which.
         """
         try:
-            time = datetime.strptime(text, self._strptime) if self._strptime else datetime.fromisoformat(text)
+            time = datetime.strptime(text, self._strptime) if self._strptime else _from_iso(text)
         except ValueError:
             wanted = f"the pattern {self.pattern!r}" if self.pattern else "ISO 8601"
             raise ValueError(f"time {text[:60]!r} does not fit {wanted}") from None
@@ -77,3 +83,10 @@ class TimeFormat:
             what = "came twice" if there else "never came"
             raise ValueError(f"time {text[:60]!r} {what} in {self.zone} (daylight saving); send it with its offset")
         return first
+
+
+def _from_iso(text: str) -> datetime:
+    if not _ISO.fullmatch(text):
+        msg = f"{text!r} is not ISO 8601"
+        raise ValueError(msg)
+    return datetime.fromisoformat(text)

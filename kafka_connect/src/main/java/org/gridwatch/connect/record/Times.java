@@ -8,6 +8,7 @@ import java.util.Date;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.Time;
+import org.apache.kafka.connect.data.Timestamp;
 import org.gridwatch.connect.writer.ColumnType;
 
 /** Values of time columns, and Connect's logical types Date, Time and Timestamp in other columns. */
@@ -99,6 +100,11 @@ final class Times {
             return LocalTime.ofNanoOfDay(TimeUnit.MILLISECONDS.toNanos(ofDay)).toString();
         }
         return date.toInstant().toString();
+    }
+
+    /** Tells whether a logical time is a Timestamp. */
+    static boolean isMoment(Schema schema) {
+        return is(schema, Timestamp.LOGICAL_NAME);
     }
 
     private static boolean is(Schema schema, String logical) {

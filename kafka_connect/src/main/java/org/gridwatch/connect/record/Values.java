@@ -46,8 +46,8 @@ final class Values {
             case SHORT -> (short) whole(name, type, schema, value, Short.MIN_VALUE, Short.MAX_VALUE);
             case INTEGER -> (int) whole(name, type, schema, value, Integer.MIN_VALUE, Integer.MAX_VALUE);
             case LONG -> whole(name, type, schema, value, Long.MIN_VALUE, Long.MAX_VALUE);
-            case FLOAT -> single(name, value);
-            case DOUBLE -> number(name, type, value);
+            case FLOAT -> single(name, schema, value);
+            case DOUBLE -> number(name, type, schema, value);
             case TIMESTAMP, TIMESTAMP_MICRO, TIMESTAMP_NANO -> Times.of(times, name, type, schema, value);
             case GEOMETRY -> geometry(name, value);
             case BLOB -> bytes(name, schema, value);
@@ -69,7 +69,8 @@ final class Values {
         if (value instanceof BigDecimal number) {
             return number.toPlainString();
         }
-        if (value instanceof java.util.Date date) {
+        // A moment is kept in a TIMESTAMP column; a day or a time of day reads well.
+        if (value instanceof java.util.Date date && !Times.isMoment(schema)) {
             return Times.text(schema, date);
         }
         throw wrongType(name, ColumnType.STRING, value);
@@ -137,14 +138,14 @@ final class Values {
         }
     }
 
-    private static double number(String name, ColumnType type, Object value) {
+    private static double number(String name, ColumnType type, Schema schema, Object value) {
         double number;
-        if (value instanceof Double || value instanceof Long || value instanceof Integer || value instanceof Short
-                || value instanceof Byte || value instanceof BigInteger || value instanceof BigDecimal) {
+        if (value instanceof Double || value instanceof Float || value instanceof Long || value instanceof Integer
+                || value instanceof Short || value instanceof Byte || value instanceof BigInteger
+                || value instanceof BigDecimal) {
             number = ((Number) value).doubleValue();
-        } else if (value instanceof Float) {
-            // 0.1 stays 0.1, as in a record's text, and does not become 0.10000000149.
-            number = Double.parseDouble(value.toString());
+        } else if (value instanceof java.util.Date date) {
+            number = Times.number(schema, date);
         } else {
             throw wrongType(name, type, value);
         }
@@ -155,11 +156,11 @@ final class Values {
         return number;
     }
 
-    private static float single(String name, Object value) {
+    private static float single(String name, Schema schema, Object value) {
         if (value instanceof Float number && Float.isFinite(number)) {
             return number;
         }
-        double number = number(name, ColumnType.FLOAT, value);
+        double number = number(name, ColumnType.FLOAT, schema, value);
         if (Math.abs(number) > Float.MAX_VALUE) {
             throw outOfRange(name, ColumnType.FLOAT, value);
         }
