@@ -54,13 +54,27 @@ def fastest(work: Callable[[], object], *, rounds: int = 3) -> float:
     return min(_timed(work) for _ in range(rounds))
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int = 3) -> tuple[float, float]:
-    """Return the least duration of each, in seconds, measured in turns so that both meet the same noise."""
-    pairs = [(_timed(ours), _timed(theirs)) for _ in range(rounds)]
+def compare(
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    *,
+    rounds: int = 3,
+    before: Callable[[], object] = lambda: None,
+) -> tuple[float, float]:
+    """Return the least duration of each, in seconds, measured in turns so that both meet the same noise.
+
+    Args:
+        ours: One side.
+        theirs: The other.
+        rounds: How often.
+        before: What is done before each, and not measured.
+    """
+    pairs = [(_timed(ours, before), _timed(theirs, before)) for _ in range(rounds)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
+    before()
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -118,8 +118,8 @@ class RowSink:
 class FileSink:
     """Writes batches into the object's file."""
 
-    def __init__(self, files: ObjectFiles, object_id: str) -> None:
-        self._file = files.start(object_id)
+    def __init__(self, files: ObjectFiles, object_id: str, expected: int) -> None:
+        self._file = files.start(object_id, expected)
 
     def take(self, batch: Batch) -> Sequence[Future[None]]:
         """Begin to store a batch."""
@@ -141,6 +141,6 @@ class FileSink:
         self._file.close()
 
 
-def sink_of(store: Store, object_id: str) -> Sink:
-    """Return where the batches of a large object go."""
-    return FileSink(store.files, object_id) if isinstance(store, KeepsFiles) else RowSink(store, object_id)
+def sink_of(store: Store, object_id: str, expected: int) -> Sink:
+    """Return where the batches of a large object go, of which so many bytes are expected, or 0."""
+    return FileSink(store.files, object_id, expected) if isinstance(store, KeepsFiles) else RowSink(store, object_id)

@@ -15,7 +15,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -25,7 +25,7 @@ from gridwatch.containers._sqlite_session import flush
 from gridwatch.errors import StoreError
 from gridwatch.folders import make_private
 
-__all__ = ["FILE_CHUNK_BYTES", "FileWriter", "KeepsFiles", "ObjectFiles", "whole_pages"]
+__all__ = ["FILE_CHUNK_BYTES", "FileWriter", "KeepsFiles", "ObjectFiles", "reserve", "whole_pages"]
 
 FILE_CHUNK_BYTES = 2 * 1024 * 1024
 """Where the next chunk begins in a file: a part of the format, for ever."""
@@ -67,8 +67,8 @@ class ObjectFiles:
         """Return where an object's file would be; None for what is no id, for ids come from rows that others write."""
         return self.folder / object_id if _ID.fullmatch(object_id) else None
 
-    def start(self, object_id: str) -> FileWriter:
-        """Begin the file of a new object.
+    def start(self, object_id: str, expected: int = 0) -> FileWriter:
+        """Begin the file of a new object, of which so many bytes are expected; 0 when that is not known.
 
         Raises:
             StoreError: It cannot be made.
@@ -77,7 +77,7 @@ class ObjectFiles:
             if not self.folder.is_dir():
                 make_private(self.folder)
                 flush(self.folder.parent)
-            return FileWriter(self.folder / object_id)
+            return FileWriter(self.folder / object_id, expected)
 
     def size(self, object_id: str) -> int | None:
         """Return the bytes of an object's file, or None where there is none."""
@@ -238,13 +238,17 @@ class FileWriter:
 
     Args:
         path: The file, which is made.
+        expected: Its bytes, or 0.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, expected: int) -> None:
         self._path = path
         self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         # Not with `open`: where the file system refuses, the file would be made all the same.
         self._direct = _set_direct(self._descriptor, on=True)
+        if self._direct:
+            # A file that grows is written by one at a time.
+            reserve(self._descriptor, whole_pages(expected))
         self._threads = ThreadPoolExecutor(_WRITES_AT_ONCE, "object-file")
         # A caller may give up while another thread finishes.
         self._lock = threading.Lock()
@@ -324,6 +328,14 @@ class FileWriter:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Have a file's place on the disk set aside, which makes writing and renaming it cheaper, if that can be."""
+    if size:
+        # The bytes will say what is wrong: a full disk, or a file system without this.
+        with suppress(OSError):
+            os.posix_fallocate(descriptor, 0, size)
 
 
 def whole_pages(size: int) -> int:

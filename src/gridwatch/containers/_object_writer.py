@@ -49,13 +49,14 @@ class ObjectWriter:
         store: Where the object goes.
         path: Its path.
         now_ms: The clock, UTC epoch ms.
+        expected: How many bytes will come, where that is known; others may come all the same.
 
     Raises:
         ValueRefusedError: The path is refused.
         ObjectConflictError: The path is a folder, or below an object.
     """
 
-    def __init__(self, store: Store, path: str, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, path: str, now_ms: Callable[[], int], expected: int = 0) -> None:
         self._store = store
         self._path = check_path(path)
         # Before the bytes come, for they may be many.
@@ -64,6 +65,7 @@ class ObjectWriter:
         self._stored_ms = now_ms()
         # The time comes first, so that chunks without a manifest show their age.
         self._object_id = f"{self._stored_ms:012x}{uuid.uuid4().hex[:20]}"
+        self._expected = expected
         self._batch = Batch()
         self._begun: deque[Batch] = deque()
         self._sink: Sink | None = None
@@ -118,7 +120,7 @@ class ObjectWriter:
             if self._over:
                 raise self._given_up()
             if self._sink is None or self._hashing is None:
-                self._sink = sink_of(self._store, self._object_id)
+                self._sink = sink_of(self._store, self._object_id, self._expected)
                 self._hashing = ThreadPoolExecutor(1, "object-hash")
             batch.hashed = self._hashing.submit(self._hash, batch)
             batch.stored = self._sink.take(batch)

@@ -8,12 +8,14 @@ what a crash left behind; `object_check` finds and collects them.
 from __future__ import annotations
 
 import io
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from gridwatch.containers._object_files import reserve
 from gridwatch.containers._object_reader import read_chunks
 from gridwatch.containers._object_rows import (
     CHUNK_BYTES,
@@ -44,6 +46,14 @@ _ATTEMPTS = 10
 _NO_BYTES = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
+def _size_of(stream: BinaryIO) -> int:
+    """Return how many bytes a file still has, 0 for what is no file."""
+    try:
+        return max(0, os.fstat(stream.fileno()).st_size - stream.tell())
+    except (AttributeError, OSError):
+        return 0
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -63,14 +73,18 @@ class ObjectStore:
         store.put_container(ARTIFACTS, modifiable=True)
         store.put_container(ARTIFACT_CHUNKS)
 
-    def start(self, path: str) -> ObjectWriter:
+    def start(self, path: str, *, expected: int = 0) -> ObjectWriter:
         """Begin an object that is written piece by piece; the caller commits or aborts it.
+
+        Args:
+            path: Relative, parts joined by `/`.
+            expected: How many bytes will come, where that is known.
 
         Raises:
             ValueRefusedError: The path is refused.
             ObjectConflictError: The path is a folder of other objects, or below an object.
         """
-        return ObjectWriter(self.store, path, self._now_ms)
+        return ObjectWriter(self.store, path, self._now_ms, expected)
 
     def put(self, path: str, source: BinaryIO | bytes, *, progress: Callable[[int], None] | None = None) -> ObjectInfo:
         """Store an object, in place of one of the same path.
@@ -85,7 +99,7 @@ class ObjectStore:
             ObjectConflictError: The path is a folder of other objects, or below an object.
         """
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        writer = self.start(path)
+        writer = self.start(path, expected=_size_of(stream))
         try:
             while size := writer.write_from(stream):
                 if progress:
@@ -174,6 +188,8 @@ class ObjectStore:
         try:
             # Chunks are large; a buffer in between would only copy them.
             with part.open("xb", buffering=0) as file:
+                # Else some file systems write all of it to the disk when it takes another's place.
+                reserve(file.fileno(), info.size)
                 for chunk in read_chunks(self.store, info):
                     left = chunk
                     while left:
