@@ -17,18 +17,15 @@ final class Refusals {
     /** A user who may only read: every row would be refused, and none of them is bad. */
     private static final Set<Integer> NO_RIGHT = Set.of(10099);
 
-    /**
-     * Numbers that mean "not now", whatever the status: the cluster starts, moves or is away (1000x, 1005x, 1450xx),
-     * takes too long (10014), is short of memory (1043), or the container was changed since it was looked up (10017,
-     * 10059).
-     */
-    private static final Set<Integer> PASSING = Set.of(
-            1043, 10007, 10008, 10009, 10010, 10014, 10017, 10051, 10052, 10057, 10059, 145028, 145029, 145030, 145031,
-            145032, 145033, 145042, 145043);
+    /** Of the numbers below 60000, which are the cluster's and its transactions', those that are about a request. */
+    private static final Set<Integer> ABOUT_REQUEST = Set.of(1007, 1008, 10016, 10018);
 
-    /** Numbers that come with status 500, and mean a value or schema all the same. */
-    private static final Set<Integer> BAD_VALUE =
-            Set.of(60015, 60049, 60079, 60154, 60165, 145001, 145002, 145006, 145007, 145009, 145010, 145023, 145024);
+    /** Of those from 60000 on, which are about rows and schemas, what passes: rows and schemas that are locked. */
+    private static final Set<Integer> LOCKED = Set.of(60012, 60054, 60064, 60085, 60166);
+
+    /** Of GridDB's own client inside the Web API, what is wrong with the connection rather than with a value. */
+    private static final Set<Integer> CONNECTION =
+            Set.of(145000, 145028, 145029, 145030, 145031, 145032, 145033, 145041, 145042, 145043);
 
     private static final Set<Integer> BUSY = Set.of(408, 425, 429, 502, 503, 504);
 
@@ -61,7 +58,7 @@ final class Refusals {
         if (status == 413 || OVER_LIMIT.stream().anyMatch(message::contains)) {
             return failure(Kind.REFUSED, 413, code, place + " refuses a request of this size" + said(message));
         }
-        if (BUSY.contains(status) || PASSING.contains(code)) {
+        if (BUSY.contains(status) || isPassing(code)) {
             return failure(Kind.RETRIABLE, status, code, place + " is busy (HTTP " + status + ")" + said(message));
         }
         if (status == 401 || LOGIN.contains(code)) {
@@ -80,7 +77,7 @@ final class Refusals {
             return failure(Kind.FATAL, status, code, place + " knows no cluster '" + url.cluster() + "'; correct "
                     + "connection.url");
         }
-        if (status >= 500 && !BAD_VALUE.contains(code)) {
+        if (status >= 500 && code == 0) {
             return failure(Kind.RETRIABLE, status, code, place + " failed (HTTP " + status + ")" + said(message));
         }
         return ofRequest(status, code, message);
@@ -95,6 +92,23 @@ final class Refusals {
         return failure(aboutRows ? Kind.REFUSED : Kind.FATAL, status, code, "GridDB: " + told(message));
     }
 
+    /**
+     * Tells whether a number means "not now", whatever the status: the cluster starts, moves or is away, takes too long
+     * or is short of memory, or the container was changed since it was looked up. When in doubt so: a batch that is
+     * tried again loses nothing, while rows that are called bad are set aside.
+     */
+    private static boolean isPassing(int code) {
+        if (code == 0 || LOGIN.contains(code) || NO_RIGHT.contains(code)) {
+            return false;
+        }
+        if (code < 60_000) {
+            return !ABOUT_REQUEST.contains(code);
+        }
+        // From 80000 on: log, partitions, chunks, event engine; from 160000 on: recovery and cluster.
+        boolean machinery = code >= 80_000 && code < 145_000 || code >= 160_000 && code < 200_000;
+        return machinery || LOCKED.contains(code) || CONNECTION.contains(code);
+    }
+
     /** Returns what the answer to a statement means that failed inside an answer of HTTP 200. */
     ApiFailure ofStatement(String message) {
         int code = code(message);
@@ -102,7 +116,7 @@ final class Refusals {
         if (LOGIN.contains(code) || NO_RIGHT.contains(code)) {
             return failure(Kind.FATAL, 200, code, text);
         }
-        return failure(PASSING.contains(code) ? Kind.RETRIABLE : Kind.REFUSED, 200, code, text);
+        return failure(isPassing(code) ? Kind.RETRIABLE : Kind.REFUSED, 200, code, text);
     }
 
     /** Returns the failure of an answer that no Web API gives. */
