@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 from typing_extensions import override
 
-from gridwatch.errors import MissingServiceError, StreamError
+from gridwatch.errors import JavaError, MissingServiceError, StreamError
 from gridwatch.settings import ConnectSettings, Settings
+from gridwatch.streaming.broker_files import port_is_free
 from gridwatch.streaming.connect import ConnectWorker
 from gridwatch.streaming.connect_apply import Connector, find_connect
 from gridwatch.streaming.connect_watch import ConnectWatch
-from tests.faults.parts import PATIENCE_S, Part, free_port
+from tests.faults.parts import PATIENCE_S, Part, free_port, wait_for
 
 __all__ = ["ConnectPart"]
 
@@ -77,8 +78,11 @@ class ConnectPart(Part):
 
     @override
     def start_once(self) -> None:
+        # A process that was killed may hold its port for a moment after it is gone.
+        if port := self.settings.connect.rest_port:
+            wait_for(lambda: port_is_free(port), "the worker's port")
         # It may be killed while it starts: then the next life is on.
-        with suppress(StreamError):
+        with suppress(JavaError):
             self.worker.start(timeout_s=PATIENCE_S)
 
     @override

@@ -194,9 +194,12 @@ class BrokerPart(Part):
         state = BrokerState(cluster_id(self.broker.folder / "data"), free_port(), free_port())
         write_state(self._state_file, state)
         self.bootstrap = f"127.0.0.1:{state.port}"
+        self._ports = (state.port, state.controller_port)
 
     @override
     def start_once(self) -> None:
+        # A process that was killed may hold its ports for a moment after it is gone.
+        wait_for(lambda: all(map(port_is_free, self._ports)), "the broker's ports")
         # It may be killed while it starts: then the next life is on.
         with suppress(JavaError):
             assert self.broker.start(timeout_s=PATIENCE_S) == self.bootstrap, "the port stays"

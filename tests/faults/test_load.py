@@ -1,0 +1,91 @@
+"""More records than a store takes: the sink holds a bounded part of them, and keeps its place in the group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gridwatch.streaming import Producer
+from tests.faults.flow import Flow, Platform, again
+from tests.faults.parts import SinkPart
+from tests.faults.proxy import Proxy
+from tests.faults.records import info_of
+
+pytestmark = pytest.mark.timeout(1800)
+
+_MIB = 1 << 20
+_NOTE = "long " * 4_000
+
+
+def test_ten_times_the_records_take_no_more_memory(platform: Platform, tmp_path: Path, seed: int) -> None:
+    port = platform.server.port
+    with again(seed, tmp_path), Proxy(port) as proxy, Flow(platform, tmp_path, seed, 0) as flow:
+        url = platform.server.url.replace(str(port), str(proxy.port))
+        first = _send(flow, 0, 1_000)
+        sink = flow.add_sink(url=url, hold_s=0, rows_max=200)
+        flow.wait_caught_up()
+        proxy.delay_s = 0.3
+        before = _peak_mib(sink)
+        sent = _send(flow, 1_000, 10_000)
+        assert sent >= 9 * first >= 9 * 15 * _MIB
+        work = sink.work()
+        # It is at work, with far more waiting than it may hold.
+        flow.wait_for(lambda: sink.work() >= work + 10, "the sink to write")
+        assert not flow.caught_up()
+        grown = _peak_mib(sink) - before
+        assert grown < 100, f"{sent / _MIB:.0f} MiB in the topics made the sink grow from {before} MiB by {grown} MiB"
+        proxy.delay_s = 0
+        flow.wait_caught_up()
+
+
+def test_a_store_slower_than_the_sessions_of_the_group(platform: Platform, tmp_path: Path, seed: int) -> None:
+    port = platform.server.port
+    with again(seed, tmp_path), Proxy(port) as proxy, Flow(platform, tmp_path, seed, 1_000) as flow:
+        url = platform.server.url.replace(str(port), str(proxy.port))
+        flow.add_sink(url=url, hold_s=0, rows_max=2_000, store_timeout_s=60)
+        flow.send(500)
+        flow.wait_caught_up()
+        before = _rebalances(flow)
+        # Six seconds of silence are the end of a session.
+        proxy.delay_s = 7
+        flow.send(500)
+        flow.wait_caught_up()
+        proxy.delay_s = 0
+        flow.check()
+        assert _rebalances(flow) == before
+
+
+def _send(flow: Flow, begin: int, end: int) -> int:
+    """Send large rows; return their bytes."""
+    topic, size = flow.topics[0], 0
+    info = info_of(topic)
+    with Producer(flow.settings, flow.bootstrap) as producer:
+        for start in range(begin, end, 500):
+            numbers = range(start, min(start + 500, end))
+            table = info.arrow.empty_table().from_pydict(
+                {
+                    "ts": [1_700_000_000_000 + number for number in numbers],
+                    "number": list(numbers),
+                    "price": [1.5 for _ in numbers],
+                    "note": [_NOTE for _ in numbers],
+                },
+                schema=info.arrow,
+            )
+            producer.send(topic, table, info, ingested_ms=1_700_000_000_000)
+            size += len(_NOTE) * len(numbers)
+    return size
+
+
+def _peak_mib(sink: SinkPart) -> int:
+    """Return the most memory that the sink has ever had, in MiB."""
+    process = sink.process()
+    assert process is not None
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) >> 10
+
+
+def _rebalances(flow: Flow) -> int:
+    """Return how often the broker has shared out the partitions of the sink's group."""
+    log = flow.broker.broker.log_file.read_text(encoding="utf-8", errors="replace")
+    return sum("Preparing to rebalance" in line and flow.groups[0] in line for line in log.splitlines())
