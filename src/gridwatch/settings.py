@@ -20,9 +20,12 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 
 from gridwatch.errors import ConfigError
 
-__all__ = ["Settings", "environment", "load_settings"]
+__all__ = ["RECORD_BYTES_MAX", "Settings", "environment", "load_settings"]
 
 _PREFIX = "GRIDWATCH_"
+
+RECORD_BYTES_MAX = 1 << 20
+"""Kafka's own limit of a record, which topics have that say nothing else."""
 
 
 def _without_password(url: str) -> str:
@@ -104,6 +107,12 @@ class KafkaSettings(_Group):
     sasl_password: SecretStr | None = Field(None, description="SASL password.")
     ssl_cafile: Path | None = Field(None, description="CA certificates (PEM) to trust; unset: the system's.")
     group_id: str = Field("gridwatch-sink", description="Consumer group of the sink.")
+    record_bytes_max: int = Field(
+        RECORD_BYTES_MAX,
+        ge=64 << 10,
+        le=256 << 20,
+        description="Largest record, in bytes, that gridwatch's own broker takes, and the topics that gridwatch makes.",
+    )
     delete_enabled: bool = Field(
         False, description="Whether a record without value (a tombstone) deletes the row of its key."
     )

@@ -34,6 +34,7 @@ from gridwatch.streaming.broker_files import (
     write_state,
 )
 from gridwatch.streaming.clients import admin
+from gridwatch.streaming.producer import LETTER_BYTES_MORE
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -224,7 +225,9 @@ class Broker:
         state = write_state(self._state_file, state, pid=0, started_s=0.0, keep=keep)
         data = self.folder / "data"
         properties = self.folder / "server.properties"
-        properties.write_text(server_properties(state, data), encoding="utf-8")
+        # Its dead-letter topics hold records as large, with their reasons.
+        largest = self._settings.kafka.record_bytes_max + LETTER_BYTES_MORE
+        properties.write_text(server_properties(state, data, largest), encoding="utf-8")
         (self.folder / "log4j2.xml").write_text(log4j2_xml(self.log_file), encoding="utf-8")
         if not (data / "meta.properties").exists():
             self._format(state, properties)

@@ -140,7 +140,7 @@ def file_lock(path: Path, *, shared: bool = False, timeout_s: float = 120.0) -> 
         yield
 
 
-def server_properties(state: BrokerState, data: Path) -> str:
+def server_properties(state: BrokerState, data: Path, message_bytes_max: int) -> str:
     """Return Kafka's configuration for one KRaft node that is broker and controller, on loopback only."""
     client, controller = f"127.0.0.1:{state.port}", f"127.0.0.1:{state.controller_port}"
     values = {
@@ -173,7 +173,8 @@ def server_properties(state: BrokerState, data: Path) -> str:
         "log.retention.hours": 24 * 7,
         # A sink that was away for longer than the rows are kept would begin anew, so keep its place longer.
         "offsets.retention.minutes": 60 * 24 * 60,
-        "log.segment.bytes": 64 << 20,
+        "log.segment.bytes": max(64 << 20, 2 * message_bytes_max),
+        "message.max.bytes": message_bytes_max,
         # The default of 128 MiB is half of the heap.
         "log.cleaner.dedupe.buffer.size": 8 << 20,
         "num.network.threads": 2,

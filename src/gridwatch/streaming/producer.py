@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from gridwatch.errors import StreamError
+from gridwatch.settings import RECORD_BYTES_MAX
 from gridwatch.streaming.clients import admin
 from gridwatch.streaming.envelope import encode
 from gridwatch.streaming.fast_clients import fast_producer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gridwatch.containers import ContainerInfo
     from gridwatch.settings import Settings
 
-__all__ = ["DLQ_SUFFIX", "Producer", "RecordTooLargeError", "dlq_topic", "ensure_topics"]
+__all__ = ["DLQ_SUFFIX", "LETTER_BYTES_MORE", "Producer", "RecordTooLargeError", "dlq_topic", "ensure_topics"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,9 @@ DLQ_SUFFIX = ".dlq"
 _DAY_MS = 24 * 3600 * 1000
 DLQ_RETENTION_MS = 30 * _DAY_MS
 """Dead letters stay longer than rows: somebody has to look at them first."""
+
+LETTER_BYTES_MORE = 128 << 10
+"""What a dead letter may be larger than its record, for the reason and the place."""
 
 _TELL_ROWS = 10_000
 _BATCH_BYTES = 512 << 10
@@ -60,10 +64,14 @@ def ensure_topics(settings: Settings, bootstrap: str, names: Iterable[str], *, p
     from kafka.errors import TopicAlreadyExistsError
 
     replication = settings.kafka.replication_factor
+    largest = settings.kafka.record_bytes_max
     wanted: dict[str, dict[str, Any]] = {}
     for name in names:
         wanted[name] = {"num_partitions": partitions, "replication_factor": replication}
         dead = {"retention.ms": str(DLQ_RETENTION_MS)}
+        if largest != RECORD_BYTES_MAX:
+            wanted[name]["configs"] = {"max.message.bytes": str(largest)}
+            dead["max.message.bytes"] = str(largest + LETTER_BYTES_MORE)
         wanted[dlq_topic(name)] = {"num_partitions": 1, "replication_factor": replication, "configs": dead}
     with admin(settings, bootstrap) as client:
         there = set(client.list_topics())
