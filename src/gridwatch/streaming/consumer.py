@@ -210,17 +210,16 @@ class Member:
         for message in messages:
             error = message.error()
             place: Any = message.topic(), message.partition()
-            if error is None:
-                if place in ours:
-                    offset: Any = message.offset()
-                    batch.begins.setdefault(place, offset)
-                    batch.ends[place] = offset + 1
-                    batch.messages.setdefault(place[0], []).append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                if place in ours:
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    log.warning("sink_poll_failed", error=error.str(), topic=place[0])
+                elif place in ours:
                     batch.ends[place] = message.offset() or 0
-            else:
-                log.warning("sink_poll_failed", error=error.str(), topic=place[0])
+            elif place in ours:
+                offset: Any = message.offset()
+                batch.begins.setdefault(place, offset)
+                batch.ends[place] = offset + 1
+                batch.messages.setdefault(place[0], []).append(message)
         return batch
 
     def _failed(self, what: str, error: KafkaException) -> StreamError:

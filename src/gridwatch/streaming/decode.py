@@ -16,11 +16,15 @@ from typing import Any
 import pyarrow as pa
 
 from gridwatch.containers import TIMESTAMP_MS_MAX, Column, ColumnType, ContainerInfo
+from gridwatch.streaming.columnar import ColumnReader
 from gridwatch.streaming.envelope import CONNECT_TYPES, TIMESTAMP_NAME
 from gridwatch.streaming.times import TimeFormat
 from gridwatch.streaming.values import FLOAT_MAX, MISSING, RecordError, json_kind, value_of
 
 __all__ = ["Decoded", "Decoder", "loads_strictly", "parse_record"]
+
+_CLOSER_LOOK = 64
+"""Most records that are looked at one by one because one of them needs it."""
 
 _T = ColumnType
 _FAST_TYPES: dict[ColumnType, set[type]] = {
@@ -152,9 +156,54 @@ class Decoder:
             get if len(self._names) > 1 else lambda row: (get(row),)
         )
         self._prefix = b""
+        self._columns = ColumnReader(info)
+        # A row of these two columns looks like an envelope, and is taken for one.
+        self._plain = not {"schema", "payload"} <= set(self._names)
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Return the rows of a batch of record values, in order, and the records that are no rows. Never raises."""
+        table = self._at_once(values)
+        if table is not None:
+            return Decoded(table, list(range(len(values))), [])
+        if len(values) <= _CLOSER_LOOK:
+            return self._one_by_one(values)
+        # A few bad records must not cost all others their way at once.
+        middle = len(values) // 2
+        first, second = self.decode(values[:middle]), self.decode(values[middle:])
+        return Decoded(
+            pa.concat_tables([first.table, second.table]),
+            first.positions + [middle + position for position in second.positions],
+            first.rejected + [(middle + position, reason) for position, reason in second.rejected],
+        )
+
+    def _at_once(self, values: Sequence[bytes | None]) -> pa.Table | None:
+        """Return all rows, or None when they are not all alike or any of them needs a closer look."""
+        first = next(iter(values), None)
+        if first is None:
+            return None
+        if (self._prefix or self._enveloped(first)) and first.startswith(self._prefix):
+            begin, end = len(self._prefix), -1
+        elif self._plain:
+            begin, end = 0, None
+        else:
+            return None
+        head, tail = first[:begin] + b"{", b"}}" if begin else b"}"
+        rows = [
+            value[begin:end]
+            for value in values
+            if value is not None and value.startswith(head) and value.endswith(tail)
+        ]
+        return self._columns.read(rows) if len(rows) == len(values) else None
+
+    def _enveloped(self, value: bytes) -> bool:
+        """Tell whether a record has a schema that is accepted, which is then remembered."""
+        try:
+            self._payload(value)
+        except RecordError:
+            return False
+        return bool(self._prefix)
+
+    def _one_by_one(self, values: Sequence[bytes | None]) -> Decoded:
         rejected: list[tuple[int, str]] = []
         payloads: list[dict[str, Any]] = []
         positions: list[int] = []
@@ -195,7 +244,7 @@ class Decoder:
                 and _loads(rest[:-1]) == payload
                 and _loads(prefix + b'"payload":0}') == {"schema": schema, "payload": 0}
             ):
-                self._prefix = prefix + found
+                self._prefix = prefix + found + rest[: len(rest) - len(rest.lstrip(b" "))]
         except RecordError:
             return
 
