@@ -15,6 +15,7 @@ from gridwatch.settings import Settings
 from gridwatch.streaming import Broker
 from gridwatch.streaming.connect import ConnectWorker
 from gridwatch.streaming.connect_files import served_url
+from tests.connect.mapping import Mapping
 from tests.connect.sinks import Sinks
 
 
@@ -135,3 +136,10 @@ def make_sinks(worker: ConnectWorker, bootstrap: str) -> Iterator[Callable[[str]
 def sinks(make_sinks: Callable[[str], Sinks], served: Served) -> Sinks:
     """Connectors that write to the served store."""
     return make_sinks(served.url)
+
+
+@pytest.fixture(scope="session")
+def mapping() -> Iterator[Mapping]:
+    """The connector's mapping of records to rows, in a JVM of its own."""
+    with Mapping() as started:
+        yield started

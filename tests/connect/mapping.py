@@ -61,9 +61,9 @@ class Mapping:
         **case: Any,
     ) -> list[Any]:
         """Return a row, a key or a reason for each record's value: tuples, or text."""
-        records: list[dict[str, Any]] = [{"value": _encoded(value)} for value in values]
+        records: list[dict[str, Any]] = [{"value": encoded(value)} for value in values]
         for record, key in zip(records, keys, strict=False):
-            record["key"] = _encoded(key)
+            record["key"] = encoded(key)
         columns = [[column.name, _type(column.type), column.nullable] for column in info.columns]
         container = {"kind": info.type.value, "columns": columns, "row_key": list(info.row_key)}
         answers = self.ask(records, container=container, schemas=schemas, **case)
@@ -86,7 +86,8 @@ def _type(kind: ColumnType) -> str:
     return _TYPES.get(kind, kind.value)
 
 
-def _encoded(data: bytes | None) -> str | None:
+def encoded(data: bytes | None) -> str | None:
+    """Return a record's key or value as cases have it."""
     return None if data is None else b64encode(data).decode()
 
 

@@ -45,7 +45,7 @@ def envelope(fields: Sequence[dict[str, Any]], payload: dict[str, Any] | None) -
     return json.dumps({"schema": schema, "payload": payload}).encode()
 
 
-def field(name: str, kind: str, logical: str | None = None, *, optional: bool = True, **rest: Any) -> dict[str, Any]:
+def field(name: str, kind: str, logical: str | None = None, /, *, optional: bool = True, **rest: Any) -> dict[str, Any]:
     """Return one field of a schema."""
     found: dict[str, Any] = {"field": name, "type": kind, "optional": optional} | rest
     return found | ({"name": f"org.apache.kafka.connect.data.{logical}", "version": 1} if logical else {})

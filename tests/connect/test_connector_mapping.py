@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,12 +36,6 @@ PLAIN = ContainerInfo(
     ),
     ("ts",),
 )
-
-
-@pytest.fixture(scope="module")
-def mapping() -> Iterator[Mapping]:
-    with Mapping() as started:
-        yield started
 
 
 def python_rows(info: ContainerInfo, values: list[bytes], times: TimeFormat | None = None) -> list[Any]:

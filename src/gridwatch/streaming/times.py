@@ -14,7 +14,7 @@ __all__ = ["TimeFormat"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
-# `fromisoformat` takes more than ISO 8601, such as a colon without minutes, and tenths of an hour as tenths of a second.
+# `fromisoformat` takes more than ISO 8601, such as a colon without minutes, and "T12.5" for half a second past 12.
 # The connector's `IsoTime` has the same form.
 _DAY = r"[0-9]{4}(?:-[0-9]{2}-[0-9]{2}|[0-9]{4}|W[0-9]{2}[0-9]?|-W[0-9]{2}(?:-[0-9])?)"
 _HOUR = r"[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}%s)?|:[0-9]{2}(?::[0-9]{2}%s)?)?"

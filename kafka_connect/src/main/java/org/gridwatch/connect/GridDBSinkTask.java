@@ -133,6 +133,9 @@ public final class GridDBSinkTask extends SinkTask {
             throw new BadRecordException(
                     "tombstone (null value): rows are deleted only with delete.enabled=true");
         }
+        if (record.valueSchema() != null) {
+            throw new BadRecordException("tombstone (null payload): rows are deleted only by a record without value");
+        }
         Optional<RowMapper> mapper = containers.find(names.name(record.topic(), null));
         if (mapper.isEmpty()) {
             // Nothing is there to be deleted.

@@ -5,6 +5,7 @@ import java.util.Map;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.Struct;
 import org.gridwatch.connect.writer.Column;
+import org.gridwatch.connect.writer.ColumnType;
 import org.gridwatch.connect.writer.Container;
 
 /**
@@ -64,9 +65,17 @@ final class KeyMapper {
         if (places.length == 0) {
             throw new BadRecordException("container '" + container.name() + "' has no row key");
         }
-        if (key == null) {
+        boolean text = container.columns().get(places[0]).type() == ColumnType.STRING && places.length == 1;
+        if (key == null || key.equals("") && !text) {
             throw new BadRecordException("the record has no key, and " + names() + " would come from it");
         }
+        if (key instanceof String json && !text && (places.length > 1 || KeyText.isJson(json))) {
+            return several(KeyText.read(json, container.rowKey()), null);
+        }
+        return several(key, schema);
+    }
+
+    private Object[] several(Object key, Schema schema) {
         if (key instanceof Struct || key instanceof Map) {
             return byName(Fields.of(key, "the record's key"));
         }
@@ -74,9 +83,6 @@ final class KeyMapper {
             return inOrder(list, schema == null ? null : schema.valueSchema());
         }
         if (places.length > 1) {
-            if (key instanceof String text) {
-                return inOrder(KeyText.list(text, container.rowKey()), null);
-            }
             throw new BadRecordException("the record's key is " + Shown.kind(key) + " (" + Shown.value(key)
                     + "), but the row key is " + names());
         }
