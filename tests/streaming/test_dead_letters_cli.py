@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 from gridwatch.cli.app import app
 from gridwatch.containers import Column, ColumnType, Store
 from gridwatch.containers.catalog import series_info
+from gridwatch.errors import ConfigError, StreamError
 from gridwatch.settings import Settings
 from gridwatch.streaming import Producer, Sink, read_dead_letters
 from gridwatch.streaming.dead_letter_reader import read_topics
@@ -31,8 +33,8 @@ def dlq(bootstrap: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str, code: int = 0) -> Result:
-        done = CliRunner().invoke(app, ["dlq", *words], catch_exceptions=code != -1)
-        assert done.exit_code == code, done.output + str(done.exception)
+        done = CliRunner().invoke(app, ["dlq", *words], catch_exceptions=False)
+        assert done.exit_code == code, done.output
         return done
 
     return run
@@ -144,3 +146,153 @@ def test_a_file_of_letters_is_sent_as_it_was_changed(
     sink.run_until(lambda: sink.rows == 2)
     assert store.read(topic)["close"].to_pylist() == [2.5, 7.0]
     assert [letter.offset for letter in read_dead_letters(settings, bootstrap, topic)] == [2]
+
+
+def test_letters_of_a_connector_go_back_to_their_own_topics(
+    dlq: Dlq, settings: Settings, bootstrap: str, store: Store, topic: str
+) -> None:
+    other, letters = f"{topic}_2", f"connect-{topic}.dlq"
+    trace = (
+        "org.apache.kafka.connect.errors.DataException: Converting failed\nCaused by: a.b.JsonError: bad token\n\tat x"
+    )
+    with Producer(settings, bootstrap) as producer:
+        producer.ensure_topics([topic, other, f"connect-{topic}"])
+    connect_letter(settings, bootstrap, letters, (topic, 0, 7), b'{"ts": "01.07.2024 09:30"}', "'ts': no time")
+    connect_letter(settings, bootstrap, letters, (other, 0, 3), b"{", "Converting failed: ", trace)
+    # A worker that dies before it commits writes its last letters again.
+    connect_letter(settings, bootstrap, letters, (topic, 0, 7), b'{"ts": "01.07.2024 09:30"}', "'ts': no time")
+    connect_letter(settings, bootstrap, letters, None, b'{"ts": 5}')
+    counted = json.loads(dlq("list", "--in", letters, "--json").output)
+    assert [(one["topic"], one["offset"], one["reason"]) for one in counted["letters"]] == [
+        (topic, 7, "'ts': no time"),
+        (other, 3, "Converting failed: bad token"),
+        (f"connect-{topic}", None, ""),
+    ]
+    shown = dlq("show", f"{letters}/0/1").output
+    for text in ("griddb-sink", "TASK_PUT", "org.apache.kafka.connect.errors.DataException", f"{other}/0/3", "{"):
+        assert text in shown
+    store.put_container(series_info(topic, COLUMNS))
+    fixes = ("--time-pattern", "dd.MM.yyyy HH:mm", "--time-zone", "America/New_York")
+    sent = json.loads(
+        dlq("replay", "--topic", topic, "--topic", other, *fixes, "--only-accepted", "--json", code=1).output
+    )
+    assert (sent["sent"], sent["repeated"], sent["kept"]) == (1, 1, 1)
+    [kept] = sent["reasons"]
+    assert (kept["letter"], kept["reason"][:8]) == (f"{letters}/0/1", "not JSON")
+    [record] = read_topics(settings, bootstrap, [topic])
+    assert (record.value, record.headers) == (b'{"ts":1719840600000}', [("trace", b"7")])
+    assert dlq("replay", f"{letters}/0/3", "--to", topic).output == "1 sent again.\n"
+    assert dlq("replay", "--in", letters, "--dry-run").output.endswith(
+        "1 would be sent, 0 of them are rows now; nothing was sent.\n"
+    )
+
+
+def test_a_letter_without_its_topic_is_kept_and_told(dlq: Dlq, settings: Settings, bootstrap: str, topic: str) -> None:
+    with Producer(settings, bootstrap) as producer:
+        producer.ensure_topics([topic])
+        # Any topic may be the dead letters of a connector.
+        producer.repeat(topic, b"{}", key=None, headers=[])
+    done = dlq("replay", f"{topic}/0/0", code=1)
+    assert (
+        "nothing says where it came from (is the connector's errors.deadletterqueue.context.headers.enable"
+        in done.output
+    )
+    assert "0 sent again, 1 kept back." in done.output
+
+
+def test_what_others_wrote_cannot_reach_the_terminal_raw(
+    dlq: Dlq, settings: Settings, bootstrap: str, store: Store, topic: str
+) -> None:
+    value = {"ts": 1, "close": "\x1b]0;owned\x07", "no\x1b[2Jte": "[red]x[/red]\u202e", "password": "hush"}
+    fill(settings, bootstrap, store, topic, rows(value, b"\x1b[31m\xff"), key=b"\x1b[5m")
+    connect_letter(settings, bootstrap, f"{topic}.dlq", (topic, 0, 99), b"{}", "a\x1b[31m\nb [bold]")
+    outputs = [
+        dlq("list", "--topic", topic).output,
+        *(dlq("show", f"{topic}.dlq/0/{offset}").output for offset in range(3)),
+        dlq("replay", "--topic", topic, "--set", "close=\x1b[7m", "--dry-run", "--again").output,
+    ]
+    for output in outputs:
+        assert not {letter for letter in output if not letter.isprintable()} - {"\n"}
+        assert "hush" not in output
+    assert "[bold]" in outputs[0]
+    assert "\\x1b[31m\\nb" in outputs[0].replace(" ", "")
+    assert '"password": "***"' in outputs[1]
+    assert "header x-api-key" in outputs[1]
+    # For scripts it is all there, as JSON escapes it.
+    raw = dlq("show", f"{topic}.dlq/0/0", "--json").output
+    assert json.loads(raw)["value"] == value
+    assert raw.isascii()
+    assert "CBtdMDtvd25lZAc=" not in dlq("show", f"{topic}.dlq/0/0", "--raw").output
+
+
+def test_letters_are_changed_in_an_editor(
+    dlq: Dlq,
+    settings: Settings,
+    bootstrap: str,
+    store: Store,
+    topic: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink = fill(settings, bootstrap, store, topic, rows({"ts": 1, "close": "2.5"}, {"ts": 2, "close": "7"}))
+    editor = tmp_path / "ed.py"
+    editor.write_text(
+        "import os, stat, sys\nfrom pathlib import Path\nfile = Path(sys.argv[1])\n"
+        "assert stat.S_IMODE(os.stat(file).st_mode) == 0o600\n"
+        "first, _ = file.read_text().splitlines()\nfile.write_text(first.replace('\"2.5\"', '2.5'))\n"
+    )
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    assert dlq("replay", "--topic", topic, "--edit").output == "1 sent again.\n"
+    sink.run_until(lambda: sink.rows == 1)
+    assert store.read(topic)["close"].to_pylist() == [2.5]
+    monkeypatch.setenv("EDITOR", "false")
+    with pytest.raises(ConfigError, match="The editor ended with status 1; nothing was sent"):
+        dlq("replay", "--topic", topic, "--edit")
+    editor.write_text("import sys\nfrom pathlib import Path\nPath(sys.argv[1]).write_text('{}')\n")
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    with pytest.raises(ConfigError, match=r'line 1: no JSON object with a "letter".* Mend it, and go on with --from /'):
+        dlq("replay", "--topic", topic, "--edit")
+    editor.write_text("import sys\nfrom pathlib import Path\nPath(sys.argv[1]).write_text('')\n")
+    assert dlq("replay", "--topic", topic, "--edit").output == "Nothing to replay.\n"
+    assert len(list(read_dead_letters(settings, bootstrap, topic))) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("list", "--reason", "("), r"--reason '\(' is no regular expression"),
+        (("list", "--since", "soon"), "--since 'soon' is no time; write 30min"),
+        (("show",), "Which letters"),
+        (("show", "x.dlq"), "'x.dlq' names no dead letter; it is TOPIC/PARTITION/OFFSET"),
+        (("replay", "--set", "close"), "--set 'close' is not of the form FIELD=VALUE"),
+        (("replay", "--rename", "=b"), "--rename '=b' is not of the form OLD=NEW"),
+        (("replay", "--time-pattern", "yyyy-MM-dd hh:mm"), "the clock of 12 hours"),
+        (("replay", "--time-zone", "Mars/Base"), "Unknown time zone 'Mars/Base'"),
+        (("replay", "--edit", "--from", "x"), "--edit and --from exclude each other"),
+        (("replay", "x.dlq/0/1", "--from", "x"), "--from names the letters itself"),
+        (("replay", "--from", "missing.ndjson"), "Cannot read 'missing.ndjson': No such file"),
+        (("replay", "--from", "twice.ndjson"), "twice.ndjson, line 2: letter x.dlq/0/1 stands here twice"),
+        (("replay", "--from", "wrong.ndjson"), "wrong.ndjson, line 1: it wants exactly one of value, text and base64"),
+    ],
+)
+def test_what_is_wrongly_asked_is_told(dlq: Dlq, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    line = '{"letter": "x.dlq/0/1", "text": "a"}\n'
+    (tmp_path / "twice.ndjson").write_text(line * 2)
+    (tmp_path / "wrong.ndjson").write_text('{"letter": "x.dlq/0/1", "text": "a", "value": 1}')
+    with pytest.raises(ConfigError, match=message):
+        dlq(*words)
+
+
+def test_a_letter_that_is_not_there_is_told(dlq: Dlq, settings: Settings, bootstrap: str, topic: str) -> None:
+    with pytest.raises(StreamError, match=r"There is no dead letter 'NONE\.dlq/0/1', or no longer"):
+        dlq("show", "NONE.dlq/0/1")
+    connect = f"{topic}.dlq"
+    with Producer(settings, bootstrap) as producer:
+        producer.ensure_topics([topic])
+    connect_letter(settings, bootstrap, connect, (f"{topic}_GONE", 0, 7), b"{}", "why")
+    done = dlq("replay", "--in", connect, code=1)
+    assert (
+        f"kept {connect}/0/0: there is no topic '{topic}_GONE'; make it first, or name another with --to" in done.output
+    )
+    assert json.loads(dlq("list", "--in", connect, "--json").output)["topics"][0]["waiting"] == 1

@@ -258,14 +258,14 @@ def _send(found: Settings, bootstrap: str, pick: Picker, change: Change, again: 
 
 
 def _tell(report: ReplayReport, as_json: bool) -> None:
-    kept = [{"letter": str(place), "reason": reason} for place, reason in report.kept]
+    kept = [{"letter": str(place), "reason": reason} for place, reason in report.reasons]
     if as_json:
-        print_json({"sent": report.sent, "repeated": report.repeated, "kept": kept})
+        print_json({"sent": report.sent, "repeated": report.repeated, "kept": report.kept, "reasons": kept})
     else:
         for one in kept:
             typer.echo(f"kept {one['letter']}: {one_line(one['reason'])}", err=True)
-        typer.echo(f"{report.sent} sent again" + (f", {len(kept)} kept back" if kept else "") + ".")
-    if kept:
+        typer.echo(f"{report.sent} sent again" + (f", {report.kept} kept back" if report.kept else "") + ".")
+    if report.kept:
         raise typer.Exit(1)
 
 

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 _TRANSACTIONAL_ID = "gridwatch-dlq-replay"
 _BATCH_LETTERS = 500
 _BATCH_BYTES = 8 << 20
+_REASONS_MAX = 1000
 _RECORD_BYTES_MAX = 256 << 20
 
 
@@ -66,12 +67,20 @@ class ReplayReport:
     Args:
         sent: Records sent.
         repeated: Letters left out because they are of a record that was sent already.
-        kept: Letters that were not sent, and why.
+        kept: Letters that were not sent.
+        reasons: Why, for the first thousand of those.
     """
 
     sent: int = 0
     repeated: int = 0
-    kept: list[tuple[Place, str]] = field(default_factory=list)
+    kept: int = 0
+    reasons: list[tuple[Place, str]] = field(default_factory=list)
+
+    def keep(self, place: Place, reason: str) -> None:
+        """Note a letter that is not sent."""
+        self.kept += 1
+        if len(self.reasons) < _REASONS_MAX:
+            self.reasons.append((place, reason))
 
 
 def prepared(fetcher: Fetcher, letter: DeadLetter, change: Change | None = None) -> Outgoing:
@@ -228,7 +237,7 @@ class Replay:
                 records, done, size = [], [], 0
         if done:
             self._flush(records, done, report, on_sent)
-        log.info("dead_letters_replayed", records=report.sent, repeated=report.repeated, kept=len(report.kept))
+        log.info("dead_letters_replayed", records=report.sent, repeated=report.repeated, kept=report.kept)
         return report
 
     def _flush(
@@ -245,7 +254,7 @@ class Replay:
     ) -> Iterator[tuple[DeadLetter, Outgoing | None]]:
         """Give the letters to mark, each with its record, or with None when that record was sent by another letter."""
         repeats = Repeats()
-        kept: set[Place] = set()
+        kept = Replayed()
         with letter_consumer(self._settings, self._bootstrap) as consumer:
             fetcher = Fetcher(consumer)
             for letter in letters:
@@ -257,10 +266,18 @@ class Replay:
                         yield letter, None
                     continue
                 try:
-                    yield letter, prepared(fetcher, letter, change)
+                    record = self._record(fetcher, letter, change)
                 except RecordError as error:
-                    kept.add(letter.place)
-                    report.kept.append((letter.place, str(error)))
+                    kept.add(letter.place.topic, letter.place.partition, letter.place.offset, letter.place.offset)
+                    report.keep(letter.place, str(error))
+                else:
+                    yield letter, record
+
+    def _record(self, fetcher: Fetcher, letter: DeadLetter, change: Change | None) -> Outgoing:
+        record = prepared(fetcher, letter, change)
+        if record.topic not in self._ids:
+            raise RecordError(f"there is no topic {record.topic!r}; make it first, or name another with --to")
+        return record
 
 
 def _whole(fetcher: Fetcher, letter: DeadLetter) -> DeadLetter:
