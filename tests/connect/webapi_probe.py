@@ -99,6 +99,11 @@ class Probe:
         place, cluster, database = self.ask({"do": "url", "url": url})
         return place, cluster, database
 
+    def options(self) -> list[dict[str, Any]]:
+        """Return the connector's options in their order."""
+        found: list[dict[str, Any]] = self.ask({"do": "options"})
+        return found
+
     def writer(self, url: str, **settings: Any) -> Writer:
         """Return a writer to a URL."""
         return Writer(self, {"url": url, **settings})

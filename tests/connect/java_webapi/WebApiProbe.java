@@ -12,10 +12,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.kafka.common.config.ConfigDef;
+import org.gridwatch.connect.Options;
 import org.gridwatch.connect.writer.Column;
 import org.gridwatch.connect.writer.ColumnType;
 import org.gridwatch.connect.writer.Container;
@@ -57,6 +60,9 @@ public final class WebApiProbe {
     }
 
     private JsonNode done(JsonNode asked) throws IOException {
+        if (asked.get("do").asText().equals("options")) {
+            return options();
+        }
         if (asked.get("do").asText().equals("url")) {
             WebApiUrl url = WebApiUrl.parse(asked.get("url").asText());
             return JSON.createArrayNode().add(url.place() + url.path()).add(url.cluster()).add(url.database());
@@ -84,6 +90,21 @@ public final class WebApiProbe {
             default -> throw new IllegalArgumentException("do what?");
         }
         return JSON.nullNode();
+    }
+
+    /** The connector's options in their order, as {@code docs/connect.md} shows them. */
+    private static JsonNode options() {
+        ArrayNode options = JSON.createArrayNode();
+        Options.definition().configKeys().values().stream()
+                .sorted(Comparator.comparingInt(key -> key.orderInGroup))
+                .forEach(key -> {
+                    ObjectNode one = options.addObject();
+                    one.put("name", key.name).put("group", key.group).put("type", key.type.name());
+                    one.put("importance", key.importance.name()).put("text", key.documentation);
+                    one.put("needed", !key.hasDefault());
+                    one.put("default", key.hasDefault() ? ConfigDef.convertToString(key.defaultValue, key.type) : null);
+                });
+        return options;
     }
 
     /** Rows by container; a container that is unknown yet is looked up first, as the task does. */
