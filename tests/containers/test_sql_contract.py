@@ -233,7 +233,11 @@ def test_answers(store: Store, statement: str) -> None:
     for words, what in OF_5X.items():
         if words in statement:
             needs_server(store, (5, 0), what)
-    assert rows(store.sql(statement)) == ANSWERS[statement]
+    found = rows(store.sql(statement))
+    if statement.startswith("VALUES"):
+        # A GridDB server makes the lines side by side; which comes first is left to chance.
+        found.sort()
+    assert found == ANSWERS[statement]
 
 
 def test_columns_have_griddbs_names_and_types(store: Store) -> None:
