@@ -91,14 +91,14 @@ class ConnectService:
                 slot.worker.stop()
 
     def _watch(self, stop: threading.Event, ready: Callable[[str], None] | None) -> None:
-        connect = find_connect(self._settings)
         folder = self._settings.home / "connect"
         limit = self._settings.connect.task_restarts
-        watch = ConnectWatch(connect, folder, restarts_max=limit, wanted=self._wanted)
+        watch = ConnectWatch(find_connect(self._settings), folder, restarts_max=limit, wanted=self._wanted)
         told: str | None = None
         while not stop.is_set():
             for slot in self._workers:
-                self._keep_alive(slot)
+                if self._keep_alive(slot):
+                    watch.connect = find_connect(self._settings)
             try:
                 watch.step()
             except (MissingServiceError, StreamError) as error:
@@ -109,11 +109,12 @@ class ConnectService:
             else:
                 told = None
                 if ready is not None:
-                    ready(connect.api.url)
+                    ready(watch.connect.api.url)
                     ready = None
             stop.wait(_LOOK_S)
 
-    def _keep_alive(self, slot: _Slot) -> None:
+    def _keep_alive(self, slot: _Slot) -> bool:
+        """Start a worker again that has died, with pauses that grow, and tell whether that was done."""
         now_s = time.monotonic()
         if slot.worker.pid is not None:
             if slot.worker.healthy():
@@ -123,21 +124,23 @@ class ConnectService:
             elif slot.answered_s is not None and now_s - slot.answered_s >= _SILENT_MAX_S:
                 log.warning("connect_worker_silent", pid=slot.worker.pid, seconds=round(now_s - slot.answered_s))
                 slot.worker.stop()
-            return
+            return False
         if slot.resume_s is None:
             slot.failures += 1
             if slot.failures > _RESTARTS_MAX:
                 raise JavaError(f"The Kafka Connect worker keeps dying; its log is {slot.worker.log_file}.")
             slot.resume_s = now_s + min(_PAUSE_FIRST_S * 2.0 ** (slot.failures - 1), _PAUSE_MAX_S)
             log.warning("connect_worker_died", failures=slot.failures, log=str(slot.worker.log_file))
-        if now_s >= slot.resume_s:
-            slot.resume_s = None
-            try:
-                slot.worker.start()
-            except JavaError as error:
-                log.warning("connect_worker_did_not_start", reason=str(error))
-            else:
-                slot.began_s = slot.answered_s = time.monotonic()
+        if now_s < slot.resume_s:
+            return False
+        slot.resume_s = None
+        try:
+            slot.worker.start()
+        except JavaError as error:
+            log.warning("connect_worker_did_not_start", reason=str(error))
+            return False
+        slot.began_s = slot.answered_s = time.monotonic()
+        return True
 
 
 @dataclass(slots=True)

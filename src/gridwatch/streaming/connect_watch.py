@@ -66,7 +66,8 @@ class ConnectWatch:
         wanted: Callable[[], Sequence[Connector]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connect = connect
+        self.connect = connect
+        """Where the connectors are; a worker that was started again may have another address."""
         self._path = folder / "watch.json"
         self._restarts_max = restarts_max
         self._wanted: Callable[[], Sequence[Connector]] | None = wanted
@@ -86,10 +87,10 @@ class ConnectWatch:
         from gridwatch.streaming.connect_apply import apply
 
         if self._wanted is not None:
-            apply(self._connect, self._wanted())
+            apply(self.connect, self._wanted())
             self._wanted = None
-        there = {status.name: status for status in self._connect.api.statuses()}
-        for connector in self._connect.remembered():
+        there = {status.name: status for status in self.connect.api.statuses()}
+        for connector in self.connect.remembered():
             if connector.name not in there:
                 self._remind(connector)
         for status in there.values():
@@ -101,7 +102,7 @@ class ConnectWatch:
 
     def _remind(self, connector: Connector) -> None:
         """Apply a connector again that a standalone worker forgot at its end."""
-        self._connect.api.put_config(connector.name, connector.config)
+        self.connect.api.put_config(connector.name, connector.config)
         log.info("connector_applied_again", connector=connector.name)
 
     def _look(self, status: ConnectorStatus) -> None:
@@ -132,9 +133,9 @@ class ConnectWatch:
         slot.shown.restarts += 1
         slot.resume_s = None
         if number < 0:
-            self._connect.api.restart(name)
+            self.connect.api.restart(name)
         else:
-            self._connect.api.restart_task(name, number)
+            self.connect.api.restart_task(name, number)
         log.info("task_restarted", connector=name, task=number, restarts=slot.shown.restarts)
 
     def _recovered(self, key: tuple[str, int], slot: _Slot, now_s: float) -> None:
