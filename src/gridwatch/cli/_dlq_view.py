@@ -202,9 +202,10 @@ def _lines(value: bytes | None) -> list[str]:
     text = _value_text(value, raw=False)
     try:
         document = json.loads(value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.splitlines()
-    if isinstance(document, dict) and document.keys() == {"schema", "payload"}:
+    # What is nested too deeply for `pretty` stands there as it came.
+    if isinstance(document, dict) and document.keys() == {"schema", "payload"} and text.startswith("{\n"):
         # The schema's lines would hide the row's; what a fix does to it follows from the row.
         fields = document["schema"].get("fields") if isinstance(document["schema"], dict) else None
         declared = [json.dumps(one) for one in fields] if isinstance(fields, list) else []

@@ -54,6 +54,12 @@ class Fix:
             return value
         if value is None:
             raise RecordError("a tombstone has no fields to change")
+        try:
+            return self._applied(value)
+        except RecursionError:
+            raise RecordError("it is nested too deeply to be changed") from None
+
+    def _applied(self, value: bytes) -> bytes:
         document = loads_strictly(value)
         before = json.dumps(document)
         enveloped = isinstance(document, dict) and document.keys() == {"schema", "payload"}
@@ -64,7 +70,7 @@ class Fix:
         fields = schema.get("fields") if isinstance(schema, dict) else None
         self._change(row, fields if isinstance(fields, list) else None)
         after = json.dumps(document)
-        return value if after == before else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return value if after == before else _written(document)
 
     def _change(self, row: dict[str, Any], fields: list[Any] | None) -> None:
         for old, new in self.renames:
@@ -88,6 +94,21 @@ class Fix:
                     except ValueError as error:
                         raise RecordError(f"{name!r}: {error}") from None
                     _each(fields, name, lambda field: field.update(type="int64", name=TIMESTAMP_NAME, version=1))
+
+
+def _written(document: Any) -> bytes:
+    """Return JSON; half of a surrogate pair stays an escape.
+
+    Raises:
+        RecordError: It holds a number that only could be read, such as 1e999.
+    """
+    try:
+        try:
+            return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        raise RecordError(f"a number in it cannot be written again ({error})") from None
 
 
 def _rename_key(row: dict[str, Any], old: str, new: str) -> None:
