@@ -75,11 +75,11 @@ def test_the_wheel_carries_the_project_and_the_plugin(wheel: Path) -> None:
     carried = {name.removeprefix("gridwatch/_project/") for name in names if name.startswith("gridwatch/_project/")}
     kept = {
         str(path.relative_to(ROOT))
-        for top in ("flows", "expectations", "grafana")
+        for top in ("flows", "expectations", "grafana", "kafka_connect/connectors")
         for path in (ROOT / top).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert carried == {*kept, "prefect.yaml"}
+    assert carried == {*kept, "kafka_connect/griddb-sink.json", "prefect.yaml"}
     assert {"gridwatch/py.typed", "mlflow_griddb/__init__.py", "gridwatch/java/locks/kafka.lock.toml"} <= names
     # What is compiled on first use.
     assert "gridwatch/containers/griddb_java/gridwatch/griddb/RowsIn.java" in names

@@ -9,11 +9,18 @@ from gridwatch.errors import ConfigError
 
 __all__ = ["project_files", "shipped"]
 
-_PARTS = ("flows", "expectations", "grafana", "prefect.yaml")
+_PARTS = (
+    "flows",
+    "expectations",
+    "grafana",
+    "kafka_connect/connectors",
+    "kafka_connect/griddb-sink.json",
+    "prefect.yaml",
+)
 
 
 def shipped() -> Path:
-    """Return the folder with gridwatch's own `flows/`, `expectations/`, `grafana/` and `prefect.yaml`.
+    """Return the folder with gridwatch's own `flows/`, `expectations/`, `grafana/`, `kafka_connect/` and `prefect.yaml`.
 
     Raises:
         ConfigError: The installation lacks them.
