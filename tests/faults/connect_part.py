@@ -64,6 +64,7 @@ class ConnectPart(Part):
         return {
             "connector.class": "org.gridwatch.connect.GridDBSinkConnector",
             "tasks.max": "2",
+            "value.converter": "org.gridwatch.connect.json.StrictJsonConverter",
             "topics": ",".join(topics),
             "connection.url": url,
             "connection.timeout.ms": "5000",

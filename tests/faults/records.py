@@ -99,7 +99,7 @@ class Source:
         # The first ones are good: a container is made from the first record that is read, whatever it holds.
         if number >= _GOOD_FIRST and chance.random() < self._bad:
             row = None
-            match chance.randrange(6):
+            match chance.randrange(7):
                 case 0:
                     raw = f"no JSON, record {number}"
                 case 1:
@@ -110,6 +110,8 @@ class Source:
                     payload["ts"] = -1
                 case 4:
                     payload["price"] = float("nan")
+                case 5:
+                    payload["number"] = "text where the schema says otherwise"
                 case _:
                     head, payload["surplus"] = self._surplus[topic], "what the container has no column for"
         text = f'{head}, "payload": {json.dumps(payload)}}}' if raw is None else raw
