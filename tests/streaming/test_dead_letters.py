@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from types import SimpleNamespace
@@ -37,7 +38,7 @@ any_json = st.recursive(
 any_value = st.none() | any_bytes | any_json.map(lambda value: json.dumps(value).encode())
 
 
-def record(headers: list[tuple[str, bytes | None]], topic: str = "x.dlq", **more: Any) -> Any:
+def record(headers: Sequence[tuple[str, bytes | None]], topic: str = "x.dlq", **more: Any) -> Any:
     return SimpleNamespace(
         **{"topic": topic, "partition": 0, "offset": 5, "timestamp": 9, "key": b"k", "value": b"v", "headers": headers}
         | more

@@ -160,7 +160,7 @@ class Replay:
         Raises:
             StreamError: One was refused, or another replay took over; nothing is sent then.
         """
-        from kafka.errors import KafkaError, MessageSizeTooLargeError
+        from kafka.errors import KafkaError
 
         try:
             self._producer.begin_transaction()
@@ -172,9 +172,8 @@ class Replay:
             self._producer.commit_transaction()
         except (KafkaError, ValueError) as error:
             self._abort()
-            larger = " Raise the topic's max.message.bytes." if isinstance(error, MessageSizeTooLargeError) else ""
             raise StreamError(
-                f"Nothing of {len(records)} records was replayed to Kafka at {self._bootstrap}: {error}.{larger}"
+                f"Nothing of {len(records)} records was replayed to Kafka at {self._bootstrap}: {_told(error)}"
             ) from error
         for place in done:
             self.replayed.add(place.topic, place.partition, place.offset, place.offset)
@@ -278,6 +277,15 @@ class Replay:
         if record.topic not in self._ids:
             raise RecordError(f"there is no topic {record.topic!r}; make it first, or name another with --to")
         return record
+
+
+def _told(error: Exception) -> str:
+    from kafka.errors import MessageSizeTooLargeError
+
+    # What was sent behind the record that is too large fails with that error inside of another.
+    if any(isinstance(one, MessageSizeTooLargeError) for one in (error, *error.args)):
+        return "a record is too large for its topic. Raise the topic's max.message.bytes."
+    return f"{error}."
 
 
 def _whole(fetcher: Fetcher, letter: DeadLetter) -> DeadLetter:
