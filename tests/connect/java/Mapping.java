@@ -18,6 +18,7 @@ import org.apache.kafka.connect.data.SchemaAndValue;
 import org.apache.kafka.connect.errors.DataException;
 import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.storage.StringConverter;
+import org.gridwatch.connect.TaskTrial;
 import org.gridwatch.connect.record.BadRecordException;
 import org.gridwatch.connect.record.Fields;
 import org.gridwatch.connect.record.KeyMode;
@@ -39,7 +40,8 @@ public final class Mapping {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         for (String line = in.readLine(); line != null; line = in.readLine()) {
-            out.println(JSON.writeValueAsString(answer(JSON.readTree(line))));
+            JsonNode asked = JSON.readTree(line);
+            out.println(JSON.writeValueAsString(asked.has("batches") ? TaskTrial.play(asked) : answer(asked)));
         }
     }
 

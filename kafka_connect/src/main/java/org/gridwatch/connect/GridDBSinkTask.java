@@ -5,6 +5,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import org.apache.kafka.connect.errors.ConnectException;
 import org.apache.kafka.connect.errors.RetriableException;
 import org.apache.kafka.connect.sink.ErrantRecordReporter;
@@ -16,6 +17,7 @@ import org.gridwatch.connect.record.NameFormat;
 import org.gridwatch.connect.record.RowMapper;
 import org.gridwatch.connect.writer.ContainerWriter;
 import org.gridwatch.connect.writer.WriteException;
+import org.gridwatch.connect.writer.WriterSettings;
 import org.gridwatch.connect.writer.Writers;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,12 +32,22 @@ public final class GridDBSinkTask extends SinkTask {
     private static final Logger LOG = LoggerFactory.getLogger(GridDBSinkTask.class);
     private static final int ATTEMPTS_MAX = 4;
 
+    private final Function<WriterSettings, ContainerWriter> opener;
     private GridDBSinkConfig config;
     private NameFormat names;
     private ContainerWriter writer;
     private Containers containers;
     private TaskMetrics metrics;
     private int failures;
+
+    /** What a worker makes. */
+    public GridDBSinkTask() {
+        this(Writers::open);
+    }
+
+    GridDBSinkTask(Function<WriterSettings, ContainerWriter> opener) {
+        this.opener = opener;
+    }
 
     @Override
     public String version() {
@@ -49,7 +61,7 @@ public final class GridDBSinkTask extends SinkTask {
         metrics = new TaskMetrics(
                 properties.getOrDefault("name", "griddb"), properties.getOrDefault(GridDBSinkConnector.TASK_ID, "0"));
         metrics.register();
-        writer = Writers.open(config.writer());
+        writer = opener.apply(config.writer());
         containers = new Containers(writer, config);
     }
 
