@@ -12,11 +12,11 @@ from typing_extensions import override
 
 from gridwatch.errors import JavaError, MissingServiceError, StreamError
 from gridwatch.settings import ConnectSettings, Settings
-from gridwatch.streaming.broker_files import port_is_free
+from gridwatch.streaming.broker_files import free_ports
 from gridwatch.streaming.connect import ConnectWorker
 from gridwatch.streaming.connect_apply import Connector, find_connect
 from gridwatch.streaming.connect_watch import ConnectWatch
-from tests.faults.parts import PATIENCE_S, Part, free_port, wait_for
+from tests.faults.parts import PATIENCE_S, Part
 
 __all__ = ["ConnectPart"]
 
@@ -49,7 +49,9 @@ class ConnectPart(Part):
     ) -> None:
         super().__init__(f"Connect worker {number}" if distributed else "Connect worker")
         mode = "distributed" if distributed else "standalone"
-        connect = ConnectSettings(mode=mode, rest_port=free_port() if number == 1 else 0, group_id=f"{name}-workers")
+        connect = ConnectSettings(
+            mode=mode, rest_port=free_ports(1)[0] if number == 1 else 0, group_id=f"{name}-workers"
+        )
         self.settings = Settings(_env_file=None, home=folder, store_url=url, connect=connect)
         self.worker = ConnectWorker(self.settings, bootstrap, number=number)
         self.group = f"connect-{name}"
@@ -79,9 +81,6 @@ class ConnectPart(Part):
 
     @override
     def start_once(self) -> None:
-        # A process that was killed may hold its port for a moment after it is gone.
-        if port := self.settings.connect.rest_port:
-            wait_for(lambda: port_is_free(port), "the worker's port")
         # It may be killed while it starts: then the next life is on.
         with suppress(JavaError):
             self.worker.start(timeout_s=PATIENCE_S)

@@ -6,7 +6,6 @@ A thread for each part starts it again whenever it is gone, as gridwatch's super
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -26,9 +25,9 @@ from typing_extensions import override
 from gridwatch.errors import GridwatchError, JavaError
 from gridwatch.settings import Settings
 from gridwatch.streaming import Broker
-from gridwatch.streaming.broker_files import BrokerState, cluster_id, port_is_free, read_state, write_state
+from gridwatch.streaming.broker_files import BrokerState, cluster_id, free_ports, read_state, write_state
 
-__all__ = ["ROOT", "BrokerPart", "Child", "Part", "ServerPart", "SinkPart", "free_port", "wait_for"]
+__all__ = ["ROOT", "BrokerPart", "Child", "Part", "ServerPart", "SinkPart", "wait_for"]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 240.0
@@ -49,14 +48,6 @@ def wait_for(condition: object, what: str, *, timeout_s: float = PATIENCE_S, loo
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
         time.sleep(look_s)
-
-
-def free_port() -> int:
-    """Return a free loopback port that no outgoing connection can be given while its server is away."""
-    # Below the range that Linux takes ports of outgoing connections from.
-    while not port_is_free(port := random.randint(15_000, 32_000)):
-        pass
-    return port
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -191,15 +182,12 @@ class BrokerPart(Part):
         self.broker = Broker(settings)
         self.broker.make_folders()
         self._state_file = self.broker.folder / "state.json"
-        state = BrokerState(cluster_id(self.broker.folder / "data"), free_port(), free_port())
+        state = BrokerState(cluster_id(self.broker.folder / "data"), *free_ports(2))
         write_state(self._state_file, state)
         self.bootstrap = f"127.0.0.1:{state.port}"
-        self._ports = (state.port, state.controller_port)
 
     @override
     def start_once(self) -> None:
-        # A process that was killed may hold its ports for a moment after it is gone.
-        wait_for(lambda: all(map(port_is_free, self._ports)), "the broker's ports")
         # It may be killed while it starts: then the next life is on.
         with suppress(JavaError):
             assert self.broker.start(timeout_s=PATIENCE_S) == self.bootstrap, "the port stays"
@@ -278,7 +266,7 @@ class ServerPart(Child):
     """
 
     def __init__(self, home: Path, log: Path) -> None:
-        self.port = free_port()
+        [self.port] = free_ports(1)
         self.file = home / "store.db"
         env = {"GRIDWATCH_HOME": str(home), "GRIDWATCH_SERVER__PORT": str(self.port)}
         super().__init__("store server", [sys.executable, "-m", "gridwatch.cli", "serve"], log, env)

@@ -26,6 +26,7 @@ from gridwatch.streaming.broker_files import (
     cluster_id,
     file_lock,
     free_ports,
+    gets_free,
     last_lines,
     log4j2_xml,
     port_is_free,
@@ -219,7 +220,7 @@ class Broker:
 
     def _prepare(self, *, keep: bool) -> BrokerState:
         state = read_state(self._state_file)
-        if state is None or not (port_is_free(state.port) and port_is_free(state.controller_port)):
+        if state is None or not gets_free(state.port, state.controller_port):
             port, controller_port = free_ports(2)
             state = BrokerState(cluster_id(self.folder / "data"), port, controller_port)
         state = write_state(self._state_file, state, pid=0, started_s=0.0, keep=keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import random
 import re
 import socket
 import time
@@ -21,6 +22,7 @@ __all__ = [
     "cluster_id",
     "file_lock",
     "free_ports",
+    "gets_free",
     "last_lines",
     "log4j2_xml",
     "port_is_free",
@@ -28,6 +30,9 @@ __all__ = [
     "server_properties",
     "write_state",
 ]
+
+_PORTS = (15_000, 32_000)
+_PORT_ATTEMPTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +84,28 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+def gets_free(*ports: int, timeout_s: float = 3.0) -> bool:
+    """Tell whether the ports can be bound, waiting a little for what a process that was killed left behind."""
+    deadline = time.monotonic() + timeout_s
+    while not all(map(port_is_free, ports)):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def free_ports(count: int) -> list[int]:
-    """Return different loopback ports that are free now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Return different loopback ports that are free now, and that a service can have again after it was away."""
+    # Below the range that Linux takes ports of outgoing connections from. One of those might be this one meanwhile, and
+    # a client that tries it again and again in the service's absence might even be connected to itself.
+    found: set[int] = set()
+    for _ in range(_PORT_ATTEMPTS):
+        port = random.randint(*_PORTS)  # noqa: S311 - no secret
+        if port_is_free(port):
+            found.add(port)
+        if len(found) == count:
+            return list(found)
+    raise StreamError(f"There are no {count} free ports from {_PORTS[0]} to {_PORTS[1]} on loopback.")
 
 
 def cluster_id(data: Path) -> str:

@@ -7,7 +7,6 @@ through which other processes find it. Its connectors are a matter of `connect_a
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from gridwatch.errors import ConfigError, JavaError, StreamError
 from gridwatch.folders import make_private
 from gridwatch.java.jars import jars
 from gridwatch.java.jre import find_java
-from gridwatch.streaming.broker_files import file_lock, free_ports, last_lines, log4j2_xml, port_is_free
+from gridwatch.streaming.broker_files import file_lock, free_ports, gets_free, last_lines, log4j2_xml
 from gridwatch.streaming.child import JVM, kill, process_of, spawn
 from gridwatch.streaming.connect_api import ConnectApi
 from gridwatch.streaming.connect_files import (
@@ -44,8 +43,6 @@ _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
 _START_ATTEMPTS = 3
 _WORKERS_MAX = 32
-_PORT_TIMEOUT_S = 3.0
-_PORT_ATTEMPTS = 50
 
 
 class ConnectWorker:
@@ -230,12 +227,12 @@ class ConnectWorker:
         host = self._settings.connect.rest_host
         state = read_worker_state(self._state_file)
         wanted = self._rest_port or (state.port if state is not None else 0)
-        if not wanted or not _gets_free(wanted):
+        if not wanted or not gets_free(wanted):
             if self._rest_port:
                 raise ConfigError(
                     f"GRIDWATCH_CONNECT__REST_PORT {wanted} is taken by another program; 0 picks a free one."
                 )
-            wanted = _new_port()
+            [wanted] = free_ports(1)
         plugins = self._plugins
         if plugins is None:
             from gridwatch.java.connector import build_connector
@@ -272,26 +269,6 @@ class ConnectWorker:
 
     def _last_lines(self) -> str:
         return f"The end of {str(self.log_file)!r}:\n" + last_lines(self.log_file, self._output)
-
-
-def _gets_free(port: int) -> bool:
-    """Tell whether a port can be bound, waiting a little for what a killed worker left behind."""
-    deadline = time.monotonic() + _PORT_TIMEOUT_S
-    while not port_is_free(port):
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def _new_port() -> int:
-    """Return a free port that the worker can have again after it was away."""
-    # Below the range that Linux takes ports of outgoing connections from, which might be this one meanwhile.
-    for _ in range(_PORT_ATTEMPTS):
-        port = random.randint(20_000, 32_000)  # noqa: S311  # no secret
-        if port_is_free(port):
-            return port
-    return free_ports(1)[0]
 
 
 def _callable_host(host: str) -> str:
