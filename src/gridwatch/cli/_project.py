@@ -20,7 +20,7 @@ _PARTS = (
 
 
 def shipped() -> Path:
-    """Return the folder with gridwatch's own `flows/`, `expectations/`, `grafana/`, `kafka_connect/` and `prefect.yaml`.
+    """Return the folder of gridwatch's own `flows/`, `expectations/`, `grafana/`, `kafka_connect/` and `prefect.yaml`.
 
     Raises:
         ConfigError: The installation lacks them.
