@@ -121,6 +121,12 @@ def test_a_container_that_cannot_be_made_is_tried_once_a_batch(mapping: Mapping)
     assert answer["reported"] == ["0: the rows are refused", "1: the rows are refused"]
 
 
+def test_a_name_that_the_server_refuses_is_a_bad_record(mapping: Mapping) -> None:
+    (answer,) = mapping.play(batch(["a", 1, 1], ["b", 2, 2], script="refused"))
+    assert answer["reported"] == ["0: the rows are refused"]
+    assert puts(answer) == [{"b": [["2", "2"]]}]
+
+
 def test_a_missing_container_is_said_to_be_missing(mapping: Mapping) -> None:
     (answer,) = mapping.play(batch(["a", 1, 1]), auto__create=False)
     assert answer["reported"] == ["0: there is no container 'a'; make it, or set auto.create=true"]

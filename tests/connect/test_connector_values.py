@@ -25,7 +25,7 @@ def one(name: str, kind: ColumnType, *, nullable: bool = True) -> ContainerInfo:
     return ContainerInfo("c", ContainerType.TIME_SERIES, (TIME.columns[0], Column(name, kind, nullable)), ("ts",))
 
 
-DECIMAL = {"name": "org.apache.kafka.connect.data.Decimal", "version": 1, "parameters": {"scale": "2"}}
+DECIMAL: dict[str, Any] = {"name": "org.apache.kafka.connect.data.Decimal", "version": 1, "parameters": {"scale": "2"}}
 
 
 def decimal(unscaled: int) -> str:

@@ -116,6 +116,12 @@ public final class GridDBSinkTask extends SinkTask {
                     operation(record).ifPresent(operations::add);
                 } catch (BadRecordException error) {
                     rejected.add(new Rejected(record, error.getMessage()));
+                } catch (WriteException error) {
+                    if (error.kind() != WriteException.Kind.REFUSED) {
+                        throw error;
+                    }
+                    // GridDB does not even look for a container of this name.
+                    rejected.add(new Rejected(record, error.getMessage()));
                 }
             }
             if (!containers.takeChanged()) {

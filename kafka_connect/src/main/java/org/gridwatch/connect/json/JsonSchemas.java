@@ -41,7 +41,7 @@ final class JsonSchemas {
         if (node.path("doc").isTextual()) {
             builder.doc(node.path("doc").textValue());
         }
-        node.path("parameters").fields().forEachRemaining(one -> builder.parameter(one.getKey(), text(one)));
+        node.path("parameters").properties().forEach(one -> builder.parameter(one.getKey(), text(one)));
         if (node.path("optional").asBoolean(false)) {
             builder.optional();
         }

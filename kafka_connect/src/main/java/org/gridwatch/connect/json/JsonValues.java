@@ -135,7 +135,7 @@ final class JsonValues {
     private static Map<Object, Object> map(Schema schema, JsonNode node, String what) {
         Map<Object, Object> map = new HashMap<>();
         if (node.isObject() && schema.keySchema().type() == Schema.Type.STRING) {
-            node.fields().forEachRemaining(one ->
+            node.properties().forEach(one ->
                     map.put(one.getKey(), read(schema.valueSchema(), one.getValue(), what + "." + one.getKey())));
             return map;
         }
@@ -187,7 +187,7 @@ final class JsonValues {
             }
             case OBJECT -> {
                 Map<String, Object> map = new LinkedHashMap<>();
-                node.fields().forEachRemaining(one -> map.put(one.getKey(), plain(one.getValue())));
+                node.properties().forEach(one -> map.put(one.getKey(), plain(one.getValue())));
                 yield map;
             }
             default -> throw new DataException("the record holds " + kind(node));

@@ -51,6 +51,12 @@ final class Errors {
         return WriteException.retriable("GridDB at " + place + how + (code > 0 ? "[" + code + "] " : "") + text, error);
     }
 
+    /** Returns an error of opening a connection: of the login, or one that may pass. */
+    static WriteException ofConnecting(Exception error, String place) {
+        WriteException told = of(error, "GridDB at " + place, place);
+        return told.kind() == WriteException.Kind.REFUSED ? WriteException.retriable(told.getMessage(), error) : told;
+    }
+
     static int code(Exception error, String message) {
         int found = error instanceof GSException own ? own.getErrorCode()
                 : error instanceof SQLException sql ? sql.getErrorCode() : 0;

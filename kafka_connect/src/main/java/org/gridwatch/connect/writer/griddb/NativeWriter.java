@@ -7,6 +7,7 @@ import com.toshiba.mwcloud.gs.GridStoreFactory;
 import com.toshiba.mwcloud.gs.Row;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -25,13 +26,23 @@ import org.slf4j.LoggerFactory;
 public final class NativeWriter implements ContainerWriter {
     private static final Logger LOG = LoggerFactory.getLogger(NativeWriter.class);
 
+    /** More than a batch has containers; one that was forgotten is looked up again. */
+    private static final int KNOWN_MAX = 4_000;
+
     private record Known(ContainerInfo info, Container container) {}
 
     private final Cluster cluster;
     private final Properties login = new Properties();
     private final int timeoutS;
     private final Sql sql;
-    private final Map<String, Known> known = new HashMap<>();
+    private final Map<String, Known> known = new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Known> eldest) {
+            return size() > KNOWN_MAX;
+        }
+    };
     private GridStore store;
 
     public NativeWriter(WriterSettings settings) {
@@ -60,13 +71,18 @@ public final class NativeWriter implements ContainerWriter {
         }
     }
 
-    private GridStore opened() throws GSException {
+    private GridStore opened() {
         if (store == null) {
             Properties properties = cluster.nativeProperties();
             properties.putAll(login);
             properties.setProperty("transactionTimeout", String.valueOf(timeoutS));
             properties.setProperty("failoverTimeout", String.valueOf(timeoutS));
-            store = GridStoreFactory.getInstance().getGridStore(properties);
+            try {
+                store = GridStoreFactory.getInstance().getGridStore(properties);
+            } catch (GSException error) {
+                // Such as a host that no name server knows just now: that is nobody's row.
+                throw Errors.ofConnecting(error, cluster.place());
+            }
         }
         return store;
     }
@@ -148,6 +164,10 @@ public final class NativeWriter implements ContainerWriter {
         Row pattern = there.createRow(target.info());
         List<Row> made = new ArrayList<>(rows.size());
         for (Object[] values : rows) {
+            if (values.length != columns.size()) {
+                throw WriteException.refused("Container '" + target.container().name() + "' has " + columns.size()
+                        + " columns, not " + values.length, null);
+            }
             Row row = pattern.createRow();
             for (int i = 0; i < values.length; i++) {
                 Rows.set(row, i, columns.get(i).type(), values[i]);
@@ -185,7 +205,8 @@ public final class NativeWriter implements ContainerWriter {
     private Known known(String name) {
         Known found = known.get(name.toLowerCase(Locale.ROOT));
         if (found == null) {
-            throw new IllegalStateException("container '" + name + "' was never looked up");
+            container(name).orElseThrow(() -> WriteException.refused("There is no container '" + name + "'", null));
+            found = known.get(name.toLowerCase(Locale.ROOT));
         }
         return found;
     }
