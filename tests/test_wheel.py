@@ -84,8 +84,9 @@ def test_the_wheel_carries_the_project_and_the_plugin(wheel: Path) -> None:
     # What is compiled on first use.
     assert "gridwatch/containers/griddb_java/gridwatch/griddb/RowsIn.java" in names
     connector = ROOT / "kafka_connect" / "src" / "main"
-    compiled = {f"gridwatch/java/_connector/{path.relative_to(connector)}" for path in connector.rglob("*.java")}
-    assert compiled == {name for name in names if "/_connector/" in name and name.endswith(".java")} != set()
+    built = {str(path.relative_to(connector)) for path in connector.rglob("*") if path.is_file()}
+    assert {"java/org/gridwatch/connect/GridDBSinkConnector.java"} < built
+    assert built == {name.partition("/_connector/")[2] for name in names if "/_connector/" in name}
 
 
 def test_a_project_from_the_wheel_runs_a_flow(python: Path, tmp_path: Path) -> None:
@@ -107,3 +108,13 @@ def test_a_project_from_the_wheel_runs_a_flow(python: Path, tmp_path: Path) -> N
         "print(open_store('sqlite:///.gridwatch/store.db').read('INTRADAY_PUMP').num_rows, 'rows')"
     )
     assert "60 rows" in _run(python, "-c", code, cwd=project)
+
+
+def test_an_installed_gridwatch_builds_the_connector(python: Path, tmp_path: Path) -> None:
+    where = "from gridwatch.java.connector import connector_sources; print(connector_sources())"
+    assert _run(python, "-c", where, cwd=tmp_path).strip().endswith("/site-packages/gridwatch/java/_connector")
+    command = [str(python.with_name("gridwatch")), "connect", "build", "--out", "plugins"]
+    told = _run(python, *command, cwd=tmp_path)
+    assert f"plugin.path={tmp_path / 'plugins'}\n" in told
+    assert "org.gridwatch.connect.GridDBSinkConnector is in" in told
+    assert list((tmp_path / "plugins").glob("gridwatch-griddb-sink/gridwatch-griddb-sink-*.jar"))

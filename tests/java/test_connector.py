@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gridwatch.cli.app import app
 from gridwatch.errors import JavaError
 from gridwatch.java.connector import CONNECTOR_CLASS, PLUGIN, build_connector, connector_sources
 
@@ -140,9 +143,22 @@ def test_sources_that_do_not_compile_leave_no_plugin(sources: Path, tmp_path: Pa
     assert not (Path(environ["XDG_CACHE_HOME"]) / "gridwatch" / "connect").exists()
 
 
-def test_our_own_connector_compiles(environ: dict[str, str]) -> None:
-    with jar_of(build_connector(environ)) as jar:
+def test_our_own_connector_compiles_and_the_command_lays_it_out(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", environ["XDG_CACHE_HOME"])
+    done = CliRunner().invoke(app, ["connect", "build", "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout[done.stdout.index("{") :])
+    assert (told["plugin_path"], told["plugin"], told["class"]) == (str(tmp_path / "out"), PLUGIN, CONNECTOR_CLASS)
+    assert told["jars"] == sorted(path.name for path in (tmp_path / "out" / PLUGIN).iterdir())
+    with jar_of(tmp_path / "out") as jar:
         held = set(jar.namelist())
+        services = {name for name in held if name.startswith("META-INF/services/")}
+        assert "META-INF/services/org.apache.kafka.connect.sink.SinkConnector" in services
+        for name in services:
+            for provider in jar.read(name).decode().split():
+                assert f"{provider.replace('.', '/')}.class" in held
     wanted = {path.relative_to(connector_sources() / "java") for path in connector_sources().rglob("*.java")}
     # A package's own page becomes no class.
     classes = {path.with_suffix(".class").as_posix() for path in wanted if path.stem != "package-info"}
