@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-
 LONGEST = ("tests/test_docs.py", "tests/e2e/", "tests/test_wheel.py", "tests/faults/")
 """Begun first, or one process would still be at them when the others have nothing left to do."""
 
