@@ -122,7 +122,7 @@ def test_a_container_that_cannot_be_made_is_tried_once_a_batch(mapping: Mapping)
 
 
 def test_a_name_that_the_server_refuses_is_a_bad_record(mapping: Mapping) -> None:
-    (answer,) = mapping.play(batch(["a", 1, 1], ["b", 2, 2], script="refused"))
+    _, answer = mapping.play(batch(["b", 1, 1]), batch(["a", 1, 1], ["b", 2, 2], script="refused"))
     assert answer["reported"] == ["0: the rows are refused"]
     assert puts(answer) == [{"b": [["2", "2"]]}]
 
