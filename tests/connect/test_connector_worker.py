@@ -169,12 +169,14 @@ def test_one_topic_feeds_many_containers_by_a_field(target: Target) -> None:
 
 def test_containers_are_made_partitioned_with_expiry(target: Target) -> None:
     topic = target.sinks.topic()
-    partitions = {"partition__interval": 30, "expiration__time": 3650, "partition__hash__count": 0}
-    name = target.run(topic, **partitions)
+    name = target.run(topic, partition__interval=30, expiration__time=3650, delete__enabled=True)
     now = 1_760_000_000_000
     target.sinks.send(topic, [envelope(FIELDS, {"ts": now + place, "v": 1.0, "name": "x"}) for place in range(50)])
     target.sinks.settle(name, topic)
     assert len(target.rows(topic)) == 50
+    target.sinks.send(topic, [None, None], keys=[str(now + 7).encode(), str(now + 99).encode()])
+    target.sinks.settle(name, topic)
+    assert [row[0] - now for row in target.rows(topic)] == [place for place in range(50) if place != 7]
     info = target.store.container(topic)
     assert info is not None
     assert info.partitioning == Partitioning("ts", interval=30, interval_unit="DAY", expiration=3650)
