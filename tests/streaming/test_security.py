@@ -25,6 +25,7 @@ from gridwatch.settings import KafkaSettings, Settings
 from gridwatch.streaming import Broker, Producer, Sink, broker_for, drain
 from gridwatch.streaming.broker_files import free_ports
 from gridwatch.streaming.clients import admin
+from gridwatch.streaming.connect import ConnectWorker
 
 USER, PASSWORD, WRONG = "sink", "open-sesame-41", "shut-sesame-42"
 PROTOCOLS = {"LOGIN": "SASL_PLAINTEXT", "TLS": "SSL", "BOTH": "SASL_SSL"}
@@ -197,3 +198,17 @@ def test_the_wrong_protocol_is_told(cluster: Make, listener: str, changes: dict[
     settings = cluster(listener, **changes, request_timeout_s=0.5)
     with pytest.raises(MissingServiceError, match=message):
         Producer(settings, settings.kafka.bootstrap_servers or "")
+
+
+def test_a_connect_worker_logs_in_over_tls_and_writes_no_password_down(cluster: Make, tmp_path: Path) -> None:
+    settings = cluster("BOTH").model_copy(update={"home": tmp_path})
+    worker = ConnectWorker(settings, settings.kafka.bootstrap_servers, plugins=tmp_path)
+    try:
+        worker.start()
+        assert worker.api().names() == []
+    finally:
+        worker.stop()
+    text = (worker.folder / "worker.properties").read_text()
+    assert "consumer.security.protocol=SASL_SSL" in text
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or PASSWORD.encode() not in path.read_bytes(), path
