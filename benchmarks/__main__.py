@@ -10,13 +10,14 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figure import Figure
 
-NAMES = ("store", "artifacts", "scoring", "cold_start", "training", "ingest", "alerts", "griddb")
+NAMES = ("store", "artifacts", "scoring", "cold_start", "training", "ingest", "connect", "alerts", "griddb")
 
 
 HEADINGS = ("figure", "amount", "seconds", "rate", "beside", "seconds ", "ratio", "aim", "note")
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (all when none is named)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE as Markdown")
+    parser.add_argument("--rows", type=int, metavar="N", help="rows of each comparison that counts rows, for all named")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
@@ -67,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: list[Figure] = []
     for name in options.names or NAMES:
         with Console(stderr=True).status(f"{name} ..."):
-            figures.extend(importlib.import_module(f"benchmarks.{name}").run())
+            module: Any = importlib.import_module(f"benchmarks.{name}")
+            if options.rows is not None and hasattr(module, "ROWS"):
+                module.ROWS = max(1, options.rows)
+            figures.extend(module.run())
     console.print(_table(figures))
     if options.json:
         machine = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}

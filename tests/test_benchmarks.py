@@ -28,9 +28,11 @@ def test_an_unknown_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_store_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(benchmarks.store, "ROWS", 500)
-    assert main(["store", "--json", str(tmp_path / "figures.json"), "--markdown", str(tmp_path / "table.md")]) == 0
+    monkeypatch.setattr(benchmarks.store, "ROWS", 1)
+    files = ["--json", str(tmp_path / "figures.json"), "--markdown", str(tmp_path / "table.md")]
+    assert main(["store", "--rows", "500", *files]) == 0
     report = json.loads((tmp_path / "figures.json").read_text())
+    assert {figure["amount"] for figure in report["figures"]} == {500}
     assert [figure["name"] for figure in report["figures"]] == ["store write", "store read"]
     assert report["figures"][1]["note"] == "equal values: True"
     assert all(figure["ratio"] > 0 for figure in report["figures"])
@@ -48,4 +50,4 @@ def test_artifacts_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_benchmark_has_its_module() -> None:
     folder = Path(benchmarks.store.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} == {*NAMES, "__init__", "__main__", "figure"}
+    assert {path.stem for path in folder.glob("*.py")} == {*NAMES, "__init__", "__main__", "figure", "sinks"}
