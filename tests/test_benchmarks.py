@@ -44,8 +44,8 @@ def test_artifacts_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarks.artifacts, "MIB", 1)
     monkeypatch.setattr(benchmarks.artifacts, "SMALL", 2)
     figures = list(benchmarks.artifacts.run())
-    assert [figure.aim for figure in figures] == [0.8, None, 0.4, None, None]
-    assert figures[2].note == "sha256 checked; equal bytes: True"
+    assert [figure.aim for figure in figures] == [0.8, None, None, 0.4, None, None]
+    assert figures[3].note == "sha256 checked; equal bytes: True"
 
 
 def test_every_benchmark_has_its_module() -> None:
