@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from gridwatch.cli._context import settings
 from gridwatch.cli.app import app
+from gridwatch.cli.connect import _unattached
 from gridwatch.errors import ConfigError
+from gridwatch.supervisor.process import started_s
+from gridwatch.supervisor.state import PlatformState, run_dir
 
 WAIT_S = 90.0
 
@@ -138,3 +143,17 @@ def test_the_embedded_store_wants_the_server(tmp_path: Path, monkeypatch: pytest
     checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
     [check] = [one for one in checks if one["name"] == "connect"]
     assert (check["state"], check["found"]) == ("missing", "not used: rows go through gridwatch's own sink")
+
+
+def test_the_worker_that_the_platform_announces_is_not_taken_for_another_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path))
+    up = PlatformState(os.getpid(), started_s(os.getpid()) or 0.0, [], {"connect": "http://127.0.0.1:9"})
+    up.write(run_dir(tmp_path))
+    assert settings().connect.url == "http://127.0.0.1:9", "what other commands use"
+    assert _unattached(settings()).connect.url is None, "what is to be started here"
+    monkeypatch.setenv("GRIDWATCH_CONNECT__URL", "http://elsewhere:8083")
+    assert _unattached(settings()).connect.url == "http://elsewhere:8083"
+    monkeypatch.setenv("GRIDWATCH_CONNECT__URL", "")
+    assert _unattached(settings()).connect.url is None

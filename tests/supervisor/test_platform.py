@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from gridwatch.errors import ConfigError
 from gridwatch.settings import (
     AlertSettings,
+    ConnectSettings,
     KafkaSettings,
     MlflowSettings,
     PrefectSettings,
@@ -104,6 +105,31 @@ def test_children_are_told_the_settings_of_a_dotenv_file(project: Path, monkeypa
     Supervisor(platform.services, project / "home", platform.addresses).state.write(run_dir(project / "home"))
     for path in (project / "home").rglob("*"):
         assert path.is_dir() or b"hunter2" not in path.read_bytes(), path
+
+
+def test_kafka_connect_takes_the_place_of_the_sink(project: Path) -> None:
+    connect = ConnectSettings(enabled=True)
+    platform = plan(_settings(project / "home", connect=connect), project=project, deploy=False)
+    names = ["kafka", "mlflow", "prefect", "worker", "server", "connect", "relay"]
+    assert [service.name for service in platform.services] == names
+    [service] = [service for service in platform.services if service.name == "connect"]
+    assert service.needs == ("kafka", "server"), "it reaches the embedded store through the server"
+    told = service.command().env
+    port = platform.addresses["connect"].rpartition(":")[2]
+    assert (told["GRIDWATCH_CONNECT__URL"], told["GRIDWATCH_CONNECT__REST_PORT"]) == ("", port), "a worker of its own"
+    assert platform.env["GRIDWATCH_CONNECT__URL"] == platform.addresses["connect"] == service.address
+    server = platform.addresses["handler"].removesuffix("/trigger")
+    assert told["GRIDWATCH_CONNECT__STORE_URL"] == f"griddb+{server}/gridwatch/public"
+    assert service.healthy is not None
+    assert not service.healthy(), "nobody has told yet that connectors are applied"
+    elsewhere = ConnectSettings(enabled=True, url="http://connect:8083")
+    store = {"store_url": "griddb://g:10001/c/public", **EXTERNAL}
+    platform = plan(_settings(project / "home", connect=elsewhere, **store), project=project, deploy=False)
+    [service] = [service for service in platform.services if service.name == "connect"]
+    assert service.address == "http://connect:8083"
+    assert service.command().env["GRIDWATCH_CONNECT__URL"] == "http://connect:8083"
+    assert "GRIDWATCH_CONNECT__STORE_URL" not in service.command().env, "as it is"
+    assert "webapi" not in platform.addresses
 
 
 def test_the_worker_polls_the_pool_of_the_deployments(project: Path) -> None:

@@ -50,7 +50,7 @@ def connect_up(
     """
     from gridwatch.streaming.connect_running import read_running
 
-    found = with_store_url(settings())
+    found = with_store_url(_unattached(settings()))
     if foreground:
         _run(found, workers)
         return
@@ -64,6 +64,12 @@ def connect_up(
     with working("Kafka Connect starts"):
         running = start_in_background(found.home, ["--workers", str(workers)], dict(os.environ))
     typer.echo(f"Kafka Connect answers at {running.url}; `gridwatch connect status` shows its connectors.")
+
+
+def _unattached(found: Settings) -> Settings:
+    """Return the settings without the address of the worker that `gridwatch up` has announced: this will be it."""
+    told = found.connect.model_copy(update={"url": settings(running=False).connect.url})
+    return found.model_copy(update={"connect": told})
 
 
 def _prepare_jars(shown: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -20,6 +21,8 @@ __all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "Validation", "WrongKe
 
 _BUSY = 409
 _NOT_FOUND = 404
+_REBALANCE_S = 20.0
+_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,17 @@ class ConnectApi:
             return None
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
+        """Ask, again for some seconds while the workers of a group are sharing out their work anew."""
+        deadline = time.monotonic() + min(self.timeout_s, _REBALANCE_S)
+        while True:
+            try:
+                return self._ask_once(method, path, body)
+            except StreamError as error:
+                if error.status != _BUSY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE_S)
+
+    def _ask_once(self, method: str, path: str, body: object) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)  # noqa: S310  # http(s), checked
         request.add_header("Accept", "application/json")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gridwatch.errors import StreamError
+from gridwatch.errors import MissingServiceError, StreamError
 from gridwatch.streaming.clients import admin, connect
 from gridwatch.streaming.connect_apply import find_connect
+from gridwatch.streaming.connect_running import read_running
 from gridwatch.streaming.connect_watch import read_watch
 from gridwatch.streaming.group import GroupWatch, Offsets, end_offsets
 from gridwatch.streaming.sink import SinkReport
@@ -25,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.2
 _STATUS_S = 2.0
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 _POLL_MS = 500
 _EMPTY_POLLS_MAX = 20
 _FROM_TOPIC = "__connect.errors.topic"
@@ -103,7 +104,7 @@ class ConnectDrain:
     def _config(self) -> dict[str, str]:
         # A worker that has just started gets its connectors in a moment.
         deadline = time.monotonic() + _APPEARS_S
-        while (config := self._api.config(self._name)) is None:
+        while (config := self._config_now(patient=time.monotonic() < deadline)) is None:
             if time.monotonic() >= deadline:
                 raise StreamError(
                     f"Kafka Connect at {self._api.url} has no connector {self._name!r}; `gridwatch connect apply "
@@ -112,6 +113,16 @@ class ConnectDrain:
                 )
             time.sleep(_LOOK_S)
         return config
+
+    def _config_now(self, *, patient: bool) -> dict[str, str] | None:
+        try:
+            return self._api.config(self._name)
+        except MissingServiceError:
+            running = read_running(self._settings.home)
+            # A worker of ours that has just died comes back in seconds.
+            if patient and running is not None and running.alive:
+                return None
+            raise
 
     def _check_reads(self, config: dict[str, str], topic: str) -> None:
         """Refuse a connector that will never read a topic, rather than wait for it."""
@@ -131,7 +142,13 @@ class ConnectDrain:
 
     def _check_tasks(self, *, stuck: bool, behind: str) -> None:
         """Raise when a failed task is not going to come back, or has not for too long."""
-        status = self._api.status(self._name)
+        try:
+            status = self._api.status(self._name)
+        except (MissingServiceError, StreamError):
+            # It may be coming back, or its tasks are just being handed out anew.
+            if stuck:
+                raise
+            return
         if status is None:
             raise StreamError(f"Connector {self._name!r} was deleted while rows were on their way: {behind}.")
         given_up = {one.task for one in self._watched() if one.connector == self._name and one.given_up}
