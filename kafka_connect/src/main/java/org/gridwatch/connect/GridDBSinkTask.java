@@ -184,7 +184,8 @@ public final class GridDBSinkTask extends SinkTask {
     private void report(Rejected bad) {
         metrics.refused(bad.reason());
         SinkRecord record = bad.record();
-        String place = record.topic() + "-" + record.kafkaPartition() + "-" + record.kafkaOffset();
+        // Where it lies in Kafka, whatever a transformation made of its topic.
+        String place = record.originalTopic() + "-" + record.originalKafkaPartition() + "-" + record.originalKafkaOffset();
         ErrantRecordReporter reporter = context.errantRecordReporter();
         if (reporter == null) {
             throw new ConnectException("Bad record " + place + ": " + bad.reason()
