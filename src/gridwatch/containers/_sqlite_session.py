@@ -289,7 +289,7 @@ def _translated(text: str, path: Path) -> StoreError:
         return _busy(path)
     for sign, hint in _HINTS.items():
         if sign in text:
-            return StoreError(f"Store {name}: {hint}.", path=str(path))
+            return StoreError(f"Store {name}: {hint}.", path=str(path), unusable=True)
     if "integer overflow" in text:
         return SqlFailedError("An integer left the range of LONG.", code=75000)
     if "no such table" in text:

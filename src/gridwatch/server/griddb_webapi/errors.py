@@ -22,7 +22,7 @@ class ApiError(Exception):
 
 
 # What GridDB's client library refuses before it asks the server has status 500 in its Web API, save for three numbers.
-# Those that this server can give are answered alike; nothing else is a 500.
+# Those that this server can give are answered alike; nothing else is a 500, but a store that cannot be used at all.
 # The path as `repr` writes it, in either quotes.
 _PATH = re.compile(r"""\b[Ss]tore (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _STATUS_500 = frozenset({145006, 145009, 145023})
@@ -44,6 +44,9 @@ def of_store(error: StoreError) -> ApiError:
     message = told(error)
     if error.code is not None:
         return ApiError(500 if error.code in _STATUS_500 else 400, message, error.code)
+    if error.values.get("unusable"):
+        # A disk that is full is no fault of the request: sent again later, it may do.
+        return ApiError(500, message)
     return ApiError(503 if isinstance(error, StoreBusyError) else 400, message)
 
 
