@@ -117,7 +117,8 @@ def test_rows_wait_while_the_server_is_away(make_sinks: MakeSinks, own_served: S
     own_served.stop()
     sinks.send(topic, bars(100, 100))
     log = sinks.worker.log_file
-    wait_for(lambda: "the batch comes again" in log.read_text(encoding="utf-8").split(name)[-1], "a failed try")
+    failed = f"{{id={name}-0}} RetriableException"
+    wait_for(lambda: failed in log.read_text(encoding="utf-8"), "a failed try")
     assert sinks.committed(name, topic) == {0: 100}
     own_served.start()
     sinks.settle(name, topic)
