@@ -143,7 +143,7 @@ final class WebApiClient implements AutoCloseable {
             throw isClosed();
         } catch (InterruptedException error) {
             Thread.currentThread().interrupt();
-            throw unreachable(error);
+            throw new ApiFailure(Kind.RETRIABLE, 0, 0, "The wait for " + url.place() + " was interrupted.", error);
         } finally {
             waiting.cancel(true);
             running = null;
