@@ -27,8 +27,8 @@ import org.slf4j.LoggerFactory;
 /**
  * The containers that records go to: looked up once, made and widened where that is allowed.
  *
- * <p>What is known may be old. Within one batch, {@link #begin} to {@link #begin}, each container is looked at once more
- * when a record does not fit it.
+ * <p>What is known may be old. Within one batch, {@link #begin} to {@link #begin}, each container is looked at once
+ * more when a record does not fit it.
  */
 final class Containers {
     private static final Logger LOG = LoggerFactory.getLogger(Containers.class);
@@ -161,7 +161,8 @@ final class Containers {
             if (fixed && column.type().isVariable()) {
                 throw new BadRecordException("field '" + column.name() + "' would be the first "
                         + column.type().sqlName() + " column of container '" + container.name()
-                        + "', whose older rows GridDB's native client could not read any more; make the container anew");
+                        + "', whose older rows GridDB's native client could not read any more; make the container "
+                        + "anew");
             }
         }
         return columns;
@@ -189,7 +190,8 @@ final class Containers {
                     made.columns().stream().map(Column::name).collect(Collectors.joining(",")));
         });
         changed = true;
-        return look(name).orElseThrow(() -> WriteException.retriable("container '" + name + "' was dropped again", null));
+        return look(name).orElseThrow(
+                () -> WriteException.retriable("container '" + name + "' was dropped again", null));
     }
 
     /** Runs what a schema asks for, unless that has failed in this batch: not for each of its records again. */

@@ -89,7 +89,8 @@ public final class GridDBSinkTask extends SinkTask {
             List<Rejected> rejected = new ArrayList<>();
             List<Operation> operations = operations(records, rejected);
             Batches batches = new Batches(
-                    writer, containers, new Retries(metrics, config.backoff()), metrics, config.batchRowsMax(), rejected);
+                    writer, containers, new Retries(metrics, config.backoff()), metrics, config.batchRowsMax(),
+                    rejected);
             try {
                 operations.forEach(batches::add);
                 batches.flush();
@@ -172,7 +173,8 @@ public final class GridDBSinkTask extends SinkTask {
         failures++;
         if (failures > config.retriesMax()) {
             return new ConnectException(
-                    "Given up after " + config.retriesMax() + " repetitions (retries.max): " + error.getMessage(), error);
+                    "Given up after " + config.retriesMax() + " repetitions (retries.max): " + error.getMessage(),
+                    error);
         }
         long delayMs = config.backoff().delayMs(failures);
         LOG.warn("Nothing is committed, the batch comes again: failures={} again_in_ms={} reason={}",
@@ -185,7 +187,8 @@ public final class GridDBSinkTask extends SinkTask {
         metrics.refused(bad.reason());
         SinkRecord record = bad.record();
         // Where it lies in Kafka, whatever a transformation made of its topic.
-        String place = record.originalTopic() + "-" + record.originalKafkaPartition() + "-" + record.originalKafkaOffset();
+        String place =
+                record.originalTopic() + "-" + record.originalKafkaPartition() + "-" + record.originalKafkaOffset();
         ErrantRecordReporter reporter = context.errantRecordReporter();
         if (reporter == null) {
             throw new ConnectException("Bad record " + place + ": " + bad.reason()

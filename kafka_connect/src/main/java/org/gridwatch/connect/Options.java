@@ -68,15 +68,18 @@ public final class Options {
                 "Where GridDB is: griddb://host:10001/cluster/database for the native client (several nodes: "
                         + "host1:10001,host2:10001; multicast: its address and port; address provider: "
                         + "griddb:///cluster/database?provider=http://...), or griddb+https://host/cluster/database "
-                        + "and griddb+http://host:8081/cluster/database for the GridDB Web API, as GridDB Cloud has it.");
+                        + "and griddb+http://host:8081/cluster/database for the GridDB Web API, as GridDB Cloud has "
+                        + "it.");
         add(CONNECTION, USER, Type.STRING, "", null, Importance.HIGH,
                 "The user who logs in to GridDB. Over the Web API empty means that the password is a token.");
         add(CONNECTION, PASSWORD, Type.PASSWORD, "", null, Importance.HIGH,
                 "The user's password. Give it through one of Connect's configuration providers, such as "
-                        + "${file:/etc/griddb.properties:password}: what stands here in clear is shown by Connect's REST API. "
+                        + "${file:/etc/griddb.properties:password}: what stands here in clear is shown by Connect's "
+                        + "REST API. "
                         + "Over the Web API empty means no login, as gridwatch serve takes it from its own machine.");
         add(CONNECTION, CA_FILE, Type.STRING, "", Checks::readableFile, Importance.LOW,
-                "A file of certificates (PEM) that a griddb+https:// server is trusted by, besides those that Java trusts.");
+                "A file of certificates (PEM) that a griddb+https:// server is trusted by, besides those that Java "
+                        + "trusts.");
         add(CONNECTION, TIMEOUT_MS, Type.INT, 30_000, Checks.atLeast(1_000), Importance.LOW,
                 "Longest wait for one answer of GridDB, in ms; after that the write is tried again.");
     }
@@ -87,13 +90,15 @@ public final class Options {
                         + "value of one of its fields, so that one topic may feed many containers.");
         add(CONTAINERS, NAME_SANITIZE, Type.BOOLEAN, false, null, Importance.LOW,
                 "Whether characters that GridDB does not take in a container's name become _; otherwise such a record "
-                        + "is a bad one. GridDB takes A-Z a-z 0-9 _ - . / =. Names that become alike share a container.");
+                        + "is a bad one. GridDB takes A-Z a-z 0-9 _ - . / =. Names that become alike share a "
+                        + "container.");
         add(CONTAINERS, AUTO_CREATE, Type.BOOLEAN, true, null, Importance.HIGH,
                 "Whether a container that is missing is made from the record's schema. Records without schema need "
                         + "their container made beforehand.");
         add(CONTAINERS, AUTO_EVOLVE, Type.BOOLEAN, false, null, Importance.MEDIUM,
                 "Whether fields that a container has no column for get one, when the record has a schema. The first "
-                        + "STRING, BLOB or array column of a container without any is refused: GridDB's native client could "
+                        + "STRING, BLOB or array column of a container without any is refused: GridDB's native client "
+                        + "could "
                         + "not read the older rows any more.");
         add(CONTAINERS, CONTAINER_TYPE, Type.STRING, "TIME_SERIES", Checks.oneOf("TIME_SERIES", "COLLECTION"),
                 Importance.HIGH, "What is made where a container is missing: TIME_SERIES or COLLECTION.");
@@ -102,8 +107,10 @@ public final class Options {
                         + "that is a timestamp; for a collection the fields of the record's key, if that is a struct.");
         add(CONTAINERS, ROW_KEY_SOURCE, Type.STRING, "value", Checks.oneOf("value", "fill", "key"), Importance.MEDIUM,
                 "Where a row's key comes from: value (fields of the record's value, as all other columns), key (the "
-                        + "record's key), or fill (the value's fields, and the record's key for those that it lacks). A "
-                        + "record's key is a struct or map with the key columns' names, a list of their values in order, or "
+                        + "record's key), or fill (the value's fields, and the record's key for those that it lacks). "
+                        + "A "
+                        + "record's key is a struct or map with the key columns' names, a list of their values in "
+                        + "order, or "
                         + "the one value itself; text is read as the column's type, a composite key as a JSON list.");
         add(CONTAINERS, DECIMAL_TYPE, Type.STRING, "DOUBLE", Checks.oneOf("DOUBLE", "STRING", "LONG"), Importance.LOW,
                 "The column that is made for a field of Connect's type Decimal: DOUBLE (nearest number), STRING "
@@ -141,7 +148,8 @@ public final class Options {
                 "Fields of text for which containers that are made get a TIMESTAMP column. Text for a TIMESTAMP column "
                         + "that is there is always read as a time.");
         add(RECORDS, TIMESTAMP_PATTERN, Type.STRING, "", Checks::timestampPattern, Importance.MEDIUM,
-                "How times in text are written, in the letters of Java's DateTimeFormatter, such as yyyy-MM-dd HH:mm:ss "
+                "How times in text are written, in the letters of Java's DateTimeFormatter, such as yyyy-MM-dd "
+                        + "HH:mm:ss "
                         + "(HH: 0 to 23; hh is the clock of 12 hours and wants a). Empty: ISO 8601.");
         add(RECORDS, TIMESTAMP_ZONE, Type.STRING, "UTC", Checks::zone, Importance.MEDIUM,
                 "The time zone of text that names none, such as America/New_York. Times that come twice or never there "
@@ -162,7 +170,13 @@ public final class Options {
     }
 
     private void add(
-            String group, String name, Type type, Object standard, Validator check, Importance importance, String text) {
+            String group,
+            String name,
+            Type type,
+            Object standard,
+            Validator check,
+            Importance importance,
+            String text) {
         definition.define(name, type, standard, check, importance, text, group, ++order, Width.MEDIUM, name);
     }
 }

@@ -38,6 +38,7 @@ record PartitionOptions(
 
     private static Column find(Container container, String name) {
         return container.column(name).orElseThrow(() -> new BadRecordException(
-                "container '" + container.name() + "' cannot be made: it has no column '" + name + "' to partition by"));
+                "container '" + container.name() + "' cannot be made: it has no column '" + name
+                + "' to partition by"));
     }
 }

@@ -8,7 +8,8 @@ import org.slf4j.LoggerFactory;
 /**
  * A few quick repetitions, for what is over at once, such as a partition that moves.
  *
- * <p>Longer waits are Connect's: it goes on polling meanwhile, so that the task keeps its partitions and can be stopped.
+ * <p>Longer waits are Connect's: it goes on polling meanwhile, so that the task keeps its partitions and can be
+ * stopped.
  */
 final class Retries {
     private static final Logger LOG = LoggerFactory.getLogger(Retries.class);

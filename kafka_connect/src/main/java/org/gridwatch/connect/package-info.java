@@ -1,7 +1,7 @@
 /**
  * A Kafka Connect sink for GridDB.
  *
- * <p>{@link org.gridwatch.connect.GridDBSinkTask} is what a worker runs; {@link org.gridwatch.connect.record} makes rows
- * of records, {@link org.gridwatch.connect.writer} puts them.
+ * <p>{@link org.gridwatch.connect.GridDBSinkTask} is what a worker runs; {@link org.gridwatch.connect.record} makes
+ * rows of records, {@link org.gridwatch.connect.writer} puts them.
  */
 package org.gridwatch.connect;

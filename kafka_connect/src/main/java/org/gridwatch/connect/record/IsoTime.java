@@ -66,7 +66,9 @@ final class IsoTime {
         }
         LocalDate inYear = LocalDate.of(year, 1, 4);
         int week = number(found, 6, 8);
-        IsoFields.WEEK_OF_WEEK_BASED_YEAR.rangeRefinedBy(inYear).checkValidValue(week, IsoFields.WEEK_OF_WEEK_BASED_YEAR);
+        IsoFields.WEEK_OF_WEEK_BASED_YEAR
+                .rangeRefinedBy(inYear)
+                .checkValidValue(week, IsoFields.WEEK_OF_WEEK_BASED_YEAR);
         boolean hasDay = found.group(7) != null || found.group(9) != null;
         DayOfWeek day = hasDay ? DayOfWeek.of(number(found, 7, 9)) : DayOfWeek.MONDAY;
         return inYear.with(IsoFields.WEEK_OF_WEEK_BASED_YEAR, week).with(day);

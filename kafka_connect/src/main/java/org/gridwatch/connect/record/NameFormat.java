@@ -84,7 +84,8 @@ public final class NameFormat {
             name.append(part.topic() ? clean(topic) : part.field() == null ? part.text() : value(part.field(), fields));
         }
         if (name.length() > NAME_MAX) {
-            throw new BadRecordException("the container's name would have " + name.length() + " characters; GridDB takes "
+            throw new BadRecordException(
+                    "the container's name would have " + name.length() + " characters; GridDB takes "
                     + NAME_MAX);
         }
         return name.toString();
@@ -97,7 +98,8 @@ public final class NameFormat {
                 || value instanceof Short || value instanceof Integer || value instanceof Long;
         if (!plain || value.toString().isEmpty()) {
             String why = found.isEmpty() ? "missing" : value == null ? "null" : plain ? "empty" : Shown.kind(value);
-            throw new BadRecordException("field '" + field + "', which " + format + " makes the container's name from, is "
+            throw new BadRecordException(
+                    "field '" + field + "', which " + format + " makes the container's name from, is "
                     + why);
         }
         return clean(value.toString());

@@ -108,7 +108,8 @@ public final class RowMapper {
         boolean nested = type == Schema.Type.STRUCT || type == Schema.Type.MAP;
         boolean list = type == Schema.Type.ARRAY;
         if (nested || list != column.type().isArray()) {
-            throw new BadRecordException("field '" + field.name() + "' is of Connect type " + type.getName() + ", column '"
+            throw new BadRecordException(
+                    "field '" + field.name() + "' is of Connect type " + type.getName() + ", column '"
                     + column.name() + "' is " + column.type().sqlName()
                     + (nested ? "; take it apart with the transformation Flatten" : ""));
         }

@@ -87,7 +87,8 @@ public record SchemaMaker(
     private List<String> keyNames(String name, List<Column> columns, Schema keySchema) {
         if (!rowKey.isEmpty()) {
             if (kind == ContainerKind.TIME_SERIES && rowKey.size() > 1) {
-                throw new BadRecordException("container '" + name + "' cannot be made: a time series has one key column, "
+                throw new BadRecordException(
+                        "container '" + name + "' cannot be made: a time series has one key column, "
                         + "row.key.fields names " + String.join(", ", rowKey));
             }
             return rowKey;
@@ -99,8 +100,10 @@ public record SchemaMaker(
                     .findFirst()
                     .or(() -> columns.stream().filter(time).findFirst())
                     .map(column -> List.of(column.name()))
-                    .orElseThrow(() -> new BadRecordException("container '" + name + "' cannot be made: no field of the "
-                            + "record's schema is a " + Timestamp.LOGICAL_NAME + " for a time series' row key; make the "
+                    .orElseThrow(() -> new BadRecordException("container '" + name
+                            + "' cannot be made: no field of the "
+                            + "record's schema is a " + Timestamp.LOGICAL_NAME
+                            + " for a time series' row key; make the "
                             + "container beforehand, or set timestamp.fields or container.type=COLLECTION"));
         }
         if (keySchema != null && keySchema.type() == Schema.Type.STRUCT) {
@@ -134,7 +137,9 @@ public record SchemaMaker(
         }
         return switch (schema.type()) {
             case BOOLEAN -> ColumnType.BOOL;
-            case STRING -> timestampFields.contains(name.toLowerCase(Locale.ROOT)) ? ColumnType.TIMESTAMP : ColumnType.STRING;
+            case STRING -> timestampFields.contains(name.toLowerCase(Locale.ROOT))
+                    ? ColumnType.TIMESTAMP
+                    : ColumnType.STRING;
             case INT8 -> ColumnType.BYTE;
             case INT16 -> ColumnType.SHORT;
             case INT32 -> ColumnType.INTEGER;
@@ -144,7 +149,8 @@ public record SchemaMaker(
             case BYTES -> ColumnType.BLOB;
             case ARRAY -> array(name, schema.valueSchema());
             case STRUCT, MAP -> throw new BadRecordException("field '" + name + "' is of Connect type "
-                    + schema.type().getName() + ", which no column can hold; take it apart with the transformation Flatten");
+                    + schema.type().getName() + ", which no column can hold; take it apart with "
+                    + "the transformation Flatten");
         };
     }
 

@@ -71,7 +71,8 @@ public final class TimeText {
     /**
      * Returns the instant that a text tells.
      *
-     * @throws BadRecordException it does not fit, or, on a local clock, it came twice or never because of daylight saving
+     * @throws BadRecordException it does not fit, or, on a local clock, it came twice or never because of daylight
+     *     saving
      */
     public Instant parse(String text) {
         try {
@@ -81,7 +82,9 @@ public final class TimeText {
             TemporalAccessor found = formatter.parse(text);
             ZoneId own = found.query(TemporalQueries.zone());
             LocalDateTime local = local(found);
-            return own instanceof ZoneOffset offset ? local.toInstant(offset) : instant(local, own == null ? zone : own, text);
+            return own instanceof ZoneOffset offset
+                    ? local.toInstant(offset)
+                    : instant(local, own == null ? zone : own, text);
         } catch (DateTimeParseException error) {
             throw new BadRecordException("time '" + Shown.cut(text) + "' does not fit "
                     + (formatter == null ? "ISO 8601" : "the pattern '" + pattern + "'"));
@@ -106,7 +109,8 @@ public final class TimeText {
     private static Instant instant(LocalDateTime local, ZoneId zone, String text) {
         List<ZoneOffset> offsets = zone.getRules().getValidOffsets(local);
         if (offsets.size() != 1) {
-            throw new BadRecordException("time '" + Shown.cut(text) + "' " + (offsets.isEmpty() ? "never came" : "came twice")
+            throw new BadRecordException(
+                    "time '" + Shown.cut(text) + "' " + (offsets.isEmpty() ? "never came" : "came twice")
                     + " in " + zone + " (daylight saving); send it with its offset");
         }
         return local.toInstant(offsets.get(0));

@@ -203,7 +203,8 @@ final class Values {
     }
 
     private static BadRecordException outOfRange(String name, ColumnType type, Object value) {
-        return new BadRecordException("'" + name + "' is " + Shown.value(value) + ", out of range for " + type.sqlName());
+        return new BadRecordException(
+                "'" + name + "' is " + Shown.value(value) + ", out of range for " + type.sqlName());
     }
 
     private static BadRecordException notFinite(String name, ColumnType type, Object value) {

@@ -18,7 +18,8 @@ public final class Writers {
             case "griddb" -> new NativeWriter(settings);
             case "griddb+http", "griddb+https" -> new WebApiWriter(settings);
             default -> throw new WriteException(
-                    WriteException.Kind.FATAL, "connection.url " + settings.url() + " has the unknown scheme " + scheme);
+                    WriteException.Kind.FATAL, "connection.url " + settings.url() + " has the unknown scheme "
+                    + scheme);
         };
     }
 }

@@ -74,7 +74,8 @@ public final class Cluster {
                     "it names no host; " + FORM + ", or griddb:///cluster/database?provider=http://...");
         }
         if (provider != null && !(given.isEmpty() && sql.isEmpty())) {
-            throw new IllegalArgumentException("with a provider it names no host: griddb:///cluster/database?provider=...");
+            throw new IllegalArgumentException(
+                    "with a provider it names no host: griddb:///cluster/database?provider=...");
         }
         if (given.stream().anyMatch(Address::isMulticast)) {
             if (given.size() > 1 || sql.size() > 1) {
@@ -112,7 +113,8 @@ public final class Cluster {
         String name = decoded(found.group(2));
         String database = decoded(found.group(3));
         if (!NAME.matcher(name).matches() || !NAME.matcher(database).matches()) {
-            throw new IllegalArgumentException("'" + name + "/" + database + "' are no names of a cluster and database");
+            throw new IllegalArgumentException(
+                    "'" + name + "/" + database + "' are no names of a cluster and database");
         }
         return new Cluster(name, database, addresses(found.group(1)), options(found.group(4)));
     }
@@ -143,7 +145,8 @@ public final class Cluster {
             var address = ADDRESS.matcher(part);
             int port = address.matches() && address.group(2) != null ? Integer.parseInt(address.group(2)) : 0;
             if (!address.matches() || port > PORT_MAX) {
-                throw new IllegalArgumentException("'" + part + "' is no host:port (GridDB takes IPv4 addresses and names)");
+                throw new IllegalArgumentException(
+                        "'" + part + "' is no host:port (GridDB takes IPv4 addresses and names)");
             }
             found.add(new Address(address.group(1), port));
         }

@@ -39,7 +39,8 @@ final class Errors {
         if (LOGIN.contains(code)) {
             String said = text.isEmpty() || text.startsWith("(") ? "" : " (" + text + ")";
             return WriteException.fatal("GridDB at " + place + " refuses the login" + said
-                    + "; check connection.user, connection.password, and cluster and database in connection.url", error);
+                    + "; check connection.user, connection.password, and cluster and database in connection.url",
+                    error);
         }
         // A value that the client itself could not take comes without a number.
         boolean value = error instanceof IllegalArgumentException || error instanceof ClassCastException

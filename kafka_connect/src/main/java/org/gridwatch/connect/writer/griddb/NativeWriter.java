@@ -112,7 +112,9 @@ public final class NativeWriter implements ContainerWriter {
             }
             return null;
         });
-        LOG.info("Container made, unless it was there: name={} columns={}", container.name(), container.columns().size());
+        LOG.info(
+                "Container made, unless it was there: name={} columns={}", container.name(),
+                container.columns().size());
     }
 
     private static void made(GridStore there, Container container) throws GSException {

@@ -44,7 +44,9 @@ final class Sql {
             parts.add(column(column));
         }
         if (!container.rowKey().isEmpty()) {
-            parts.add("PRIMARY KEY (" + container.rowKey().stream().map(Sql::name).collect(Collectors.joining(", ")) + ")");
+            parts.add(
+                    "PRIMARY KEY (" + container.rowKey().stream().map(Sql::name).collect(Collectors.joining(", "))
+                    + ")");
         }
         return "CREATE TABLE IF NOT EXISTS " + name(container.name()) + " (" + String.join(", ", parts) + ")"
                 + (container.kind() == ContainerKind.TIME_SERIES ? " USING TIMESERIES" : "")
