@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figure import Figure
+from benchmarks.sinks import peak_bytes
 from benchmarks.store import minute_bars
 from gridwatch.containers import Store, open_store
 from gridwatch.containers.catalog import series_info
@@ -135,7 +136,7 @@ def _connect(kind: str, url: str, settings: Settings, bootstrap: str) -> Took:
             figures = _Figures(port, name)
             figures.wait(lambda: [one.reason for one in getattr(api.status(name), "failed", [])])
             seconds = time.perf_counter() - begin
-            peak = sum(_peak(process) for process in processes)
+            peak = sum(peak_bytes(process.pid) for process in processes)
             took = Took(seconds, figures.write_s(), _cpu(processes) - before, peak)
             api.delete(name)
             return took
@@ -219,11 +220,3 @@ class _Figures:
 
 def _cpu(processes: list[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
-
-
-def _peak(process: psutil.Process) -> int:
-    status = Path(f"/proc/{process.pid}/status")
-    if not status.exists():
-        return int(process.memory_info().rss)
-    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024

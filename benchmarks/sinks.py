@@ -7,7 +7,7 @@ ROWS rows and prints what it took as JSON.
 from __future__ import annotations
 
 import json
-import resource
+import os
 import sqlite3
 import sys
 import threading
@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import structlog
 
 from gridwatch.containers import Store, open_store
@@ -126,6 +127,16 @@ def _jdbc(url: str, settings: Settings, topic: str) -> tuple[Write, Callable[[],
     return write, connection.close
 
 
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process had; where the system does not tell, what it has now."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return int(psutil.Process(pid).memory_info().rss)
+    # Not getrusage's: that begins with what the parent had.
+    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
+
+
 def main(arguments: list[str]) -> int:
     """Run one sink."""
     kind, url, bootstrap, topic, rows, home = arguments
@@ -134,7 +145,7 @@ def main(arguments: list[str]) -> int:
     settings = load_settings().model_copy(update={"home": Path(home), "kafka": kafka})
     run = gridwatch_sink if kind == "gridwatch" else plain_sink
     seconds, write_s, cpu_s = run(url, settings, bootstrap, topic, int(rows))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = peak_bytes(os.getpid())
     print(json.dumps({"seconds": seconds, "write_s": write_s, "cpu_s": cpu_s, "peak_bytes": peak}))
     return 0
 
