@@ -1,0 +1,201 @@
+"""Labelled series for judging detectors, in the folder layout of the Numenta Anomaly Benchmark.
+
+`data/GROUP/FILE.csv` hold `timestamp,value`; `labels/combined_windows.json` names for every file the windows in which
+something is wrong: `{"GROUP/FILE.csv": [["2014-04-10 16:15:00", "2014-04-12 01:45:00"]]}`, or none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gridwatch.errors import SourceError
+
+__all__ = ["LABELS", "LabelledSeries", "read_labelled"]
+
+LABELS = "labels/combined_windows.json"
+"""Where the windows are, below the folder."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledSeries:
+    """One file and its windows.
+
+    Attributes:
+        name: `GROUP/FILE.csv`.
+        timestamps: The times as the file has them, n texts.
+        times_ms: int64 (n,), UTC epoch ms, strictly increasing: of rows at one time each is moved 1 ms further.
+        values: float64 (n,), finite.
+        windows: First and last row of each window, both included, in order.
+        repeats: Rows at the time of the row before.
+    """
+
+    name: str
+    timestamps: tuple[str, ...]
+    times_ms: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    windows: tuple[tuple[int, int], ...]
+    repeats: int = 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def read_labelled(folder: Path) -> list[LabelledSeries]:
+    """Return the files of a labelled folder, by name.
+
+    Raises:
+        SourceError: A file or its labels are missing, a CSV is broken or its times go back, or windows are reversed,
+            overlap or lie where the file has no rows; names the file and the place.
+    """
+    labels = _read_labels(folder)
+    found = sorted(path.relative_to(folder / "data").as_posix() for path in (folder / "data").glob("*/*.csv"))
+    if not found:
+        raise SourceError(f"{str(folder / 'data')!r} holds no GROUP/FILE.csv to judge a detector on.")
+    missing = sorted(set(labels) - set(found))
+    if missing:
+        raise SourceError(
+            f"{LABELS} of {str(folder)!r} names {missing[0]!r}, and there is no such file in data/"
+            f"{_and_more(missing)}. Put it there, or take its labels out.",
+            missing=missing,
+        )
+    unlabelled = sorted(set(found) - set(labels))
+    if unlabelled:
+        raise SourceError(
+            f"data/{unlabelled[0]} has no entry in {LABELS} of {str(folder)!r}{_and_more(unlabelled)}. Give it its "
+            "windows, or [] when nothing is wrong in it.",
+            unlabelled=unlabelled,
+        )
+    return [_read_series(folder / "data" / name, name, labels[name]) for name in found]
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" (nor {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def _read_labels(folder: Path) -> dict[str, Any]:
+    path = folder / LABELS
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(
+            f"Cannot read {str(path)!r} ({error.strerror}); a labelled folder holds data/GROUP/FILE.csv and {LABELS}."
+        ) from error
+    except ValueError as error:
+        raise SourceError(f"{str(path)!r} is no JSON: {error}.") from error
+    if not isinstance(labels, dict):
+        raise SourceError(f"{str(path)!r} must hold an object of windows by file, and holds a {type(labels).__name__}.")
+    return labels
+
+
+def _read_series(path: Path, name: str, labels: Any) -> LabelledSeries:
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"Cannot read {str(path)!r} as CSV: {error}") from error
+    if list(frame.columns) != ["timestamp", "value"]:
+        raise SourceError(f"data/{name} has the header {','.join(frame.columns)!r}; expected 'timestamp,value'.")
+    if frame.empty:
+        raise SourceError(f"data/{name} has no rows.")
+    times = _times(name, frame["timestamp"])
+    values = pd.to_numeric(frame["value"], errors="coerce").to_numpy(np.float64)
+    broken = np.flatnonzero(~np.isfinite(values))
+    if len(broken):
+        raise SourceError(
+            f"data/{name} line {broken[0] + 2}: {frame['value'].iloc[broken[0]]!r} is no finite number"
+            f"{_further(len(broken))}."
+        )
+    windows = _windows(name, labels, times)
+    spread, repeats = _apart(name, times)
+    return LabelledSeries(name, tuple(frame["timestamp"]), spread, values, windows, repeats)
+
+
+def _further(count: int) -> str:
+    return f", and {count - 1} more are not" if count > 1 else ""
+
+
+def _times(name: str, texts: pd.Series[str]) -> npt.NDArray[np.int64]:
+    """Return times int64 (n,), UTC epoch ms, never going back."""
+    parsed = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
+    broken = np.flatnonzero(parsed.isna().to_numpy())
+    if len(broken):
+        raise SourceError(
+            f"data/{name} line {broken[0] + 2}: {texts.iloc[broken[0]]!r} is no time such as 2014-04-01 00:05:00"
+            f"{_further(len(broken))}."
+        )
+    times = parsed.dt.tz_convert(None).to_numpy().astype("datetime64[ms]").astype(np.int64)
+    back = np.flatnonzero(np.diff(times) < 0)
+    if len(back):
+        row = int(back[0]) + 1
+        raise SourceError(
+            f"data/{name} line {row + 2}: {texts.iloc[row]!r} comes before the line above it "
+            f"({texts.iloc[row - 1]!r}); sort the file by time."
+        )
+    return times
+
+
+def _apart(name: str, times: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return times that strictly increase, each row at the time of the one before it 1 ms later, and how many are."""
+    rows = np.arange(len(times))
+    again = np.diff(times, prepend=times[0] - 1) == 0
+    if not again.any():
+        return times, 0
+    spread = times + rows - np.maximum.accumulate(np.where(again, 0, rows))
+    if (np.diff(spread) <= 0).any():
+        row = int(np.flatnonzero(np.diff(spread) <= 0)[0])
+        raise SourceError(
+            f"data/{name} line {row + 2}: too many rows at one time to tell them apart before the next (1 ms each)."
+        )
+    return spread, int(again.sum())
+
+
+def _windows(name: str, labels: Any, times: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Return first and last row of each window; `times` are as in the file."""
+    if not isinstance(labels, list):
+        raise SourceError(f"{LABELS}: {name!r} must have a list of [start, end], and has {labels!r}.")
+    windows = sorted(_window(name, label, times) for label in labels)
+    for before, after in pairwise(windows):
+        if after[0] <= before[1]:
+            raise SourceError(
+                f"{LABELS}: windows of {name!r} overlap at {_text(times[after[0]])}; make one of them, or shorten one."
+            )
+    return tuple(windows)
+
+
+def _window(name: str, label: Any, times: npt.NDArray[np.int64]) -> tuple[int, int]:
+    try:
+        start, end = (pd.Timestamp(edge) for edge in label if isinstance(edge, str))
+        start_ms, end_ms = (_utc_ms(edge) for edge in (start, end))
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{LABELS}: a window of {name!r} is {label!r}; expected [start, end], two times.") from error
+    if start_ms > end_ms:
+        raise SourceError(f"{LABELS}: the window {label[0]!r} to {label[1]!r} of {name!r} ends before it begins.")
+    if start_ms < times[0] or end_ms > times[-1]:
+        raise SourceError(
+            f"{LABELS}: the window {label[0]!r} to {label[1]!r} of {name!r} reaches out of the file, which goes from "
+            f"{_text(times[0])} to {_text(times[-1])}."
+        )
+    first, last = np.searchsorted(times, start_ms), np.searchsorted(times, end_ms, side="right") - 1
+    if first > last:
+        raise SourceError(f"{LABELS}: no row of {name!r} lies in its window {label[0]!r} to {label[1]!r}.")
+    return int(first), int(last)
+
+
+def _utc_ms(time: pd.Timestamp) -> int:
+    if time is pd.NaT:
+        msg = "no time"
+        raise ValueError(msg)
+    aware = time.tz_localize("UTC") if time.tzinfo is None else time
+    return int(aware.timestamp() * 1000)
+
+
+def _text(time_ms: np.int64) -> str:
+    return f"{np.datetime64(int(time_ms), 'ms')}Z"
