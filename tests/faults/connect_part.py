@@ -15,7 +15,7 @@ from gridwatch.settings import ConnectSettings, Settings
 from gridwatch.streaming.broker_files import free_ports
 from gridwatch.streaming.connect import ConnectWorker
 from gridwatch.streaming.connect_apply import Connector, find_connect
-from gridwatch.streaming.connect_watch import ConnectWatch
+from gridwatch.streaming.connect_watch import ConnectWatch, read_watch
 from tests.faults.parts import PATIENCE_S, Part
 
 __all__ = ["ConnectPart"]
@@ -110,3 +110,7 @@ class ConnectPart(Part):
             self._watch = ConnectWatch(connect, folder, restarts_max=_RESTARTS_MAX, wanted=lambda: [self._connector])
         with suppress(MissingServiceError, StreamError):
             self._watch.step()
+
+    def task_restarts(self) -> int:
+        """Return how often a task has failed and was started again."""
+        return sum(task.restarts for task in read_watch(self.settings.home / "connect"))

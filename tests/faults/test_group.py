@@ -34,6 +34,25 @@ def test_members_that_join_leave_and_die_share_the_work(platform: Platform, tmp_
         assert fourth.process() is not None
 
 
+@pytest.mark.slow
+def test_connect_workers_that_join_leave_and_die_share_the_work(platform: Platform, tmp_path: Path, seed: int) -> None:
+    with again(seed, tmp_path), Flow(platform, tmp_path, seed, 20_000) as flow:
+        first = flow.add_worker(distributed=True)
+        flow.send(3_000)
+        second = flow.add_worker(distributed=True, number=2)
+        first.wait_ready()
+        flow.send(3_000)
+        second.wait_ready()
+        flow.send(3_000)
+        first.kill()
+        flow.send(3_000)
+        first.wait_ready()
+        second.leave()
+        flow.send_all()
+        flow.check()
+        assert [first.kills, second.kills] == [1, 0]
+
+
 def test_a_broker_that_is_away_longer_than_any_time_limit(platform: Platform, tmp_path: Path, seed: int) -> None:
     with again(seed, tmp_path), Flow(platform, tmp_path, seed, 2_000) as flow:
         sink = flow.add_sink(request_timeout_s=2, hold_s=0.2, rows_max=50)

@@ -1,4 +1,4 @@
-"""A store that is slow, silent, away or full: the sink waits, and goes on by itself when it is well again."""
+"""A store that is slow, silent, away or full: both sinks wait, and go on by themselves when it is well again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def test_a_store_that_is_slow_silent_away_or_full_is_waited_for(platform: Platfo
     with again(seed, tmp_path), Proxy(server.port) as proxy, Flow(platform, tmp_path, seed, 3_000) as flow:
         url = server.url.replace(str(server.port), str(proxy.port))
         sink = flow.add_sink(url=url, hold_s=0, rows_max=100, store_timeout_s=2)
+        worker = flow.add_worker(url=url)
         flow.send(500)
         flow.wait_caught_up()
         first = sink.process()
@@ -51,3 +52,5 @@ def test_a_store_that_is_slow_silent_away_or_full_is_waited_for(platform: Platfo
         flow.send_all()
         flow.check()
         assert sink.process() == first, "the sink that began it ends it"
+        assert worker.starts == 1
+        assert worker.task_restarts() == 0, "no task has failed"
