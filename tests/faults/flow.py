@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -70,6 +71,10 @@ class ProducerPart(Child):
     def done(self) -> bool:
         """Tell whether all that it may send is acknowledged."""
         return self.acknowledged >= self._limit
+
+    def sent(self, count: int) -> bool:
+        """Tell whether so many records are acknowledged."""
+        return self.acknowledged >= count
 
     @override
     def start_once(self) -> None:
@@ -305,16 +310,15 @@ class Flow:
 
     def _kill_often(self, part: Part, times: int, chance: random.Random, left: list[int], place: int) -> None:
         for _ in range(times):
-            before = self.work(part)
-            self.wait_for(
-                lambda before=before: self.work(part) > before or self.producer.acknowledged >= len(self.source),
-                f"the {part.name} to work",
-                look_s=0.2,
-            )
+            working = partial(self._works, part, self.work(part))
+            self.wait_for(working, f"the {part.name} to work", look_s=0.2)
             time.sleep(chance.uniform(0, 1))
             part.back_after_s = chance.uniform(0, 0.5)
             self.wait_for(part.kill, f"the {part.name} to be up, to be killed", look_s=0.01)
             left[place] -= 1
+
+    def _works(self, part: Part, before: int) -> bool:
+        return self.work(part) > before or self.producer.acknowledged >= len(self.source)
 
     def kill_in_turn(self, victim: Part, times: int) -> None:
         """Send all records; meanwhile kill a part so often, at random moments.
@@ -326,7 +330,7 @@ class Flow:
         for turn in range(1, times + 1):
             begin = round((turn - self.chance.uniform(0.1, 0.9)) * size)
             self.producer.allow(round(turn * size))
-            self.wait_for(lambda begin=begin: self.producer.acknowledged >= begin, "the producer", look_s=0.01)
+            self.wait_for(partial(self.producer.sent, begin), "the producer", look_s=0.01)
             time.sleep(self.chance.uniform(0, 0.3))
             victim.back_after_s = self.chance.uniform(0, 0.5)
             self.wait_for(victim.kill, f"the {victim.name} to be up, to be killed", look_s=0.01)

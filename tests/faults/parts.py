@@ -182,7 +182,8 @@ class BrokerPart(Part):
         self.broker = Broker(settings)
         self.broker.make_folders()
         self._state_file = self.broker.folder / "state.json"
-        state = BrokerState(cluster_id(self.broker.folder / "data"), *free_ports(2))
+        port, controller_port = free_ports(2)
+        state = BrokerState(cluster_id(self.broker.folder / "data"), port, controller_port)
         write_state(self._state_file, state)
         self.bootstrap = f"127.0.0.1:{state.port}"
 

@@ -63,4 +63,4 @@ def main(home: str, bootstrap: str, name: str, seed: int, count: int, first: int
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], *map(int, sys.argv[4:]))
