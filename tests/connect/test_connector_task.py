@@ -150,3 +150,38 @@ def test_a_deletion_that_fails_is_not_forgotten(mapping: Mapping, script: str) -
     first, second = mapping.play(batch(["a", 1, 1], ["a", 1], script=script), batch(["a", 1]), delete__enabled=True)
     assert first["thrown"] in {"RetriableException", "ConnectException"}
     assert puts(second) == [[["1"]]]
+
+
+def test_a_batch_may_have_more_containers_than_are_kept_in_mind(mapping: Mapping) -> None:
+    names = [f"c{place}" for place in range(1005)]
+    first, second = mapping.play(
+        batch(*([name, 1, 1] for name in names)), batch(*([name, 2, 2] for name in [*names, "c0"])), auto__create=True
+    )
+    (put,) = puts(first)
+    assert len(put) == len(names)
+    # Some were forgotten in between: they are looked up again, and are there.
+    (put,) = puts(second)
+    assert len(put) == len(names)
+    assert {call for call, _ in second["calls"]} == {"look", "put"}
+    assert first["reported"] == second["reported"] == []
+
+
+def test_bad_records_are_left_out_where_errors_are_tolerated_and_nobody_takes_them(mapping: Mapping) -> None:
+    (answer,) = mapping.play(batch(["a", 1, 1], ["a", 2, -1], ["a", 3, 3]), reports=False, errors__tolerance="all")
+    assert "thrown" not in answer
+    assert answer["figures"]["RowsWritten"] == 2
+    assert answer["figures"]["RecordsRefused"] == 1
+
+
+def test_a_batch_that_is_refused_whole_costs_few_questions(mapping: Mapping) -> None:
+    (answer,) = mapping.play(batch(*(["a", place, -1] for place in range(64))))
+    assert len(answer["reported"]) == 64
+    assert [call for call, _ in answer["calls"]].count("look") <= 4
+
+
+def test_rows_that_are_refused_for_a_container_that_changes_meanwhile_are_made_anew(mapping: Mapping) -> None:
+    # The refused rows are two before anybody widens the container, and the last of them is refused for that alone.
+    script = "ok ok ok refused ok refused widened"
+    (answer,) = mapping.play(batch(["a", 1, 5], ["a", 2, 6], script=script))
+    assert answer["reported"] == []
+    assert puts(answer)[-1] == {"a": [["1", "null", "5"], ["2", "null", "6"]]}

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.gridwatch.connect.writer.ContainerWriter;
 import org.gridwatch.connect.writer.WriteException;
@@ -85,51 +86,87 @@ final class Batches {
 
     private void put(List<Operation> operations) {
         Map<String, List<Operation>> grouped = byContainer(operations);
+        try {
+            send(grouped);
+        } catch (WriteException error) {
+            checkRefused(error);
+            grouped.forEach((name, own) -> {
+                Consumer<List<Operation>> sender = some -> send(Map.of(name, some));
+                if (grouped.size() == 1) {
+                    sift(name, own, sender, error);
+                } else {
+                    sendOrSift(name, own, sender);
+                }
+            });
+        }
+    }
+
+    private void send(Map<String, List<Operation>> grouped) {
         Map<String, List<Object[]>> rows = new LinkedHashMap<>();
         grouped.forEach((name, own) -> rows.put(name, values(own)));
-        try {
-            long began = System.nanoTime();
-            retries.run(() -> writer.put(rows));
-            metrics.written(operations.size(), System.nanoTime() - began);
-        } catch (WriteException error) {
-            checkRefused(error, grouped.keySet());
-            if (grouped.size() > 1) {
-                grouped.values().forEach(this::put);
-            } else if (operations.size() == 1) {
-                rejected.add(new Rejected(operations.get(0).record(), error.getMessage()));
-            } else {
-                int middle = operations.size() / 2;
-                put(operations.subList(0, middle));
-                put(operations.subList(middle, operations.size()));
-            }
-        }
+        long count = grouped.values().stream().mapToLong(List::size).sum();
+        long began = System.nanoTime();
+        retries.run(() -> writer.put(rows));
+        metrics.written(count, System.nanoTime() - began);
     }
 
     private void delete(List<Operation> operations) {
         String name = operations.get(0).container();
-        try {
+        sendOrSift(name, operations, some -> {
             long began = System.nanoTime();
-            retries.run(() -> writer.delete(name, values(operations)));
-            metrics.deleted(operations.size(), System.nanoTime() - began);
+            retries.run(() -> writer.delete(name, values(some)));
+            metrics.deleted(some.size(), System.nanoTime() - began);
+        });
+    }
+
+    private void sendOrSift(String name, List<Operation> operations, Consumer<List<Operation>> sender) {
+        try {
+            sender.accept(operations);
         } catch (WriteException error) {
-            checkRefused(error, Set.of(name));
-            if (operations.size() == 1) {
-                rejected.add(new Rejected(operations.get(0).record(), error.getMessage()));
-                return;
+            checkRefused(error);
+            sift(name, operations, sender, error);
+        }
+    }
+
+    /** Finds the refused operations on one container, unless the container has become another. */
+    private void sift(
+            String name, List<Operation> operations, Consumer<List<Operation>> sender, WriteException error) {
+        checkSame(name, error);
+        int before = rejected.size();
+        halve(operations, sender, error);
+        if (rejected.size() > before) {
+            // Perhaps they were refused only since it has changed meanwhile. Asked once, as there may be many of them.
+            checkSame(name, error);
+        }
+    }
+
+    private void halve(List<Operation> operations, Consumer<List<Operation>> sender, WriteException refused) {
+        if (operations.size() == 1) {
+            rejected.add(new Rejected(operations.get(0).record(), refused.getMessage()));
+            return;
+        }
+        int middle = operations.size() / 2;
+        List<Operation> first = operations.subList(0, middle);
+        for (List<Operation> half : List.of(first, operations.subList(middle, operations.size()))) {
+            try {
+                sender.accept(half);
+            } catch (WriteException error) {
+                checkRefused(error);
+                halve(half, sender, error);
             }
-            int middle = operations.size() / 2;
-            delete(operations.subList(0, middle));
-            delete(operations.subList(middle, operations.size()));
+        }
+    }
+
+    private void checkSame(String name, WriteException error) {
+        if (containers.hasChanged(name)) {
+            throw new Changed(error);
         }
     }
 
     /** Returns if it is the rows that are refused. */
-    private void checkRefused(WriteException error, Set<String> names) {
+    private static void checkRefused(WriteException error) {
         if (error.kind() != WriteException.Kind.REFUSED) {
             throw error;
-        }
-        if (containers.haveChanged(names)) {
-            throw new Changed(error);
         }
     }
 

@@ -2,6 +2,7 @@ package org.gridwatch.connect;
 
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -39,14 +40,7 @@ final class Containers {
     private final SchemaMaker maker;
     private final TimeText times;
     private final List<String> routing;
-    private final Map<String, RowMapper> known = new LinkedHashMap<>(16, 0.75f, true) {
-        private static final long serialVersionUID = 1L;
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, RowMapper> eldest) {
-            return size() > KNOWN_MAX;
-        }
-    };
+    private final Map<String, RowMapper> known = new LinkedHashMap<>(16, 0.75f, true);
     private final Set<String> fresh = new HashSet<>();
     private final Map<String, Map<Schema, String>> failed = new HashMap<>();
     private boolean changed;
@@ -59,11 +53,16 @@ final class Containers {
         this.routing = config.nameFormat().fields();
     }
 
-    /** Begins a batch. */
+    /** Begins a batch. What was not used for long is forgotten now, and nothing before the next batch. */
     void begin() {
         fresh.clear();
         failed.clear();
         changed = false;
+        Iterator<RowMapper> eldest = known.values().iterator();
+        while (known.size() > KNOWN_MAX) {
+            eldest.next();
+            eldest.remove();
+        }
     }
 
     /** Tells whether a container was made or has changed since the last call, so that rows must be mapped anew. */
@@ -79,15 +78,11 @@ final class Containers {
         return found != null ? Optional.of(found) : fresh.contains(lower(name)) ? Optional.empty() : look(name);
     }
 
-    /** Looks containers up anew; returns whether one is another than was known. */
-    boolean haveChanged(Set<String> names) {
-        boolean some = false;
-        for (String name : names) {
-            RowMapper old = known.get(lower(name));
-            Optional<RowMapper> now = look(name);
-            some |= old == null || now.isEmpty() || !now.get().container().equals(old.container());
-        }
-        return some;
+    /** Looks a container up anew; returns whether it is another than was known. */
+    boolean hasChanged(String name) {
+        RowMapper old = known.get(lower(name));
+        Optional<RowMapper> now = look(name);
+        return old == null || now.isEmpty() || !now.get().container().equals(old.container());
     }
 
     private Optional<RowMapper> look(String name) {

@@ -38,6 +38,7 @@ public final class GridDBSinkTask extends SinkTask {
     private ContainerWriter writer;
     private Containers containers;
     private TaskMetrics metrics;
+    private boolean tolerant;
     private int failures;
 
     /** What a worker makes. */
@@ -58,6 +59,7 @@ public final class GridDBSinkTask extends SinkTask {
     public void start(Map<String, String> properties) {
         config = new GridDBSinkConfig(properties);
         names = config.nameFormat();
+        tolerant = "all".equalsIgnoreCase(properties.get("errors.tolerance"));
         metrics = new TaskMetrics(
                 properties.getOrDefault("name", "griddb"), properties.getOrDefault(GridDBSinkConnector.TASK_ID, "0"));
         metrics.register();
@@ -190,6 +192,11 @@ public final class GridDBSinkTask extends SinkTask {
         String place =
                 record.originalTopic() + "-" + record.originalKafkaPartition() + "-" + record.originalKafkaOffset();
         ErrantRecordReporter reporter = context.errantRecordReporter();
+        if (reporter == null && tolerant) {
+            // Connect has none where neither a topic of dead letters nor errors.log.enable is set.
+            LOG.warn("Bad record left out, as errors.tolerance=all says: record={} reason={}", place, bad.reason());
+            return;
+        }
         if (reporter == null) {
             throw new ConnectException("Bad record " + place + ": " + bad.reason()
                     + " (with errors.tolerance=all, such records go to the dead letters)");
