@@ -42,6 +42,7 @@ public final class StrictJson {
 
     private static com.fasterxml.jackson.databind.JsonNode written(JsonConverter kafkas, SchemaAndValue read)
             throws java.io.IOException {
-        return JSON.readTree(kafkas.fromConnectData("t", read.schema(), read.value()));
+        byte[] written = kafkas.fromConnectData("t", read.schema(), read.value());
+        return written == null ? JSON.nullNode() : JSON.readTree(written);
     }
 }

@@ -2,6 +2,7 @@ package org.gridwatch.connect.json;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Map;
+import org.apache.kafka.connect.data.Decimal;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.SchemaBuilder;
 import org.apache.kafka.connect.errors.DataException;
@@ -50,6 +51,16 @@ final class JsonSchemas {
             builder.defaultValue(JsonValues.read(builder, otherwise, "the default"));
         }
         return builder.build();
+    }
+
+    /** Tells whether a schema is that of a Decimal or has one in it. */
+    static boolean hasDecimal(Schema schema) {
+        return Decimal.LOGICAL_NAME.equals(schema.name()) || switch (schema.type()) {
+            case STRUCT -> schema.fields().stream().anyMatch(field -> hasDecimal(field.schema()));
+            case MAP -> hasDecimal(schema.keySchema()) || hasDecimal(schema.valueSchema());
+            case ARRAY -> hasDecimal(schema.valueSchema());
+            default -> false;
+        };
     }
 
     private static SchemaBuilder builder(JsonNode node) {

@@ -21,6 +21,7 @@ import org.apache.kafka.connect.errors.DataException;
 /** Values of Connect from JSON: what the schema says, or nothing. */
 final class JsonValues {
     private static final int SHOWN_MAX = 60;
+    private static final int DECIMAL_DIGITS_MAX = 10_000;
 
     private JsonValues() {}
 
@@ -77,8 +78,13 @@ final class JsonValues {
 
     private static Object decimal(Schema schema, JsonNode node, String what) {
         int scale = Integer.parseInt(schema.parameters().getOrDefault(Decimal.SCALE_FIELD, "0"));
+        BigDecimal number = node.decimalValue();
+        // 1e999999999, and a scale such as that, must not be written out.
+        if (number.signum() != 0 && (long) number.precision() - number.scale() + scale > DECIMAL_DIGITS_MAX) {
+            throw new DataException(what + " is " + shown(node) + ", which has too many digits");
+        }
         try {
-            return node.decimalValue().setScale(scale);
+            return number.setScale(scale);
         } catch (ArithmeticException error) {
             throw new DataException(what + " is " + shown(node) + ", which has more than " + scale + " decimals", error);
         }
@@ -198,11 +204,8 @@ final class JsonValues {
         if (!node.isIntegralNumber()) {
             return node.doubleValue();
         }
-        if (!node.canConvertToLong()) {
-            // Connect's own converter would cut it to 64 bits.
-            throw new DataException("the number " + shown(node) + " has more than 64 bits");
-        }
-        return node.longValue();
+        // Connect's own converter would cut a larger one to 64 bits; a DOUBLE column may take it.
+        return node.canConvertToLong() ? (Object) node.longValue() : node.bigIntegerValue();
     }
 
     private static Object refuse(Schema schema, JsonNode node, String what) {

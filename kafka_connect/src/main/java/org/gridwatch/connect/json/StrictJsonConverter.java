@@ -30,17 +30,21 @@ public final class StrictJsonConverter implements Converter {
     private static final ObjectMapper JSON = new ObjectMapper()
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    /** For schemas with a Decimal, whose numbers may have more digits than a double keeps. */
+    private static final ObjectMapper EXACT_JSON = JSON.copy().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
     private static final byte[] MARK = "\"payload\":".getBytes(StandardCharsets.US_ASCII);
     private static final int TOPICS_MAX = 10_000;
 
     private final Map<String, Known> known = new ConcurrentHashMap<>();
+    private boolean forKeys;
 
-    /** What the last record of a topic began with, up to its row, and the schema in it. */
-    private record Known(byte[] prefix, Schema schema) {}
+    /** What the last record of a topic began with, up to its row, the schema in it, and what reads such rows. */
+    private record Known(byte[] prefix, Schema schema, ObjectMapper json) {}
 
     @Override
     public void configure(Map<String, ?> configs, boolean isKey) {
         // Nothing to choose: a record says by itself whether it has a schema.
+        forKeys = isKey;
     }
 
     /**
@@ -66,23 +70,34 @@ public final class StrictJsonConverter implements Converter {
         }
         Known before = known.get(topic);
         if (before != null && begins(value, before.prefix)) {
-            JsonNode row = rest(value, before.prefix.length);
+            JsonNode row = rest(before.json, value, before.prefix.length);
             if (row != null) {
                 return new SchemaAndValue(before.schema, JsonValues.read(before.schema, row, "the row"));
             }
         }
-        JsonNode record = parse(value);
+        JsonNode record = parse(JSON, value);
         if (!record.isObject() || record.size() != 2 || !record.has("schema") || !record.has("payload")) {
-            return new SchemaAndValue(null, JsonValues.plain(record));
+            return plain(record, "the row is null, not an object");
         }
-        JsonNode row = record.get("payload");
         if (record.get("schema").isNull()) {
-            return new SchemaAndValue(null, JsonValues.plain(row));
+            return plain(
+                    record.get("payload"),
+                    "tombstone (null payload): rows are deleted only by a record without value");
         }
         Schema schema = JsonSchemas.read(record.get("schema"));
+        ObjectMapper json = JsonSchemas.hasDecimal(schema) ? EXACT_JSON : JSON;
+        JsonNode row = (json == JSON ? record : parse(json, value)).get("payload");
         Object read = JsonValues.read(schema, row, "the row");
-        remember(topic, value, record.get("schema"), row, schema);
+        remember(topic, value, record.get("schema"), row, new Known(value, schema, json));
         return new SchemaAndValue(schema, read);
+    }
+
+    /** Returns a row without schema; as null it would be a tombstone, which only a record without value is. */
+    private SchemaAndValue plain(JsonNode row, String whenNull) {
+        if (row.isNull() && !forKeys) {
+            throw new DataException(whenNull);
+        }
+        return new SchemaAndValue(null, JsonValues.plain(row));
     }
 
     private static boolean begins(byte[] value, byte[] prefix) {
@@ -92,9 +107,9 @@ public final class StrictJsonConverter implements Converter {
     }
 
     /** Returns the row behind a prefix, or null when the bytes are not as simple as that. */
-    private static JsonNode rest(byte[] value, int begin) {
+    private static JsonNode rest(ObjectMapper json, byte[] value, int begin) {
         try {
-            JsonNode row = JSON.readTree(value, begin, value.length - 1 - begin);
+            JsonNode row = json.readTree(value, begin, value.length - 1 - begin);
             return row.isMissingNode() ? null : row;
         } catch (IOException error) {
             return null;
@@ -102,7 +117,7 @@ public final class StrictJsonConverter implements Converter {
     }
 
     /** Keeps what is before the row, if it is the beginning of an envelope and nothing else. */
-    private void remember(String topic, byte[] value, JsonNode schema, JsonNode row, Schema read) {
+    private void remember(String topic, byte[] value, JsonNode schema, JsonNode row, Known read) {
         int end = indexOf(value, MARK) + MARK.length;
         if (end < MARK.length || known.size() >= TOPICS_MAX || value[value.length - 1] != '}') {
             return;
@@ -113,8 +128,8 @@ public final class StrictJsonConverter implements Converter {
         closed[end + 1] = '}';
         try {
             JsonNode envelope = JSON.readTree(closed);
-            if (row.equals(rest(value, end)) && envelope.size() == 2 && schema.equals(envelope.get("schema"))) {
-                known.put(topic, new Known(prefix, read));
+            if (row.equals(rest(read.json, value, end)) && envelope.size() == 2 && schema.equals(envelope.get("schema"))) {
+                known.put(topic, new Known(prefix, read.schema, read.json));
             }
         } catch (IOException error) {
             // Another order of the parts, or the mark inside a text: such records are read whole.
@@ -131,9 +146,9 @@ public final class StrictJsonConverter implements Converter {
         return -mark.length - 1;
     }
 
-    private static JsonNode parse(byte[] value) {
+    private static JsonNode parse(ObjectMapper json, byte[] value) {
         try {
-            JsonNode read = JSON.readTree(value);
+            JsonNode read = json.readTree(value);
             if (read.isMissingNode()) {
                 throw new DataException("not JSON (empty)");
             }

@@ -13,6 +13,8 @@ import org.gridwatch.connect.writer.ColumnType;
 
 /** One field's value as one column takes it, or the reason why not. */
 final class Values {
+    private static final int SCALE_MAX = 10_000;
+
     private final TimeText times;
     private final CharsetEncoder utf8 = StandardCharsets.UTF_8.newEncoder();
 
@@ -67,6 +69,10 @@ final class Values {
             return encodable(name, text);
         }
         if (value instanceof BigDecimal number) {
+            // 1e999999999 must not be written out.
+            if (Math.abs((long) number.scale()) > SCALE_MAX) {
+                throw outOfRange(name, ColumnType.STRING, number);
+            }
             return number.toPlainString();
         }
         // A moment is kept in a TIMESTAMP column; a day or a time of day reads well.
