@@ -11,6 +11,8 @@ import org.gridwatch.connect.writer.WriteException;
 /** What GridDB's clients throw, told apart by GridDB's error numbers. */
 final class Errors {
     private static final Set<Integer> LOGIN = Set.of(10005, 10053, 10100, 10102);
+    /** A user who may only read: every row would be refused, and none of them is bad. */
+    private static final int NO_RIGHT = 10099;
     /** A value, a name or a schema that is refused, and would be again. */
     private static final Set<Integer> REFUSED = Set.of(
             1007, 1008, 10016, 60015, 60016, 60026, 60049, 60079, 60146, 60149, 60154, 60165,
@@ -42,9 +44,11 @@ final class Errors {
                     + "; check connection.user, connection.password, and cluster and database in connection.url",
                     error);
         }
+        if (code == NO_RIGHT) {
+            return WriteException.fatal("GridDB at " + place + " lets this user only read", error);
+        }
         // A value that the client itself could not take comes without a number.
-        boolean value = error instanceof IllegalArgumentException || error instanceof ClassCastException
-                || error instanceof NullPointerException;
+        boolean value = error instanceof IllegalArgumentException || error instanceof ClassCastException;
         if (REFUSED.contains(code) || value) {
             return WriteException.refused(what + ": " + (code > 0 ? "[" + code + "] " : "") + text, error);
         }

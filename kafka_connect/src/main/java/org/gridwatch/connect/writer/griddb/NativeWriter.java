@@ -92,8 +92,8 @@ public final class NativeWriter implements ContainerWriter {
         return tried("Container '" + name + "'", there -> {
             known.remove(name.toLowerCase(Locale.ROOT));
             ContainerInfo info = there.getContainerInfo(name);
-            // A view has an info, too.
-            if (info == null || there.getContainer(name) == null) {
+            // A view may have an info, too.
+            if (info == null || !isContainer(there, name)) {
                 return Optional.empty();
             }
             Container container = Schemas.read(info);
@@ -107,6 +107,11 @@ public final class NativeWriter implements ContainerWriter {
         tried("Container '" + container.name() + "'", there -> {
             if (container.partitioning() != null) {
                 sql.execute(Sql.createTable(container));
+                // Where a view has the name that does nothing, and says nothing.
+                if (!isContainer(there, container.name())) {
+                    throw WriteException.refused(
+                            "'" + container.name() + "' is the name of a view, so no container can have it", null);
+                }
             } else if (there.getContainerInfo(container.name()) == null) {
                 made(there, container);
             }
@@ -115,6 +120,12 @@ public final class NativeWriter implements ContainerWriter {
         LOG.info(
                 "Container made, unless it was there: name={} columns={}", container.name(),
                 container.columns().size());
+    }
+
+    private static boolean isContainer(GridStore there, String name) throws GSException {
+        try (com.toshiba.mwcloud.gs.Container<Object, Row> found = there.getContainer(name)) {
+            return found != null;
+        }
     }
 
     private static void made(GridStore there, Container container) throws GSException {

@@ -27,6 +27,14 @@ final class Refusals {
     private static final Set<Integer> CONNECTION =
             Set.of(145000, 145028, 145029, 145030, 145031, 145032, 145033, 145041, 145042, 145043);
 
+    /** Of the numbers of the SQL service and its jobs, what is about a statement. */
+    private static final Set<Integer> ABOUT_STATEMENT = Set.of(
+            200009, 200010, 200014, 200018, 200021, 200023, 200024, 200026, 200028, 200034, 250011, 250015, 250016);
+
+    /** Of those about tables, what passes: a node is away, another change is under way, or the table is another now. */
+    private static final Set<Integer> SQL_PASSING =
+            Set.of(270004, 270005, 270007, 280017, 280021, 280027, 280028, 280030, 280031);
+
     private static final Set<Integer> BUSY = Set.of(408, 425, 429, 502, 503, 504);
 
     /** The API has no number for what is over its limits. */
@@ -104,9 +112,20 @@ final class Refusals {
         if (code < 60_000) {
             return !ABOUT_REQUEST.contains(code);
         }
+        if (code >= 200_000) {
+            return isPassingOfSql(code);
+        }
         // From 80000 on: log, partitions, chunks, event engine; from 160000 on: recovery and cluster.
-        boolean machinery = code >= 80_000 && code < 145_000 || code >= 160_000 && code < 200_000;
+        boolean machinery = code >= 80_000 && code < 145_000 || code >= 160_000;
         return machinery || LOCKED.contains(code) || CONNECTION.contains(code);
+    }
+
+    /** The SQL service's own state, its jobs on the nodes and what it remembers of tables, rather than a statement. */
+    private static boolean isPassingOfSql(int code) {
+        boolean service = code < 240_000 && !ABOUT_STATEMENT.contains(code);
+        boolean jobs = code >= 250_000 && code < 270_000 && !ABOUT_STATEMENT.contains(code);
+        boolean nodes = code >= 420_000 && code < 430_000;
+        return service || jobs || nodes || SQL_PASSING.contains(code);
     }
 
     /** Returns what the answer to a statement means that failed inside an answer of HTTP 200. */
