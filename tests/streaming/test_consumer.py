@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from gridwatch.errors import StreamError
 from gridwatch.settings import Settings
-from gridwatch.streaming import Producer
+from gridwatch.streaming import Producer, consumer
 from gridwatch.streaming.consumer import Batch, Member, Record
 
 
@@ -52,16 +52,22 @@ def test_a_batch_is_bounded_and_comes_again_until_it_is_committed(
 
 
 class _Stubborn:
-    """A client that cannot seek."""
+    """A client of which one call fails."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, name: str, *, passes: int = 0) -> None:
         self._client = client
-
-    def seek(self, part: Any) -> None:
-        raise KafkaException(KafkaError(KafkaError._STATE))
+        self._name = name
+        self._passes = passes
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+        return self._fail if name == self._name and not self._passing() else getattr(self._client, name)
+
+    def _passing(self) -> bool:
+        self._passes -= 1
+        return self._passes >= 0
+
+    def _fail(self, *_: Any, **__: Any) -> Any:
+        raise KafkaException(KafkaError(KafkaError._STATE))
 
 
 def test_a_batch_that_cannot_be_gone_back_to_comes_from_what_was_committed(
@@ -70,10 +76,58 @@ def test_a_batch_that_cannot_be_gone_back_to_comes_from_what_was_committed(
     batch = _next(member)
     member.commit({(topic, 0): 6})
     genuine = member._client
-    monkeypatch.setattr(member, "_client", _Stubborn(genuine))
+    monkeypatch.setattr(member, "_client", _Stubborn(genuine, "seek"))
     member.rewind(batch)
     monkeypatch.setattr(member, "_client", genuine)
     assert _values(_next(member), topic) == [6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("name", ["__consumer_offsets", "gridwatch.dlq-replays", "A.dlq"])
+def test_topics_without_rows_are_read_by_no_pattern(name: str) -> None:
+    assert consumer._NO_ROWS.search(name)
+    assert not consumer._NO_ROWS.search(f"INTRADAY_{name}_1")
+
+
+@pytest.mark.parametrize(("call", "passes"), [("consume", 1), ("assignment", 0)])
+def test_what_was_read_before_a_poll_failed_is_not_passed_over(
+    member: Member, bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch, call: str, passes: int
+) -> None:
+    member.commit(_next(member, rows_max=2).ends)
+    genuine = member._client
+    monkeypatch.setattr(member, "_client", _Stubborn(genuine, call, passes=passes))
+    with pytest.raises(StreamError, match=rf"Cannot read the topics at {bootstrap}: "):
+        member.poll(3)
+    monkeypatch.setattr(member, "_client", genuine)
+    assert _values(_next(member), topic) == [2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_commit_that_failed_is_made_later_without_new_records(
+    member: Member, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = _next(member).ends
+    genuine = member._client
+    monkeypatch.setattr(member, "_client", _Stubborn(genuine, "commit"))
+    with pytest.raises(StreamError, match="Cannot commit"):
+        member.commit(ends)
+    monkeypatch.setattr(member, "_client", genuine)
+    member.poll(10)
+    assert member.commit({}) == ends
+    assert member.commit({}) == {}
+
+
+def test_a_commit_of_partitions_that_went_away_is_dropped(
+    member: Member, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = _next(member).ends
+    genuine = member._client
+    monkeypatch.setattr(member, "_client", _Stubborn(genuine, "commit"))
+    with pytest.raises(StreamError, match="Cannot commit"):
+        member.commit(ends)
+    monkeypatch.setattr(member, "_client", genuine)
+    # What another member wrote meanwhile would have to come again.
+    genuine.unsubscribe()
+    member.poll(10)
+    assert member.commit({}) == {}
 
 
 def test_a_commit_that_is_refused_is_told(member: Member, bootstrap: str, topic: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from gridwatch.errors import ConfigError, StreamError
+from gridwatch.streaming.dead_letter_marks import MARKS_TOPIC
 from gridwatch.streaming.fast_clients import fast_consumer
 from gridwatch.streaming.producer import DLQ_SUFFIX
 
@@ -30,6 +31,10 @@ _WAIT_S = 0.3
 # Long enough for what is on its way to come along, so that a stream at full speed is written in large batches.
 _GATHER_S = 0.05
 _LOOK_S = 5.0
+_ANSWER_BYTES_MAX = 1 << 30
+# Dead letters match most patterns for topics; read again as rows they would only go round in circles. Nor are Kafka's
+# own topics and gridwatch's marks rows.
+_NO_ROWS = re.compile(rf"\A__|{re.escape(DLQ_SUFFIX)}\Z|\A{re.escape(MARKS_TOPIC)}\Z")
 
 
 class Record(NamedTuple):
@@ -104,6 +109,7 @@ class Member:
         self._bootstrap = bootstrap
         self._topics = sorted(topics)
         self._looked = 0.0
+        self._uncommitted: Offsets = {}
         self._client = fast_consumer(
             settings,
             bootstrap,
@@ -114,6 +120,8 @@ class Member:
             enable_partition_eof=True,
             max_partition_fetch_bytes=8 << 20,
             fetch_wait_max_ms=200,
+            # librdkafka's default of 100 MB would leave it stuck before a larger record.
+            receive_message_max_bytes=_ANSWER_BYTES_MAX,
             # What is fetched ahead: at most some seconds of work, and 32 MiB or one record.
             queued_min_messages=50_000,
             queued_max_messages_kbytes=32 << 10,
@@ -134,14 +142,16 @@ class Member:
         """
         from confluent_kafka import KafkaException
 
+        self._look()
         try:
-            self._look()
             messages = self._client.consume(1, _WAIT_S)
             if messages and rows_max > 1:
                 messages += self._client.consume(rows_max - 1, _GATHER_S)
             # A rebalance in between may have given away some of them.
             ours = {(part.topic, part.partition) for part in self._client.assignment()}
         except KafkaException as error:
+            # Whatever was taken out of librdkafka's queue by then would be passed over by the next commit.
+            self._begin_anew()
             raise self._failed("read", error) from error
         return self._sorted(messages, ours)
 
@@ -155,20 +165,23 @@ class Member:
                 if (topic, partition) in ours:
                     self._client.seek(TopicPartition(topic, partition, offset))
         except KafkaException as error:
-            # Joining the group anew begins at what was committed.
             log.warning("sink_rewind_failed", error=str(self._failed("go back in", error)))
-            self._client.unsubscribe()
-            self._subscribe()
+            self._begin_anew()
 
-    def commit(self, offsets: Offsets) -> None:
-        """Commit where to go on in each partition.
+    def commit(self, offsets: Offsets) -> Offsets:
+        """Commit where to go on in each partition, and what could not be committed before; return all that was.
 
         Raises:
-            StreamError: The partitions went to another member, or the cluster is away.
+            StreamError: The partitions went to another member, or the cluster is away. What is still of this member
+                at the next call is committed then.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
-        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        wanted = self._uncommitted | offsets
+        if not wanted:
+            return {}
+        self._uncommitted = wanted
+        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in wanted.items()]
         try:
             committed = self._client.commit(offsets=places, asynchronous=False)
         except KafkaException as error:
@@ -176,6 +189,8 @@ class Member:
         refused = next((place.error for place in committed if place.error is not None), None)
         if refused is not None:
             raise self._failed("commit in", KafkaException(refused))
+        self._uncommitted = {}
+        return wanted
 
     def close(self) -> None:
         """Leave the group."""
@@ -183,18 +198,30 @@ class Member:
 
     def _look(self) -> None:
         """Subscribe to the topics that match the pattern now."""
+        from confluent_kafka import KafkaException
+
         if self._pattern is None or time.monotonic() - self._looked < _LOOK_S:
             return
         self._looked = time.monotonic()
-        found = self._client.list_topics(timeout=_LOOK_S).topics
-        # Dead letters match most patterns for topics; read again as rows they would only go round in circles.
-        topics = sorted(name for name in found if self._pattern.fullmatch(name) and not name.endswith(DLQ_SUFFIX))
+        try:
+            found = self._client.list_topics(timeout=_LOOK_S).topics
+        except KafkaException as error:
+            raise self._failed("find", error) from error
+        topics = sorted(name for name in found if self._pattern.fullmatch(name) and not _NO_ROWS.search(name))
         if topics != self._topics:
             self._topics = topics
             self._subscribe()
 
+    def _begin_anew(self) -> None:
+        """Join the group anew, which begins at what was committed."""
+        self._client.unsubscribe()
+        self._subscribe()
+
     def _subscribe(self) -> None:
         def told(_: Any, parts: list[Any]) -> None:
+            # What comes is read from what was committed, and what goes may be written anew by another member.
+            for part in parts:
+                self._uncommitted.pop((part.topic, part.partition), None)
             log.debug("sink_partitions", partitions=[f"{part.topic}/{part.partition}" for part in parts])
 
         if self._topics:

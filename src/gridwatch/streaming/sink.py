@@ -162,15 +162,12 @@ class Sink:
 
     def _commit(self, member: Member, ends: dict[tuple[str, int], int]) -> None:
         new = {place: offset for place, offset in ends.items() if self.committed.get(place) != offset}
-        if not new:
-            return
         try:
-            member.commit(new)
+            self.committed |= member.commit(new)
         except StreamError as error:
-            # The partitions went to another member, or the cluster is away: the rows are written once more, no harm.
+            # The cluster is away: it is tried again. Or the partitions went to another member: the rows are written
+            # once more, no harm.
             log.warning("sink_commit_failed", error=str(error))
-            return
-        self.committed |= new
 
     def _handle(self, by_topic: dict[str, list[Message]], letters: Producer) -> None:
         tables: dict[str, pa.Table] = {}
