@@ -142,6 +142,12 @@ KEYLESS = ContainerInfo("c", ContainerType.COLLECTION, (Column("v", T.LONG),))
         (WORD, b"", ("",)),
         (WORD, b"[1", ("[1",)),
         (PAIR, b'["a\\n\\u00e9", 7]', ("a\né", 7)),
+        (PAIR, b'["a", "1912345678901234567"]', ("a", 1912345678901234567)),
+        (
+            PAIR,
+            b'["a", "-9223372036854775809"]',
+            "the record's key: 'n' is -9223372036854775809, out of range for LONG",
+        ),
         (PAIR, b'{"N": 7, "id": "x", "more": 1}', ("x", 7)),
         (PAIR, b'["a"]', "the record's key has 1 values, but the row key is id, n"),
         (PAIR, b'{"id": "a"}', "the record's key has no field 'n'"),

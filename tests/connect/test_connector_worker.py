@@ -234,6 +234,11 @@ def test_wrong_options_are_told_by_their_names(sinks: Sinks) -> None:
     assert "retries.max" in told["retries.max"]
 
 
+def test_options_that_are_null_have_their_defaults(sinks: Sinks) -> None:
+    empty: dict[str, Any] = {"timestamp.zone": None, "timestamp.pattern": None, "partition.column": None}
+    assert sinks.api.validate({"name": "n"} | sinks.config("t") | empty).wrong == ()
+
+
 @pytest.mark.parametrize(
     ("options", "key", "message"),
     [
@@ -243,6 +248,17 @@ def test_wrong_options_are_told_by_their_names(sinks: Sinks) -> None:
             "carries a user or password; set connection.user and connection.password instead",
         ),
         ({"connection.url": "griddb://h:1/c/d"}, "connection.password", "is missing; griddb:// always wants a login"),
+        (
+            {"connection.url": "griddb:///c/d?provider=http://u:s3cret@h/m.json"},
+            "connection.url",
+            "carries a user or password",
+        ),
+        ({"row.key.fields": "a,b"}, "row.key.fields", "names a, b; a time series has one key column"),
+        (
+            {"row.key.fields": "ts", "partition.interval": 1, "partition.column": "v"},
+            "partition.column",
+            "is v, which is none of row.key.fields; GridDB partitions by key columns only",
+        ),
         ({"expiration.time": 3}, "expiration.time", "wants partition.interval: GridDB drops whole partitions"),
         ({"partition.column": "ts"}, "partition.column", "wants partition.interval or partition.hash.count"),
         ({"partition.hash.column": "ts"}, "partition.hash.column", "goes with both partition.interval and"),

@@ -15,7 +15,7 @@ from gridwatch.streaming.values import RecordError, json_kind, value_of
 __all__ = ["Place", "doomed", "row_key"]
 
 _WHOLE = (ColumnType.INTEGER, ColumnType.LONG, ColumnType.TIMESTAMP)
-_DIGITS_MAX = 18
+_DIGITS_MAX = 19
 
 Place = tuple[int, int]
 """Partition and offset of a record in its topic."""

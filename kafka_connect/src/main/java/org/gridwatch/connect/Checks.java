@@ -26,9 +26,8 @@ final class Checks {
             return;
         }
         String scheme = url.contains("://") ? url.substring(0, url.indexOf("://")) : "";
-        String authority = url.substring(Math.min(url.length(), scheme.length() + 3)).split("[/?#]", 2)[0];
-        // What is wrong with such a URL must not be told with it.
-        if (authority.contains("@") || url.matches("(?is).*[?&](user|password)=.*")) {
+        // What is wrong with such a URL must not be told with it; no name that GridDB takes has an @ in it.
+        if (url.contains("@") || url.contains("%40") || url.matches("(?is).*[?&](user|password)=.*")) {
             throw new ConfigException(name + " carries a user or password; set " + Options.USER + " and "
                     + Options.PASSWORD + " instead.");
         }

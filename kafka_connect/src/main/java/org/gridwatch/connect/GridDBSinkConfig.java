@@ -3,10 +3,13 @@ package org.gridwatch.connect;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.ZoneId;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -28,8 +31,8 @@ public final class GridDBSinkConfig extends AbstractConfig {
      * @throws ConfigException an option is missing, wrong, or does not go with another
      */
     public GridDBSinkConfig(Map<String, String> given) {
-        super(Options.definition(), given);
-        contradictions(given).forEach((name, why) -> {
+        super(Options.definition(), present(given));
+        contradictions(present(given)).forEach((name, why) -> {
             throw new ConfigException(why);
         });
     }
@@ -63,12 +66,36 @@ public final class GridDBSinkConfig extends AbstractConfig {
             found.put(Options.PARTITION_COLUMN, Options.PARTITION_COLUMN + " wants " + Options.PARTITION_INTERVAL
                     + " or " + Options.PARTITION_HASH_COUNT + ".");
         }
+        List<String> key = names(given, Options.ROW_KEY_FIELDS);
+        if (key.size() > 1 && "TIME_SERIES".equals(given.getOrDefault(Options.CONTAINER_TYPE, "TIME_SERIES").trim())) {
+            found.put(Options.ROW_KEY_FIELDS, Options.ROW_KEY_FIELDS + " names " + String.join(", ", key)
+                    + "; a time series has one key column (container.type=COLLECTION takes several).");
+        }
+        for (String name : List.of(Options.PARTITION_COLUMN, Options.PARTITION_HASH_COLUMN)) {
+            String column = given.getOrDefault(name, "").trim();
+            if (!column.isEmpty() && !key.isEmpty() && key.stream().noneMatch(column::equalsIgnoreCase)) {
+                found.putIfAbsent(name, name + " is " + column + ", which is none of " + Options.ROW_KEY_FIELDS
+                        + "; GridDB partitions by key columns only.");
+            }
+        }
         if (Boolean.parseBoolean(given.get(Options.DELETE_ENABLED))
                 && given.getOrDefault(Options.NAME_FORMAT, "").contains("${field:")) {
             found.put(Options.DELETE_ENABLED, Options.DELETE_ENABLED + " does not go with ${field:...} in "
                     + Options.NAME_FORMAT + ": a tombstone has no fields.");
         }
         return found;
+    }
+
+    /** Returns the options that have a value; Connect's REST API takes null for one, which stands for the default. */
+    static Map<String, String> present(Map<String, String> all) {
+        Map<String, String> given = new HashMap<>(all);
+        given.values().removeIf(Objects::isNull);
+        return given;
+    }
+
+    private static List<String> names(Map<String, String> given, String name) {
+        return Arrays.stream(given.getOrDefault(name, "").split(",")).map(String::trim).filter(one -> !one.isEmpty())
+                .toList();
     }
 
     private static long number(Map<String, String> given, String name) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.Config;
 import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.common.config.ConfigValue;
@@ -39,7 +40,8 @@ public final class GridDBSinkConnector extends SinkConnector {
 
     /** As every connector's, and tells each option that does not go with another. */
     @Override
-    public Config validate(Map<String, String> given) {
+    public Config validate(Map<String, String> all) {
+        Map<String, String> given = GridDBSinkConfig.present(all);
         Config config = super.validate(given);
         boolean allRight = config.configValues().stream().allMatch(value -> value.errorMessages().isEmpty());
         if (allRight) {
@@ -56,7 +58,13 @@ public final class GridDBSinkConnector extends SinkConnector {
     @Override
     public void start(Map<String, String> given) {
         new GridDBSinkConfig(given);
-        properties = Map.copyOf(given);
+        properties = new HashMap<>(given);
+    }
+
+    /** Offsets are Kafka's alone, so that they can be altered while the connector is stopped. */
+    @Override
+    public boolean alterOffsets(Map<String, String> given, Map<TopicPartition, Long> offsets) {
+        return true;
     }
 
     @Override

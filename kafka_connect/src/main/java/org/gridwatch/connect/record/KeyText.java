@@ -3,6 +3,7 @@ package org.gridwatch.connect.record;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -10,7 +11,7 @@ import org.gridwatch.connect.writer.ColumnType;
 
 /** Records' keys that came as text. */
 final class KeyText {
-    private static final Pattern WHOLE = Pattern.compile("-?[0-9]{1,18}");
+    private static final Pattern WHOLE = Pattern.compile("-?[0-9]{1,19}");
     private static final ObjectMapper JSON = new ObjectMapper()
             .enable(DeserializationFeature.USE_LONG_FOR_INTS)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
@@ -20,7 +21,12 @@ final class KeyText {
     /** Returns a whole number where the column takes one and the text is one; the text itself otherwise. */
     static Object value(ColumnType type, String text) {
         boolean number = type == ColumnType.LONG || type == ColumnType.INTEGER || type.isTime();
-        return number && WHOLE.matcher(text).matches() ? (Object) Long.valueOf(text) : text;
+        // 19 digits may be more than a LONG takes, which is told of the number then.
+        if (!number || !WHOLE.matcher(text).matches()) {
+            return text;
+        }
+        BigInteger whole = new BigInteger(text);
+        return whole.bitLength() < Long.SIZE ? (Object) whole.longValue() : whole;
     }
 
     /** Tells whether a text is meant for JSON rather than for one value. */

@@ -1,6 +1,7 @@
 package org.gridwatch.connect.record;
 
 import java.nio.ByteBuffer;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.connect.data.Struct;
@@ -46,7 +47,7 @@ final class Shown {
             return bytes.remaining() + " bytes";
         }
         if (value instanceof java.util.Date date) {
-            return date.toInstant().toString();
+            return Instant.ofEpochMilli(date.getTime()).toString();
         }
         return value instanceof String text ? '"' + cut(text) + '"' : cut(String.valueOf(value));
     }

@@ -27,7 +27,7 @@ final class Times {
                 throw new BadRecordException("'" + name + "' is a time of day (" + text(schema, date) + "), not "
                         + type.sqlName() + "; keep it in an INTEGER, LONG or STRING column");
             }
-            time = date.toInstant();
+            time = Instant.ofEpochMilli(date.getTime());
         } else {
             time = fromNumber(name, type, schema, value);
         }
@@ -93,13 +93,13 @@ final class Times {
     /** Returns a logical time in ISO 8601. */
     static String text(Schema schema, Date date) {
         if (is(schema, org.apache.kafka.connect.data.Date.LOGICAL_NAME)) {
-            return date.toInstant().atOffset(ZoneOffset.UTC).toLocalDate().toString();
+            return Instant.ofEpochMilli(date.getTime()).atOffset(ZoneOffset.UTC).toLocalDate().toString();
         }
         if (is(schema, Time.LOGICAL_NAME)) {
             long ofDay = Math.floorMod(date.getTime(), TimeUnit.DAYS.toMillis(1));
             return LocalTime.ofNanoOfDay(TimeUnit.MILLISECONDS.toNanos(ofDay)).toString();
         }
-        return date.toInstant().toString();
+        return Instant.ofEpochMilli(date.getTime()).toString();
     }
 
     /** Tells whether a logical time is a Timestamp. */

@@ -10,7 +10,6 @@ import java.util.stream.Collectors;
 import org.gridwatch.connect.writer.Column;
 import org.gridwatch.connect.writer.ColumnType;
 import org.gridwatch.connect.writer.Container;
-import org.gridwatch.connect.writer.ContainerKind;
 import org.gridwatch.connect.writer.WriteException;
 
 /**
@@ -37,7 +36,7 @@ final class Deletion {
 
     List<String> statements(List<Object[]> keys) {
         List<String> statements = new ArrayList<>();
-        int size = key.size() == 1 ? KEYS : COMPOSITE_KEYS;
+        int size = key.size() == 1 && !isFineTime(key.get(0)) ? KEYS : COMPOSITE_KEYS;
         int start = 0;
         while (start < keys.size()) {
             String where = condition(keys.subList(start, Math.min(start + size, keys.size())));
@@ -52,9 +51,6 @@ final class Deletion {
     }
 
     private String condition(List<Object[]> keys) {
-        if (container.kind() == ContainerKind.TIME_SERIES) {
-            return ofTimes(keys.stream().map(one -> (Instant) one[0]).distinct().toList());
-        }
         Column last = key.get(key.size() - 1);
         Map<List<Object>, List<Object>> tails = new LinkedHashMap<>();
         for (Object[] one : keys) {
@@ -66,18 +62,23 @@ final class Deletion {
         return parts.size() == 1 ? parts.get(0) : "(" + String.join(") OR (", parts) + ")";
     }
 
-    /** Not {@code ts IN (times)}: a DELETE with a hundred of them crashes GridDB 5.9.0. */
-    private String ofTimes(List<Instant> times) {
-        Column column = key.get(0);
+    /** Not {@code ts IN (times)}: a DELETE from a time series with a hundred of them crashes GridDB 5.9.0. */
+    private static String ofTimes(Column column, List<Instant> times) {
         String name = Sql.name(column.name());
+        if (isFineTime(column)) {
+            return times.stream()
+                    .map(one -> name + " = " + Sql.literal(column.type(), one))
+                    .collect(Collectors.joining(" OR ", "(", ")"));
+        }
         Instant first = times.stream().min(Comparator.naturalOrder()).orElseThrow();
         Instant last = times.stream().max(Comparator.naturalOrder()).orElseThrow();
-        if (times.size() == 1) {
-            return name + " = " + Sql.literal(ColumnType.TIMESTAMP, first);
-        }
         String numbers = times.stream().map(one -> Long.toString(one.toEpochMilli())).collect(Collectors.joining(", "));
         return name + " >= " + Sql.literal(ColumnType.TIMESTAMP, first) + " AND " + name + " <= "
                 + Sql.literal(ColumnType.TIMESTAMP, last) + " AND TO_EPOCH_MS(" + name + ") IN (" + numbers + ")";
+    }
+
+    private static boolean isFineTime(Column column) {
+        return column.type().isTime() && column.type() != ColumnType.TIMESTAMP;
     }
 
     private String equal(List<Object> head) {
@@ -90,7 +91,11 @@ final class Deletion {
     }
 
     private static String in(Column column, List<Object> values) {
-        List<String> texts = values.stream().distinct().map(one -> Sql.literal(column.type(), one)).toList();
+        List<Object> each = values.stream().distinct().toList();
+        if (each.size() > 1 && column.type().isTime()) {
+            return ofTimes(column, each.stream().map(one -> (Instant) one).toList());
+        }
+        List<String> texts = each.stream().map(one -> Sql.literal(column.type(), one)).toList();
         String name = Sql.name(column.name());
         return texts.size() == 1 ? name + " = " + texts.get(0) : name + " IN (" + String.join(", ", texts) + ")";
     }

@@ -1,7 +1,7 @@
 package org.gridwatch.connect.writer.webapi;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -20,10 +20,20 @@ public final class WebApiWriter implements ContainerWriter {
 
     private static final long BODY_BYTES_MIN = 1L << 12;
 
+    /** More than a batch has containers; one that was forgotten is looked up again. */
+    private static final int KNOWN_MAX = 4_000;
+
     private final WebApiClient api;
     private final Statements statements;
     private final Schemas schemas;
-    private final Map<String, Container> known = new HashMap<>();
+    private final Map<String, Container> known = new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Container> eldest) {
+            return size() > KNOWN_MAX;
+        }
+    };
 
     /**
      * Prepares for a database; nothing is sent yet.
