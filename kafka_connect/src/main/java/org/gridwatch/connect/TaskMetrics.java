@@ -1,6 +1,8 @@
 package org.gridwatch.connect;
 
 import java.lang.management.ManagementFactory;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import javax.management.InstanceAlreadyExistsException;
@@ -14,6 +16,9 @@ import org.slf4j.LoggerFactory;
 /** The figures of one task, as {@code org.gridwatch.connect:type=sink-task,connector=NAME,task=N}. */
 public final class TaskMetrics implements TaskMetricsMXBean, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TaskMetrics.class);
+
+    /** Whose figures are shown under a name: of a task that was given up, no longer its own. */
+    private static final Map<ObjectName, TaskMetrics> SHOWN = new ConcurrentHashMap<>();
 
     private final ObjectName name;
     private final AtomicLong rowsWritten = new AtomicLong();
@@ -38,6 +43,7 @@ public final class TaskMetrics implements TaskMetricsMXBean, AutoCloseable {
     /** Shows the figures over JMX; one of the same name, of a task that was given up, goes. */
     void register() {
         MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+        SHOWN.put(name, this);
         try {
             try {
                 server.registerMBean(this, name);
@@ -54,7 +60,7 @@ public final class TaskMetrics implements TaskMetricsMXBean, AutoCloseable {
     public void close() {
         MBeanServer server = ManagementFactory.getPlatformMBeanServer();
         try {
-            if (server.isRegistered(name)) {
+            if (SHOWN.remove(name, this) && server.isRegistered(name)) {
                 server.unregisterMBean(name);
             }
         } catch (JMException error) {
