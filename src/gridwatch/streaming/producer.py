@@ -154,7 +154,7 @@ class Producer:
         total = len(values)
         for done, (key, value) in enumerate(zip(keys, values, strict=True)):
             self._send(topic, value, key, timestamp=ingested_ms)
-            if progress and done % _TELL_ROWS == 0:
+            if progress and done and done % _TELL_ROWS == 0:
                 self._client.poll(0)
                 progress(max(0, done - len(self._client)), total)
         self.flush()
