@@ -199,3 +199,15 @@ def test_a_topic_that_the_connector_does_not_read_is_told_at_once(connected: Set
     other = connected.connect.model_copy(update={"connector": "gridwatch-sink", "url": "http://127.0.0.1:9"})
     with pytest.raises(MissingServiceError, match=r"Kafka Connect at http://127\.0\.0\.1:9 does not answer"):
         ConnectDrain(connected.model_copy(update={"connect": other}), bootstrap, ["INTRADAY_X"])
+
+
+def test_rows_that_go_into_another_store_are_not_recorded_as_loaded(connected: Settings, tmp_path: Path) -> None:
+    dataset = _dataset(f"C{uuid.uuid4().hex[:8].upper()}", {"kind": "sample", "series": "AAPL"})
+    other = connected.model_copy(update={"store_url": f"sqlite:///{tmp_path / 'other.db'}"})
+    with open_store(other.store) as store:
+        with pytest.raises(StreamError, match=r"connector 'gridwatch-sink' .*no row of 20\d\d-.* it writes elsewhere"):
+            load_batch(dataset, store, other, now_ms=NOW_MS)
+        assert store.read(dataset.container).num_rows == 0
+        assert store.read("loads").num_rows == 0
+    with open_store(connected.store) as there:
+        assert there.read(dataset.container).num_rows > 3000

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import structlog
 
 from gridwatch.containers.catalog import DELIVERIES, LOADS, TRAININGS, VALIDATIONS
-from gridwatch.errors import SourceError
+from gridwatch.errors import SourceError, StreamError
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
@@ -106,7 +107,7 @@ def carry(
 
     Raises:
         SourceError: The source failed; the batches before are written and recorded.
-        StreamError: Kafka failed or the sink did not finish in time.
+        StreamError: Kafka failed, the sink did not finish in time, or its rows are not in the store.
     """
     new = (batch for batch in batches if batch.key not in done)
     first = next(new, None)
@@ -120,8 +121,8 @@ def carry(
         store.put_container(DELIVERIES, modifiable=True)
         with broker_for(settings, progress=jars_progress) as bootstrap, Producer(settings, bootstrap) as producer:
             producer.ensure_topics([dataset.container])
-            with _sink(dataset, store, settings, bootstrap, jars_progress) as arrived:
-                carrier = _Carrier(dataset, store, now_ms, producer, arrived, tally, progress)
+            with _sink(dataset, store, settings, bootstrap, jars_progress) as sink:
+                carrier = _Carrier(dataset, store, now_ms, producer, sink, tally, progress)
                 try:
                     for batch in chain([first], new):
                         carrier.send(batch)
@@ -143,18 +144,30 @@ def carry(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Who brings records into the container.
+
+    Args:
+        name: For messages.
+        arrived: Waits until all that was sent is written, and returns how many records were refused.
+    """
+
+    name: str
+    arrived: Callable[[], int]
+
+
 @contextmanager
 def _sink(
     dataset: Dataset, store: Store, settings: Settings, bootstrap: str, jars_progress: Progress | None
-) -> Iterator[Callable[[], int]]:
-    """Give a function that waits until all that was sent is written, and returns how many records were refused.
-
-    Kafka Connect writes where it is configured, else gridwatch's own sink; the rows are the same.
-    """
+) -> Iterator[_Writer]:
+    """Give Kafka Connect where it is configured, else gridwatch's own sink; the rows are the same."""
     if not settings.connect.enabled:
         from gridwatch.streaming import drain
 
-        yield lambda: drain(settings, bootstrap, store, [dataset.container], timeout_s=_DRAIN_TIMEOUT_S).dead_letters
+        topic, limit_s = dataset.container, _DRAIN_TIMEOUT_S
+        name = f"consumer group {settings.kafka.group_id!r}"
+        yield _Writer(name, lambda: drain(settings, bootstrap, store, [topic], timeout_s=limit_s).dead_letters)
         return
     from gridwatch.sources import topics_pattern
     from gridwatch.streaming.connect_drain import ConnectDrain
@@ -163,7 +176,8 @@ def _sink(
     topics = topics_pattern([dataset.container])
     with connect_for(settings, bootstrap, topics=topics, progress=jars_progress) as told:
         waiting = ConnectDrain(told, bootstrap, [dataset.container])
-        yield lambda: waiting.settle(timeout_s=_DRAIN_TIMEOUT_S).dead_letters
+        name = f"connector {settings.connect.connector!r}"
+        yield _Writer(name, lambda: waiting.settle(timeout_s=_DRAIN_TIMEOUT_S).dead_letters)
 
 
 @dataclass(slots=True)
@@ -195,7 +209,7 @@ class _Carrier:
     store: Store
     now_ms: int
     producer: Producer
-    arrived: Callable[[], int]
+    sink: _Writer
     tally: _Tally
     progress: Progress | None
     pending: list[SourceBatch] = field(default_factory=list)
@@ -223,7 +237,8 @@ class _Carrier:
         """Wait until all that was sent is written, and record it."""
         if not self.pending:
             return
-        refused = self.arrived()
+        refused = self.sink.arrived()
+        self._check_written(refused)
         if refused:
             self.tally.reasons.append(f"{refused} records that the container refused; see its dead letters")
             self.tally.rejected += refused
@@ -232,6 +247,28 @@ class _Carrier:
             self.store.put(LOADS.name, pa.Table.from_pylist(rows, schema=LOADS.arrow))
         self.pending.clear()
         self.settled_s = time.monotonic()
+
+    def _check_written(self, refused: int) -> None:
+        """Look for the last row of each batch: who reads the topic may write into another store or container.
+
+        Raises:
+            StreamError: More of them are missing than were refused.
+        """
+        name = self.dataset.container
+        info = self.store.container(name)
+        if info is not None and info.partitioning is not None and info.partitioning.expiration:
+            # Rows may be gone as soon as they are written.
+            return
+        ends = {end_ms for batch in self.pending if (end_ms := _span(batch)[1]) is not None}
+        missing = [ms for ms in sorted(ends) if info is None or not self.store.read(name, ms, ms).num_rows]
+        if len(missing) > refused:
+            time_of = datetime.fromtimestamp(missing[0] / 1000, UTC).isoformat()
+            raise StreamError(
+                f"The {self.sink.name} has read all of topic {name!r}, but container {name!r} of this store has no row "
+                f"of {time_of}: it writes elsewhere. GRIDWATCH_STORE_URL and what it writes to (of a connector "
+                "connection.url and container.name.format) have to be the same; what was sent waits in Kafka.",
+                container=name,
+            )
 
     def _row(self, batch: SourceBatch) -> dict[str, str | int | None]:
         from_ms, to_ms = _span(batch)
