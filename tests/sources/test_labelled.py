@@ -68,6 +68,7 @@ def test_rows_at_one_time_are_kept_and_told_apart(folder: Folder) -> None:
         ({"a/x.csv": {}}, r"'a/x\.csv' must have a list of \[start, end\], and has \{\}"),
         ({"a/x.csv": [[minute(1)]]}, r"a window of 'a/x\.csv' is .*; expected \[start, end\], two times"),
         ({"a/x.csv": [3]}, r"a window of 'a/x\.csv' is 3; expected"),
+        ({"a/x.csv": [["NaT", minute(2)]]}, r"a window of 'a/x\.csv' is \['NaT', .*; expected"),
         ({"a/x.csv": [["never", minute(2)]]}, r"a window of 'a/x\.csv' is \['never', .*; expected"),
         ({"a/x.csv": [[minute(3), minute(2)]]}, r"00:03:00\.000000' to '.*' of 'a/x\.csv' ends before it begins"),
         (

@@ -190,9 +190,6 @@ def _window(name: str, label: Any, times: npt.NDArray[np.int64]) -> tuple[int, i
 
 
 def _utc_ms(time: pd.Timestamp) -> int:
-    if time is pd.NaT:
-        msg = "no time"
-        raise ValueError(msg)
     aware = time.tz_localize("UTC") if time.tzinfo is None else time
     return int(aware.timestamp() * 1000)
 

@@ -1,18 +1,21 @@
-"""A server on loopback that speaks Alpha Vantage's protocol, for tests and for trying things out without a key."""
+"""For tests and for trying things out: a server that speaks Alpha Vantage's protocol, and a made-up labelled folder."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+import numpy as np
 from typing_extensions import override
 
-__all__ = ["AlphaVantageServer", "Answer"]
+__all__ = ["AlphaVantageServer", "Answer", "write_labelled"]
 
 _HOLD_S = 120.0
 _HEADER = "timestamp,open,high,low,close,volume\r\n"
@@ -109,3 +112,34 @@ class AlphaVantageServer:
                 f'{query.get("function")}."}}'
             )
         return Answer(_HEADER + self.months.get(query.get("month", "daily"), ""))
+
+
+def write_labelled(folder: Path, *, rows: int = 400, seed: int = 1) -> None:
+    """Write a small labelled folder in NAB's layout: noise with two spikes, a daily wave that stops, and plain noise.
+
+    Args:
+        folder: Gets `data/made/{spikes,stop,plain}.csv` and `labels/combined_windows.json`.
+        rows: Of each file, five minutes apart; at least 100.
+        seed: Of the noise.
+    """
+    random, row = np.random.default_rng(seed), np.arange(rows)
+    noise = random.normal(size=(3, rows))
+    spikes, stop = 10.0 + noise[0], 10.0 * np.sin(2.0 * np.pi * row / 48.0) + 0.3 * noise[1]
+    first, second, halt = rows * 2 // 5, rows * 7 // 10, rows * 3 // 5
+    spikes[[first, second]] += 15.0
+    stop[halt : halt + rows // 10] = 0.0
+    width = rows // 20
+    windows = {
+        "spikes": [(first - 2, first - 2 + width), (second - 2, second - 2 + width)],
+        "stop": [(halt, halt + rows // 10 - 1)],
+        "plain": [],
+    }
+    times = (np.datetime64("2024-01-01T00:00:00") + row * np.timedelta64(300, "s")).astype(str)
+    texts = [str(time).replace("T", " ") for time in times]
+    (folder / "data" / "made").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    for name, values in (("spikes", spikes), ("stop", stop), ("plain", noise[2])):
+        lines = "".join(f"{time},{value:.6f}\n" for time, value in zip(texts, values, strict=True))
+        (folder / "data" / "made" / f"{name}.csv").write_text(f"timestamp,value\n{lines}")
+    labels = {f"made/{name}.csv": [[texts[a], texts[b]] for a, b in pairs] for name, pairs in windows.items()}
+    (folder / "labels" / "combined_windows.json").write_text(json.dumps(labels))

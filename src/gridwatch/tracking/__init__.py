@@ -6,11 +6,13 @@ two only. MLflow takes seconds to import, so it is imported when it is called.
 
 from gridwatch.tracking.champions import ChampionModel, champion, find_champion, model_versions
 from gridwatch.tracking.client import ALIAS
+from gridwatch.tracking.evaluations import Evaluation, record_evaluation
 from gridwatch.tracking.recording import Recorded, Training, crown, record
 
 __all__ = [
     "ALIAS",
     "ChampionModel",
+    "Evaluation",
     "Recorded",
     "Training",
     "champion",
@@ -18,4 +20,5 @@ __all__ = [
     "find_champion",
     "model_versions",
     "record",
+    "record_evaluation",
 ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["Recorded", "Training", "crown", "record"]
+__all__ = ["Recorded", "Training", "crown", "experiment_of", "record"]
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,7 @@ def record(settings: Settings, training: Training) -> Recorded:
         TrackingError: MLflow refused or failed; a run that had begun is marked FAILED.
     """
     with mlflow_client(settings) as client:
-        experiment_id = _experiment(client, settings)
+        experiment_id = experiment_of(client, settings)
         name = f"{training.dataset}-{training.sha256[:8]}"
         run_id = client.create_run(
             experiment_id, start_time=training.started_ms, tags=_run_tags(training), run_name=name
@@ -113,17 +113,21 @@ def crown(settings: Settings, model_name: str, model_version: str) -> None:
         client.set_registered_model_alias(model_name, ALIAS, model_version)
 
 
-def _experiment(client: Any, settings: Settings) -> str:
-    found = client.get_experiment_by_name(settings.mlflow.experiment)
+def experiment_of(client: Any, settings: Settings, suffix: str = "") -> str:
+    """Return the id of the settings' experiment, its name with a suffix; it is made where it is missing.
+
+    Raises:
+        TrackingError: It is deleted.
+    """
+    name = settings.mlflow.experiment + suffix
+    found = client.get_experiment_by_name(name)
     if found is None:
         # MLflow's pages open on models, not on chats.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        root = settings.mlflow.artifact_root
-        return str(client.create_experiment(settings.mlflow.experiment, artifact_location=root, tags=kind))
+        return str(client.create_experiment(name, artifact_location=settings.mlflow.artifact_root, tags=kind))
     if found.lifecycle_stage != "active":
         raise TrackingError(
-            f"MLflow experiment {settings.mlflow.experiment!r} is deleted; restore it, or set "
-            "GRIDWATCH_MLFLOW__EXPERIMENT to another name."
+            f"MLflow experiment {name!r} is deleted; restore it, or set GRIDWATCH_MLFLOW__EXPERIMENT to another name."
         )
     return str(found.experiment_id)
 

@@ -1,0 +1,124 @@
+"""`evaluate`: how good a detector is on a labelled folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gridwatch.cli._context import now_ms, settings
+from gridwatch.cli._output import print_table, progress, seconds
+from gridwatch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gridwatch.pipeline.evaluation_report import EvaluationReport
+
+__all__ = ["register"]
+
+_EPILOG = "Example: gridwatch evaluate nab --detector zscore --out scores --json figures.json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
+    app.command(rich_help_panel="Models", epilog=_EPILOG)(evaluate)
+
+
+def evaluate(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="With data/GROUP/FILE.csv and labels/combined_windows.json (NAB's layout)."),
+    ] = None,
+    detector: Annotated[str, typer.Option(metavar="NAME", help="Which; --list names them.")] = "lstm",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write GROUP/FILE.csv with the scores and report.json there.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
+    plots: Annotated[bool, typer.Option("--plots", help="Draw each file, beside its scores and in MLflow.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Files judged at the same time.", show_default="cores")
+    ] = None,
+    splits: Annotated[int, typer.Option(min=0, help="Random halves of the files for the cross-half score.")] = 50,
+    seed: Annotated[int, typer.Option(help="Of these halves.")] = 1,
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Record an MLflow run.")] = True,
+    show: Annotated[bool, typer.Option("--list", help="List the detectors and do nothing.")] = False,
+) -> None:
+    """Judge a detector on labelled series: NAB's score, VUS-PR, alarms right and wrong, and false-alarm rates.
+
+    Every row is scored before it is learnt. docs/detection.md explains each figure.
+    """
+    from gridwatch.detectors.registry import DETECTORS
+
+    if show:
+        print_table(
+            ("detector", "threshold", "what it is"),
+            [(one.name, one.threshold, one.about) for one in DETECTORS.values()],
+        )
+        return
+    if folder is None:
+        raise typer.BadParameter("name the labelled folder, or ask for --list", param_hint="DIR")
+    from gridwatch.pipeline.evaluate import evaluate as run
+    from gridwatch.pipeline.evaluation_report import plain
+
+    with progress(f"evaluate {detector}") as shown:
+        report = run(
+            folder,
+            detector,
+            out=out,
+            plots=plots,
+            jobs=jobs or os.cpu_count() or 1,
+            splits=splits,
+            seed=seed,
+            settings=settings() if track else None,
+            now_ms=now_ms(),
+            progress=shown,
+        )
+    if json_file is not None:
+        try:
+            json_file.write_text(json.dumps(plain(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"Cannot write {str(json_file)!r}: {error.strerror}.") from error
+    _show(report)
+
+
+def _show(report: EvaluationReport) -> None:
+    typer.echo(f"{report.detector}: {report.files} files, {report.rows:,} rows, {report.windows} windows")
+    print_table(
+        ("NAB score", "best", "at", "cross-half", "random halves", "sd", "least", "default"),
+        [
+            (
+                one.profile,
+                _figure(one.best),
+                _figure(one.best_threshold, ".6g"),
+                _figure(one.cross_half),
+                _figure(one.cross_random_mean),
+                _figure(one.cross_random_sd),
+                _figure(one.cross_random_min),
+                _figure(one.default),
+            )
+            for one in report.profiles
+        ],
+        title="100 is perfect, 0 says nothing; best: threshold chosen on these files",
+    )
+    rates = ", ".join(f"{_figure(rate, '.2f')} at {level}" for level, rate in report.realised_over_nominal.items())
+    figures = [
+        ("VUS-PR of the segment score", _figure(report.vus_pr, ".3f")),
+        (f"alarms at {report.threshold:g} or above", f"{report.alarms:,}"),
+        ("of them in a window (precision)", _figure(report.precision, ".1%")),
+        ("windows found (recall)", f"{report.found} of {report.windows}, {_figure(report.recall, '.1%')}"),
+        ("rows from a window's beginning to its alarm, median", _figure(report.delay_rows_median, ".0f")),
+        ("false rows of 1000", _figure(report.false_rows_per_1000, ".2f")),
+        ("false-alarm rate over nominal", rates),
+        ("learning before scoring, processor time", seconds(report.learn_s)),
+        ("rows scored per second of processor time", _figure(report.rows_per_s, ",.0f")),
+    ]
+    if report.run_id is not None:
+        figures.append(("MLflow run", report.run_id))
+    print_table(("figure", "value"), figures)
+
+
+def _figure(value: float, form: str = ".1f") -> str:
+    return "-" if math.isnan(value) else format(value, form)
