@@ -147,7 +147,7 @@ from gridwatch.detectors import LstmDetector
 folder = pathlib.Path(sys.argv[1])
 detector = LstmDetector.load({name: (folder / name).read_bytes() for name in ("detector.json", "model.onnx")})
 scores = detector.score(np.arange(100) * 60_000, np.linspace(100.0, 101.0, 100))
-heavy = {"tensorflow", "keras", "mlflow", "onnx"} & set(sys.modules)
+heavy = {"tensorflow", "keras", "mlflow", "onnx", "numba"} & set(sys.modules)
 print(int(scores.scored.sum()), sorted(heavy))
 """
     from pathlib import Path

@@ -49,8 +49,8 @@ class Scores:
         return ~np.isnan(self.score)
 
     def columns(self) -> dict[str, Floats]:
-        """Return the columns by name, in order."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        """Return the columns that every detector has, by name, in order."""
+        return {item.name: getattr(self, item.name) for item in fields(Scores)}
 
     @classmethod
     def neutral(cls, values: Floats) -> Scores:

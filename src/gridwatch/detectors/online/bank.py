@@ -1,0 +1,153 @@
+"""Many series that are scored and learnt at once, row by row, with the state of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gridwatch.detectors.base import Floats, Times
+from gridwatch.detectors.online import kernels
+from gridwatch.detectors.online.config import AutoConfig
+from gridwatch.detectors.online.kernels import Output, State
+from gridwatch.detectors.online.members import empty_state, members_of, plan_of
+from gridwatch.errors import DetectorError
+
+__all__ = ["Bank", "BankScores"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BankScores:
+    """Scores of s series by n rows, float64 (s, n) each; NaN where a series had no row.
+
+    Attributes:
+        expected: What the rows before led to expect, in the value's units.
+        lower: Least ordinary value.
+        upper: Greatest ordinary value.
+        loss: Distance from the expectation in standard deviations of such distances.
+        surprise: Members taken together; rises with oddness, from 0.
+        p_surprise: -log10 of the p-value: the rank of `surprise` among its own past, with a fitted tail.
+        alarm: `surprise` where it is an alarm, else 0.
+        segment: Smoothed `surprise`, for whole segments.
+        driver: int64 (s, n), which member was the most surprised, by its place in `members`; -1 for none.
+        members: Names of the members.
+    """
+
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    loss: Floats
+    surprise: Floats
+    p_surprise: Floats
+    alarm: Floats
+    segment: Floats
+    driver: npt.NDArray[np.int64]
+    members: tuple[str, ...]
+
+
+class Bank:
+    """The state of many series, and how it goes on.
+
+    Args:
+        config: Members and constants, the same for all series.
+        series: How many.
+
+    >>> bank = Bank(AutoConfig(), 2)
+    >>> bank.rows.tolist(), bank.nbytes < 700_000
+    ([0, 0], True)
+    """
+
+    def __init__(self, config: AutoConfig, series: int = 1) -> None:
+        self.config = config
+        self.members = members_of(config)
+        self.state = empty_state(config, series)
+        self._plan = plan_of(config)
+
+    def __len__(self) -> int:
+        return len(self.state.counts)
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Rows of each series so far, int64 (s,)."""
+        return self.state.counts[:, kernels.ROWS].copy()  # type: ignore[no-any-return]
+
+    @property
+    def last_ms(self) -> npt.NDArray[np.int64]:
+        """Time of each series' last row, UTC epoch ms, int64 (s,); 0 before the first."""
+        return self.state.counts[:, kernels.LAST_MS].copy()  # type: ignore[no-any-return]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the state, which does not grow."""
+        return sum(array.nbytes for array in self.state)
+
+    def update(self, times_ms: Times, values: Floats, *, threads: int = 1) -> BankScores:
+        """Score rows of all series, each before learning from it.
+
+        Args:
+            times_ms: int64 (n,) for all series or (s, n), UTC epoch ms, increasing in each series.
+            values: float64 (s, n); NaN where a series has no row.
+            threads: How many threads share the series; the scores are the same for any number.
+
+        Raises:
+            DetectorError: The shapes differ, a value is infinite, or times do not increase.
+        """
+        # Copies: a read-only array is a type of its own, for which all would be compiled once more.
+        values = np.array(values, np.float64, order="C")
+        times = np.array(np.atleast_2d(times_ms), np.int64, order="C")
+        if values.ndim != 2 or len(values) != len(self) or times.shape not in {values.shape, (1, values.shape[1])}:
+            raise DetectorError(
+                f"A bank of {len(self)} series takes values (s, n) and times (n,) or (s, n); got {values.shape} and "
+                f"{np.shape(times_ms)}."
+            )
+        if np.isinf(values).any():
+            series, row = (int(place) for place in np.argwhere(np.isinf(values))[0])
+            raise DetectorError(f"Series {series} has an infinite value in row {row}; leave such rows out.", row=row)
+        self._check_times(times, values)
+        blank = np.where(np.isnan(values), np.nan, 0.0)
+        columns = {name: blank.copy() for name in Output._fields if name != "driver"}
+        out = Output(**columns, driver=np.full(values.shape, -1, np.int64))
+        self._run(times, values, out, max(min(threads, len(self)), 1))
+        return BankScores(*out, self.members)
+
+    def copy(self) -> Self:
+        """Return a bank that goes on from here by itself."""
+        return self.pick(range(len(self)))
+
+    def pick(self, series: Sequence[int]) -> Self:
+        """Return a bank with copies of some of the series."""
+        other = type(self).__new__(type(self))
+        other.config, other.members, other._plan = self.config, self.members, self._plan
+        other.state = State(*(array[list(series)] for array in self.state))
+        return other
+
+    def _check_times(self, times: Times, values: Floats) -> None:
+        seen = self.rows > 0
+        # A first row at a time that the series has passed already is as wrong as two rows out of order.
+        if times.shape[1] and (np.any(np.diff(times, axis=1) <= 0) or np.any((times[:, 0] <= self.last_ms)[seen])):
+            late = np.broadcast_to(times, values.shape)[:, 0] <= self.last_ms
+            series = int(np.argmax(late & seen))
+            raise DetectorError(
+                "Times must increase in each series, and go on after the last row of the call before "
+                f"(series {series}: {np.datetime64(int(self.last_ms[series]), 'ms')}Z); sort the rows, and leave out "
+                "those that were scored already."
+            )
+
+    def _run(self, times: Times, values: Floats, out: Output, threads: int) -> None:
+        if threads == 1:
+            kernels.advance(self.state, self._plan, times, values, out)
+            return
+
+        def part(places: slice) -> None:
+            own = times if len(times) == 1 else times[places]
+            state, some = State(*(array[places] for array in self.state)), Output(*(array[places] for array in out))
+            kernels.advance(state, self._plan, own, values[places], some)
+
+        edges = np.linspace(0, len(self), threads + 1).astype(int)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, [slice(int(a), int(b)) for a, b in pairwise(edges)]))

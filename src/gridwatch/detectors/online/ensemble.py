@@ -1,0 +1,228 @@
+"""The `auto` detector: learns as it goes, scores each row before learning from it, without labels and without training.
+
+Members turn the series into streams of oddness (`members`); the surprise of a stream is -log10 of the share of its
+own past that was as odd (`surprise`); the greatest of them, with a part of their mean, is the row's surprise. Its rank
+among its own past is the p-value, and what passes hold and dead time is the alarm (`alarms`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from gridwatch.detectors.base import Detector, Floats, Scores, Times, check_series
+from gridwatch.detectors.calibration import score_of
+from gridwatch.detectors.online import kernels
+from gridwatch.detectors.online.bank import Bank, BankScores
+from gridwatch.detectors.online.config import AutoConfig
+from gridwatch.detectors.online.kernels import State
+from gridwatch.errors import DetectorError
+
+__all__ = ["AutoDetector", "OnlineDetector", "OnlineScores"]
+
+_FORMAT = 1
+_JSON, _STATE = "detector.json", "state.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnlineScores(Scores):
+    """Scores of n rows with what an online detector knows beyond; float64 (n,) but for `driver`.
+
+    Attributes:
+        anomaly_score: The alarm stream, 0 to 100: above 0 only where a row stands out from those before it, and not
+            soon after another alarm.
+        segment_score: 0 to 100, smoothed, high over the whole of an odd segment.
+        driver: int64 (n,), which member was the most surprised, by its place in `members`; -1 for none.
+        members: Names of the members.
+    """
+
+    anomaly_score: Floats
+    segment_score: Floats
+    driver: npt.NDArray[np.int64]
+    members: tuple[str, ...]
+
+    def driver_names(self) -> list[str]:
+        """Return the name of the member that drove each row, "" for none."""
+        return [self.members[place] if place >= 0 else "" for place in self.driver.tolist()]
+
+
+@runtime_checkable
+class OnlineDetector(Detector, Protocol):
+    """A detector that learns each row right after scoring it, so that it needs no training and no history again."""
+
+    def update(self, times_ms: Times, values: Floats) -> OnlineScores:
+        """Score rows that follow those of the call before, each before learning from it.
+
+        However the rows are cut into calls, their scores are the same.
+
+        Args:
+            times_ms: int64 (n,), UTC epoch ms, strictly increasing, after the last row seen.
+            values: float64 (n,), finite.
+
+        Raises:
+            DetectorError: Values or times that cannot be scored; names the row. Nothing is learnt then.
+        """
+
+
+class AutoDetector:
+    """The ensemble of all members over one series.
+
+    Args:
+        config: Members and constants.
+
+    >>> from gridwatch.detectors.testing import random_walk
+    >>> times, values = random_walk(600)
+    >>> values[500:560] = values[500]
+    >>> scores = AutoDetector().update(times, values)
+    >>> row = int(scores.anomaly_score.argmax())
+    >>> 500 < row < 510, scores.driver_names()[row]
+    (True, 'flat')
+    """
+
+    kind = "auto"
+
+    def __init__(self, config: AutoConfig | None = None) -> None:
+        self.config = config or AutoConfig()
+        self._bank: Bank | None = None
+
+    @property
+    def context_rows(self) -> int:
+        """No rows need to be given again: what they said is in the state."""
+        return 0
+
+    @property
+    def rows_min(self) -> int:
+        """Fewest rows that `learn` takes."""
+        return self.config.warm_rows
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been learnt."""
+        return 0 if self._bank is None else int(self._bank.rows[0])
+
+    def learn(self, times_ms: Times, values: Floats) -> None:
+        """Start anew and learn a series; see `Detector.learn`."""
+        if len(values) < self.rows_min:
+            raise DetectorError(
+                f"{len(values)} rows are too few to learn from: a rank among the past needs at least "
+                f"{self.rows_min}. Load more history, or set a smaller warm_rows.",
+                rows=len(values),
+                rows_min=self.rows_min,
+            )
+        check_series(times_ms, values)
+        bank = Bank(self.config)
+        bank.update(times_ms, values[None, :])
+        self._bank = bank
+
+    def update(self, times_ms: Times, values: Floats) -> OnlineScores:
+        """Score rows, then learn them; see `OnlineDetector.update`."""
+        check_series(times_ms, values)
+        bank = self._bank or Bank(self.config)
+        if len(times_ms) and self.rows and times_ms[0] <= bank.last_ms[0]:
+            raise DetectorError(
+                f"Row 0 at {np.datetime64(int(times_ms[0]), 'ms')}Z does not come after the last row learnt "
+                f"({np.datetime64(int(bank.last_ms[0]), 'ms')}Z); leave out the rows that were scored already.",
+                row=0,
+            )
+        scores = _scores(values, bank.update(times_ms, values[None, :]))
+        self._bank = bank
+        return scores
+
+    def score(self, times_ms: Times, values: Floats) -> Scores:
+        """Score rows as if they followed those learnt, without learning them; see `Detector.score`."""
+        check_series(times_ms, values)
+        if self._bank is None:
+            return Scores.neutral(values)
+        bank = self._bank.copy()
+        # Whether they do follow is for the caller to know: a backtest may score rows that were learnt.
+        bank.state.counts[:, kernels.LAST_MS] = np.iinfo(np.int64).min
+        return _scores(values, bank.update(times_ms, values[None, :]))
+
+    def save(self) -> dict[str, bytes]:
+        """Return `detector.json` and `state.npz`; see `Detector.save`."""
+        if self._bank is None:
+            raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
+        raw = {"format": _FORMAT, "kind": self.kind, "config": asdict(self.config)}
+        file = io.BytesIO()
+        np.savez(file, **{name: array[0] for name, array in self._bank.state._asdict().items()})
+        text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
+        return {_JSON: text.encode(), _STATE: file.getvalue()}
+
+    @classmethod
+    def load(cls, parts: Mapping[str, bytes]) -> Self:
+        """Return the detector that `save` wrote; see `Detector.load`."""
+        missing = [name for name in (_JSON, _STATE) if name not in parts]
+        if missing:
+            raise DetectorError(f"The saved detector lacks {', '.join(missing)}; it has {sorted(parts)}.")
+        try:
+            raw = json.loads(parts[_JSON])
+            if raw["format"] != _FORMAT or raw["kind"] != cls.kind:
+                raise DetectorError(
+                    f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
+                    f"{cls.kind!r} of format {_FORMAT}. Learn again, or use the gridwatch that wrote it."
+                )
+            lists = {name: tuple(value) for name, value in raw["config"].items() if isinstance(value, list)}
+            config = AutoConfig(**{**raw["config"], **lists})
+            bank = Bank(config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DetectorError(f"detector.json is damaged: {error!r}.") from error
+        detector = cls(config)
+        bank.state = _read_state(parts[_STATE], bank.state)
+        detector._bank = bank
+        return detector
+
+
+def _scores(values: Floats, bank: BankScores) -> OnlineScores:
+    p_value = np.maximum(10.0 ** -bank.p_surprise[0], 1e-12)
+    return OnlineScores(
+        actual=values.copy(),
+        expected=bank.expected[0],
+        lower=bank.lower[0],
+        upper=bank.upper[0],
+        loss=bank.loss[0],
+        p_value=p_value,
+        score=score_of(p_value),
+        anomaly_score=_to_100(bank.alarm[0]),
+        segment_score=_to_100(bank.segment[0]),
+        driver=bank.driver[0],
+        members=bank.members,
+    )
+
+
+def _to_100(surprise: Floats) -> Floats:
+    """Return 0 to 100 as `score_of` does, for a surprise that is no exact -log10 p."""
+    return -100.0 * np.expm1(-surprise)
+
+
+def _read_state(content: bytes, like: State) -> State:
+    """Return the state in `state.npz`, checked so that the kernels never reach past an array."""
+    arrays = {}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            for name, array in like._asdict().items():
+                arrays[name] = file[name][None]
+                if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
+                    raise DetectorError(
+                        f"state.npz is damaged: {name} is {arrays[name].dtype} {arrays[name].shape[1:]}, its detector "
+                        f"has {array.dtype} {array.shape[1:]}."
+                    )
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DetectorError(f"state.npz is damaged: {error!r}.") from error
+    state = State(**arrays)
+    counts = state.counts[0]
+    most = np.full(len(counts), np.iinfo(np.int64).max)
+    most[[kernels.FILL, kernels.STRETCH]] = state.rows.shape[1], state.stretch_mean.shape[2] - 1
+    most[kernels.DAY], most[kernels.KNOTS :] = state.rows.shape[1] // 2, state.knots.shape[2]
+    least = np.zeros(len(counts), np.int64)
+    least[kernels.LAST_MS] = np.iinfo(np.int64).min
+    finite = all(np.isfinite(array).all() for name, array in arrays.items() if name != "knots")
+    if np.any(counts < least) or np.any(counts > most) or np.any(state.seen < 0) or not finite:
+        raise DetectorError("state.npz is damaged: a count is out of its range, or a number is not finite.")
+    return state

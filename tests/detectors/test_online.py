@@ -1,0 +1,236 @@
+"""The `auto` detector as a stream: how the rows are cut does not matter, nor how many series go at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridwatch.detectors.base import Floats, Times
+from gridwatch.detectors.online import AutoConfig, AutoDetector, Bank, OnlineDetector, OnlineScores, kernels
+from gridwatch.detectors.testing import random_walk
+from gridwatch.errors import DetectorError
+
+HOUR_MS = 3_600_000
+
+
+def daily(rows: int, seed: int = 3, *, day: int = 24) -> tuple[Times, Floats]:
+    """A day's wave with noise; the step follows from how many rows make a day."""
+    random = np.random.default_rng(seed)
+    values = 50.0 + 10.0 * np.sin(np.arange(rows) * 2 * np.pi / day) + random.normal(0.0, 1.0, rows)
+    return np.arange(rows, dtype=np.int64) * (24 * HOUR_MS // day) + 1_700_000_000_000, values
+
+
+def in_parts(times: Times, values: Floats, cuts: Sequence[int]) -> list[OnlineScores]:
+    detector = AutoDetector()
+    edges = [0, *sorted(cuts), len(values)]
+    return [detector.update(times[a:b], values[a:b]) for a, b in pairwise(edges)]
+
+
+def assert_equal_to(whole: OnlineScores, parts: Sequence[OnlineScores]) -> None:
+    for name in (*whole.columns(), "anomaly_score", "segment_score", "driver"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        assert np.array_equal(joined, getattr(whole, name)), name
+
+
+@pytest.fixture(scope="module")
+def long() -> tuple[Times, Floats, OnlineScores]:
+    """More rows than the history keeps, so that it has been moved and sums made anew."""
+    times, values = daily(7_000, day=288)
+    return times, values, AutoDetector().update(times, values)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 1_300), max_size=6))
+def test_scores_do_not_depend_on_how_the_rows_are_cut_into_calls(cuts: list[int]) -> None:
+    times, values = daily(1_300)
+    assert_equal_to(AutoDetector().update(times, values), in_parts(times, values, cuts))
+
+
+def test_nor_when_each_row_is_a_call_or_the_history_has_moved(long: tuple[Times, Floats, OnlineScores]) -> None:
+    times, values, whole = long
+    assert_equal_to(whole, in_parts(times, values, [99, 100, 101, 511, 512, 4_095, *range(5_100, 5_160), 6_999]))
+
+
+def test_a_saved_detector_goes_on_where_it_was(long: tuple[Times, Floats, OnlineScores]) -> None:
+    times, values, whole = long
+    detector = AutoDetector()
+    first = detector.update(times[:5_000], values[:5_000])
+    again = AutoDetector.load(detector.save())
+    assert again.rows == 5_000
+    assert_equal_to(whole, [first, again.update(times[5_000:], values[5_000:])])
+
+
+def test_learning_starts_anew_and_scoring_leaves_the_detector_as_it_was() -> None:
+    times, values = daily(400)
+    detector = AutoDetector()
+    detector.update(*random_walk(150))
+    detector.learn(times[:300], values[:300])
+    before = detector.save()
+    scores = detector.score(times[300:], values[300:])
+    assert detector.save() == before
+    assert isinstance(scores, OnlineScores)
+    assert_equal_to(detector.update(times[300:], values[300:]), [scores])
+    assert isinstance(detector, OnlineDetector)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_series_at_once_score_as_each_alone(threads: int) -> None:
+    series = [daily(700, seed) for seed in range(3)]
+    times = series[0][0]
+    values = np.stack([values for _, values in series])
+    values[1, 200:260] = np.nan  # the second series has no rows for a while
+    bank = Bank(AutoConfig(), 3)
+    parts = [bank.update(times[rows], values[:, rows], threads=threads) for rows in (slice(0, 301), slice(301, 700))]
+    assert bank.rows.tolist() == [700, 640, 700]
+    for number in range(3):
+        kept = ~np.isnan(values[number])
+        alone = Bank(AutoConfig()).update(times[kept], values[number, kept][None])
+        for name in ("expected", "upper", "surprise", "p_surprise", "alarm", "segment", "driver"):
+            joined = np.concatenate([getattr(part, name)[number] for part in parts])
+            assert np.array_equal(joined[kept], getattr(alone, name)[0]), name
+    assert np.isnan(parts[0].surprise[1, 200:260]).all()
+
+
+def spike(values: Floats) -> None:
+    values[1_500] += 40.0
+
+
+def stuck(values: Floats) -> None:
+    values[1_500:1_560] = values[1_500]
+
+
+def noisy(values: Floats) -> None:
+    values[1_500:1_560] += np.random.default_rng(1).normal(0.0, 8.0, 60)
+
+
+def missing(values: Floats) -> None:
+    values[1_500:1_560] = 50.0 + np.random.default_rng(1).normal(0.0, 1.0, 60)
+
+
+@pytest.mark.parametrize(("fault", "driver"), [(spike, ""), (stuck, "flat"), (noisy, ""), (missing, "")])
+def test_a_fault_is_an_alarm_and_its_member_is_named(fault: Callable[[Floats], None], driver: str) -> None:
+    times, values = daily(2_000, day=48)
+    fault(values)
+    scores = AutoDetector().update(times, values)
+    row = int(np.argmax(scores.anomaly_score))
+    assert 1_500 <= row < 1_600
+    assert driver in scores.driver_names()[row]
+    assert scores.driver_names()[row] in scores.members
+    assert scores.p_value[1_500:1_620].min() < 1e-4
+    assert scores.segment_score[row:1_620].max() > 94.0 > scores.segment_score[1_000:1_500].max()
+    alarms = np.flatnonzero(scores.anomaly_score >= 97.0)  # at or above the level of an alarm
+    assert np.all(np.diff(alarms) > AutoConfig().dead_rows)
+
+
+def test_ordinary_rows_are_as_rare_as_their_p_value_says(long: tuple[Times, Floats, OnlineScores]) -> None:
+    _, values, scores = long
+    p_value, inside = scores.p_value[1_000:], (scores.lower <= values) & (values <= scores.upper)
+    assert (p_value <= 1e-2).mean() < 2e-2
+    assert (p_value <= 1e-3).mean() < 2e-3
+    assert inside[1_000:].mean() > 0.99
+    # The day is known: the band is that of the noise, not of the wave.
+    assert np.abs(values - scores.expected)[3_000:].mean() < 1.2
+    assert (scores.upper - scores.lower)[3_000:].max() < 14.0
+
+
+def test_units_do_not_matter(long: tuple[Times, Floats, OnlineScores]) -> None:
+    times, values, whole = long
+    other = AutoDetector().update(times[:3_000], 1e5 + 1e-3 * values[:3_000])
+    assert np.allclose(other.score, whole.score[:3_000], atol=0.5)
+
+
+def test_one_absurd_value_is_forgotten() -> None:
+    times, values = daily(3_000)
+    with_it = values.copy()
+    with_it[500] = 1e12
+    with_it[2_600] += 60.0
+    scores = AutoDetector().update(times, with_it)
+    assert np.all(np.isfinite(scores.segment_score))
+    assert np.argmax(scores.anomaly_score) == 500
+    # Sums that held it were made anew: stretches and days are compared as before.
+    assert 2_600 <= int(np.argmax(scores.anomaly_score[1_000:])) + 1_000 < 2_640
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "day"), [(86_400_000, 1), (HOUR_MS, 24), (300_000, 288), (60_000, 1_440), (1_000, 60), (10, 100)]
+)
+def test_what_repeats_is_a_day_or_what_the_history_holds_twice(step_ms: int, day: int) -> None:
+    bank = Bank(AutoConfig())
+    values = np.random.default_rng(1).normal(size=300)
+    scores = bank.update(np.arange(300, dtype=np.int64) * step_ms, values[None])
+    assert bank.state.counts[0, kernels.DAY] == day
+    assert np.all(np.isfinite(scores.surprise))
+
+
+def test_rows_scored_already_are_refused_and_nothing_is_learnt() -> None:
+    times, values = daily(200)
+    detector = AutoDetector()
+    detector.update(times, values)
+    before = detector.save()
+    with pytest.raises(DetectorError, match=r"Row 0 at 2023-.* does not come after the last row learnt .*leave out"):
+        detector.update(times[-1:], values[-1:])
+    with pytest.raises(DetectorError, match=r"1 of 5 values are not finite, first inf in row 2"):
+        detector.update(times[:5] + times[-1], np.array([1.0, 1.0, np.inf, 1.0, 1.0]))
+    assert detector.save() == before
+    bank = Bank(AutoConfig(), 2)
+    with pytest.raises(DetectorError, match=r"A bank of 2 series takes values \(s, n\).*got \(1, 200\) and \(200,\)"):
+        bank.update(times, values[None])
+    with pytest.raises(DetectorError, match=r"Series 1 has an infinite value in row 3"):
+        bank.update(times[:5], np.array([[1.0] * 5, [1.0, 1.0, 1.0, -np.inf, 1.0]]))
+    bank.update(times, np.stack([values, values]))
+    with pytest.raises(DetectorError, match=r"go on after the last row of the call before \(series 0: 2023-"):
+        bank.update(times, np.stack([values, values]))
+
+
+def _changed(parts: dict[str, bytes], **changes: object) -> dict[str, bytes]:
+    raw = {**json.loads(parts["detector.json"]), **changes}
+    return {**parts, "detector.json": json.dumps(raw).encode()}
+
+
+def test_a_damaged_save_is_refused() -> None:
+    detector = AutoDetector()
+    detector.update(*daily(150))
+    parts = detector.save()
+    with pytest.raises(DetectorError, match=r"lacks state.npz; it has \['detector.json'\]"):
+        AutoDetector.load({"detector.json": parts["detector.json"]})
+    with pytest.raises(DetectorError, match=r"holds a 'lstm' of format 1; this version reads 'auto' of format 1"):
+        AutoDetector.load(_changed(parts, kind="lstm"))
+    with pytest.raises(DetectorError, match=r"detector.json is damaged: TypeError\(.*'odd'"):
+        AutoDetector.load(_changed(parts, config={"odd": 1}))
+    with pytest.raises(DetectorError, match=r"state.npz is damaged: steps is int64 \(99,\), its detector has"):
+        AutoDetector.load(_changed(parts, config={"warm_rows": 50}))
+    with pytest.raises(DetectorError, match=r"state.npz is damaged: (BadZipFile|ValueError|OSError)"):
+        AutoDetector.load({**parts, "state.npz": parts["state.npz"][:1_000]})
+    assert detector._bank is not None
+    # A count past the end of an array would have the compiled code write outside of it.
+    detector._bank.state.counts[0, kernels.FILL] = 10**9
+    with pytest.raises(DetectorError, match="a count is out of its range"):
+        AutoDetector.load(detector.save())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mean": (1,)}, "Widths are at least 2 rows"),
+        ({"nearest": 40}, r"nearest must be one of the widths in shape \(24, 48, 96\), got 40"),
+        ({"history_rows": 500}, "history_rows must hold lag_max and the longest width, 1096; got 500"),
+        ({"lag_max": 96}, "lag_max must be above the widths in shape"),
+        ({"warm_rows": 300}, r"must not fall, got 10, 300, 256"),
+        ({"tail_shape": 0.0}, "tail_shape lies between 0 and 1"),
+        ({"days": 0}, "days, seasons, hold_rows and segment_rows are at least 1"),
+        (
+            {"deviation": (), "mean": (), "change": (), "shape": (), "nearest": 0, "aligned": ()}
+            | {"value": False, "seasonal": False, "flat": False},
+            "A detector without a member judges nothing",
+        ),
+    ],
+)
+def test_constants_that_cannot_work_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(DetectorError, match=message):
+        AutoConfig(**wrong)  # type: ignore[arg-type]
