@@ -21,6 +21,7 @@ from gridwatch.pipeline.transport import LoadReport
 from gridwatch.settings import ConnectSettings, KafkaSettings, ServerSettings, Settings
 from gridwatch.sources import Dataset
 from gridwatch.streaming import Producer, drain
+from gridwatch.streaming.connect_apply import find_connect
 from gridwatch.streaming.connect_drain import ConnectDrain
 
 ROOT = Path(__file__).parents[2]
@@ -199,6 +200,24 @@ def test_a_topic_that_the_connector_does_not_read_is_told_at_once(connected: Set
     other = connected.connect.model_copy(update={"connector": "gridwatch-sink", "url": "http://127.0.0.1:9"})
     with pytest.raises(MissingServiceError, match=r"Kafka Connect at http://127\.0\.0\.1:9 does not answer"):
         ConnectDrain(connected.model_copy(update={"connect": other}), bootstrap, ["INTRADAY_X"])
+
+
+def test_a_connector_that_somebody_halted_is_told_rather_than_waited_for(connected: Settings, bootstrap: str) -> None:
+    topic, api = f"INTRADAY_{uuid.uuid4().hex[:8].upper()}", find_connect(connected).api
+    with Producer(connected, bootstrap) as producer:
+        producer.ensure_topics([topic])
+        waiting = ConnectDrain(connected, bootstrap, [topic])
+        api._ask("PUT", "/connectors/gridwatch-sink/pause")
+        try:
+            producer.repeat(topic, b"{}", key=None, headers=[])
+            producer.flush()
+            with pytest.raises(
+                StreamError, match=rf"'gridwatch-sink' is paused: topic '{topic}'.*connectors/gridwatch"
+            ):
+                waiting.settle(timeout_s=60)
+        finally:
+            api._ask("PUT", "/connectors/gridwatch-sink/resume")
+    assert waiting.settle(timeout_s=60).dead_letters == 1
 
 
 def test_rows_that_go_into_another_store_are_not_recorded_as_loaded(connected: Settings, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from gridwatch.errors import ConfigError
 from gridwatch.settings import ConnectSettings, GridDBSettings, KafkaSettings, Settings
-from gridwatch.streaming.connect_api import TaskStatus
+from gridwatch.streaming.connect_api import ConnectApi, TaskStatus
 from gridwatch.streaming.connect_apply import Connector, completed, read_connectors
 from gridwatch.streaming.connect_files import JAAS, STORE_URL, properties_text, worker_environ, worker_properties
 from gridwatch.streaming.connect_service import wanted_connectors
@@ -44,6 +45,27 @@ def test_kafkas_login_is_named_in_the_file_and_given_in_the_environment(tmp_path
         "org.apache.kafka.common.security.scram.ScramLoginModule required "
         'username="o\\"hara" password="back\\\\slash\\"quote";'
     )
+
+
+def test_the_login_of_a_cluster_is_for_its_address_alone(tmp_path: Path) -> None:
+    told = ConnectSettings(url="http://connect:8083", user="me", password=SecretStr("pw"))
+    settings = Settings(home=tmp_path, connect=told)
+    assert ConnectApi.of(settings, "http://connect:8083").password == "pw"
+    other = ConnectApi.of(settings, "http://127.0.0.1:9")
+    assert (other.user, other.password) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("host", "advertised"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("0.0.0.0", socket.gethostname()),  # noqa: S104 - nothing is bound
+        ("::", socket.gethostname()),
+    ],
+)
+def test_workers_tell_each_other_an_address_that_can_be_called(tmp_path: Path, host: str, advertised: str) -> None:
+    values = worker_properties(_guarded(tmp_path), "k:9093", tmp_path, tmp_path, host=host, port=1)
+    assert values["rest.advertised.host.name"] == advertised
 
 
 def test_a_distributed_worker_keeps_its_topics_as_often_as_the_settings_say(tmp_path: Path) -> None:

@@ -119,8 +119,10 @@ class ConnectApi:
     def of(cls, settings: Settings, url: str, *, timeout_s: float | None = None) -> ConnectApi:
         """Return the API at an address, with the login of the settings if it is the address of theirs."""
         connect = settings.connect
-        password = connect.password.get_secret_value() if connect.password else None
-        return cls(url, connect.user, password, timeout_s or connect.request_timeout_s)
+        limit_s = timeout_s or connect.request_timeout_s
+        if url != connect.url:
+            return cls(url, timeout_s=limit_s)
+        return cls(url, connect.user, connect.password.get_secret_value() if connect.password else None, limit_s)
 
     def healthy(self) -> bool:
         """Tell whether a worker answers that is done with its start."""

@@ -30,7 +30,10 @@ _PATIENCE_S = 60.0
 _POLL_MS = 500
 _EMPTY_POLLS_MAX = 20
 _FROM_TOPIC = "__connect.errors.topic"
+_OF_OURS = "gridwatch."
 _APPEARS_S = 60.0
+_HALTED = {"PAUSED", "STOPPED"}
+"""Connect's words for what somebody has halted, which goes on only when somebody resumes it."""
 
 
 class ConnectDrain:
@@ -151,6 +154,13 @@ class ConnectDrain:
             return
         if status is None:
             raise StreamError(f"Connector {self._name!r} was deleted while rows were on their way: {behind}.")
+        if status.connector.state in _HALTED:
+            resume = f"{self._api.url}/connectors/{self._name}/resume"
+            raise StreamError(
+                f"Connector {self._name!r} is {status.connector.state.lower()}: {behind}. Resume it (PUT {resume}); "
+                "what was sent waits in Kafka.",
+                connector=self._name,
+            )
         given_up = {one.task for one in self._watched() if one.connector == self._name and one.given_up}
         for task in status.failed:
             if stuck or task.number in given_up:
@@ -205,6 +215,10 @@ class ConnectDrain:
         return count
 
     def _is_ours(self, record: Any) -> bool:
-        topic = dict(record.headers or ()).get(_FROM_TOPIC)
-        # Without these headers nobody knows where it came from, so it counts.
-        return topic is None or topic.decode(errors="replace") in self._topics
+        headers = dict(record.headers or ())
+        topic = headers.get(_FROM_TOPIC)
+        if topic is None:
+            # Without these headers nobody knows where it came from, so it counts; but what the source or the Python
+            # sink wrote, if to the same topic, is no connector's.
+            return not any(name.startswith(_OF_OURS) for name in headers)
+        return topic.decode(errors="replace") in self._topics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ JAAS = "GRIDWATCH_CONNECT_JAAS"
 
 _ALLOWED = f"GRIDWATCH_GRIDDB__[A-Z_]+|{STORE_URL}|{JAAS}|CONNECT_[A-Z0-9_]+"
 """Environment variables that a connector's JSON may name as `${env:NAME}`; no other secret of ours is to be had."""
+
+_ANY = ("0.0.0.0", "::")  # noqa: S104 - what the worker is told to bind
 
 _TUNING = (
     "max.poll.records",
@@ -122,7 +125,8 @@ def worker_properties(
         "value.converter": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter.schemas.enable": "true",
         "listeners": f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
-        "rest.advertised.host.name": host,
+        # The any-address can be bound but not called by the other workers.
+        "rest.advertised.host.name": socket.gethostname() if host in _ANY else host,
         "rest.advertised.port": port,
         # Changing log levels over REST is nothing for whoever reaches the port.
         "admin.listeners": "",
