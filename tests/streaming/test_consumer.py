@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException
 from gridwatch.errors import StreamError
 from gridwatch.settings import Settings
 from gridwatch.streaming import Producer, consumer
-from gridwatch.streaming.consumer import Batch, Member, Record
+from gridwatch.streaming.batch import Batch, Record
+from gridwatch.streaming.consumer import Member
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def fast_consumer(settings: Settings, bootstrap: str, **options: Any) -> conflue
     Args:
         settings: Login, group and time limits.
         bootstrap: `host:port,...` of the cluster.
-        **options: What this one wants beyond `fast_config`, `_` for each dot.
+        **options: What this one wants beyond `fast_config`, `_` for each dot except in callbacks.
 
     Raises:
         MissingServiceError: The cluster does not answer, or refuses the login; names the address.
@@ -77,4 +77,4 @@ def _contacted(settings: Settings, bootstrap: str) -> dict[str, Any]:
 
 
 def _dotted(options: dict[str, Any]) -> dict[str, Any]:
-    return {name.replace("_", "."): value for name, value in options.items()}
+    return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in options.items()}

@@ -25,10 +25,12 @@ from gridwatch.errors import (
     StreamError,
     ValueRefusedError,
 )
-from gridwatch.streaming.consumer import Member, Record, topics_pattern
+from gridwatch.streaming.batch import Record
+from gridwatch.streaming.consumer import Member, topics_pattern
 from gridwatch.streaming.dead_letters import write_dead_letters
 from gridwatch.streaming.decode import Decoder, parse_record
 from gridwatch.streaming.envelope import container_of
+from gridwatch.streaming.pace import Pace
 from gridwatch.streaming.producer import Producer
 from gridwatch.streaming.times import TimeFormat
 from gridwatch.streaming.tombstones import doomed
@@ -135,13 +137,15 @@ class Sink:
 
     def _loop(self, member: Member, letters: Producer, done: Callable[[], bool], stop: threading.Event) -> None:
         failures = 0
+        pace = Pace(self._rows_max)
         while not stop.is_set() and not done():
             try:
-                batch = member.poll(self._rows_max)
+                batch = member.poll(pace.rows)
             except StreamError as error:
                 failures += 1
                 self._pause("sink_poll_failed", error, failures, stop)
                 continue
+            began, size = time.monotonic(), sum(map(len, batch.messages.values()))
             try:
                 if batch.messages:
                     self._handle(batch.messages, letters)
@@ -152,6 +156,8 @@ class Sink:
                 member.rewind(batch)
                 self._pause("sink_batch_failed", error, failures, stop)
                 continue
+            finally:
+                pace.took(size, time.monotonic() - began)
             failures = 0
             self._commit(member, batch.ends)
 
