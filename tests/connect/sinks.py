@@ -84,6 +84,11 @@ class Sinks:
         self._admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1}})
         return name
 
+    def make_topic(self, name: str, **configs: object) -> None:
+        """Make a topic of this name; a double underscore in an option's name stands for its dots."""
+        own = {option.replace("__", "."): str(value) for option, value in configs.items()}
+        self._admin.create_topics({name: {"num_partitions": 1, "replication_factor": 1, "configs": own}})
+
     def config(self, *topics: str, **options: object) -> dict[str, str]:
         """Return a configuration; a double underscore in an option's name stands for its dots."""
         own = {

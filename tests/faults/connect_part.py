@@ -67,6 +67,7 @@ class ConnectPart(Part):
             "connector.class": "org.gridwatch.connect.GridDBSinkConnector",
             "tasks.max": "2",
             "value.converter": "org.gridwatch.connect.json.StrictJsonConverter",
+            "value.converter.unreadable": "sink",
             "topics": ",".join(topics),
             "connection.url": url,
             "connection.timeout.ms": "5000",

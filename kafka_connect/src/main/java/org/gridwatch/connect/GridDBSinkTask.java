@@ -5,12 +5,18 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 import org.apache.kafka.connect.errors.ConnectException;
 import org.apache.kafka.connect.errors.RetriableException;
 import org.apache.kafka.connect.sink.ErrantRecordReporter;
 import org.apache.kafka.connect.sink.SinkRecord;
 import org.apache.kafka.connect.sink.SinkTask;
+import org.gridwatch.connect.json.Unreadable;
 import org.gridwatch.connect.record.BadRecordException;
 import org.gridwatch.connect.record.Fields;
 import org.gridwatch.connect.record.NameFormat;
@@ -31,6 +37,7 @@ import org.slf4j.LoggerFactory;
 public final class GridDBSinkTask extends SinkTask {
     private static final Logger LOG = LoggerFactory.getLogger(GridDBSinkTask.class);
     private static final int ATTEMPTS_MAX = 4;
+    private static final long LETTER_WAIT_MS = TimeUnit.SECONDS.toMillis(60);
 
     private final Function<WriterSettings, ContainerWriter> opener;
     private GridDBSinkConfig config;
@@ -80,8 +87,12 @@ public final class GridDBSinkTask extends SinkTask {
         }
         failures = 0;
         // Only now: a batch that is handed over again would report them again.
+        List<Future<Void>> letters = new ArrayList<>(rejected.size());
         for (Rejected bad : rejected) {
-            report(bad);
+            letters.add(report(bad));
+        }
+        for (int i = 0; i < letters.size(); i++) {
+            await(rejected.get(i), letters.get(i));
         }
     }
 
@@ -138,6 +149,9 @@ public final class GridDBSinkTask extends SinkTask {
         if (record.value() == null) {
             return deletion(record);
         }
+        if (record.value() instanceof Unreadable unread) {
+            throw new BadRecordException(unread.reason());
+        }
         Fields fields = Fields.of(record.value(), "the row");
         String name = names.name(record.topic(), fields);
         RowMapper mapper = containers.find(name).orElseGet(() -> containers.create(name, record, fields));
@@ -185,27 +199,50 @@ public final class GridDBSinkTask extends SinkTask {
         return new RetriableException(error.getMessage(), error);
     }
 
-    private void report(Rejected bad) {
+    /** Hands a bad record over; returns what is done when its dead letter is stored. */
+    private Future<Void> report(Rejected bad) {
         metrics.refused(bad.reason());
-        SinkRecord record = bad.record();
-        // Where it lies in Kafka, whatever a transformation made of its topic.
-        String place =
-                record.originalTopic() + "-" + record.originalKafkaPartition() + "-" + record.originalKafkaOffset();
+        String place = place(bad.record());
         ErrantRecordReporter reporter = context.errantRecordReporter();
         if (reporter == null && tolerant) {
             // Connect has none where neither a topic of dead letters nor errors.log.enable is set.
             LOG.warn("Bad record left out, as errors.tolerance=all says: record={} reason={}", place, bad.reason());
-            return;
+            return CompletableFuture.completedFuture(null);
         }
         if (reporter == null) {
             throw new ConnectException("Bad record " + place + ": " + bad.reason()
                     + " (with errors.tolerance=all, such records go to the dead letters)");
         }
         try {
-            reporter.report(record, new BadRecordException(bad.reason()));
+            return reporter.report(bad.record(), new BadRecordException(bad.reason()));
         } catch (ConnectException error) {
             throw new ConnectException("Bad record " + place + ": " + bad.reason(), error);
         }
+    }
+
+    /**
+     * Waits until a dead letter is stored.
+     *
+     * <p>Connect would do so before it commits offsets, but commits them all the same when it closes the task for that.
+     */
+    private void await(Rejected bad, Future<Void> letter) {
+        try {
+            letter.get(LETTER_WAIT_MS, TimeUnit.MILLISECONDS);
+        } catch (ExecutionException error) {
+            throw new ConnectException("The dead letter of record " + place(bad.record()) + " is not taken: "
+                    + error.getCause() + " (the record is bad: " + bad.reason() + ")", error);
+        } catch (TimeoutException error) {
+            throw new RetriableException(
+                    "The dead letter of record " + place(bad.record()) + " is not stored yet", error);
+        } catch (InterruptedException error) {
+            Thread.currentThread().interrupt();
+            throw new RetriableException("Interrupted while a dead letter was stored", error);
+        }
+    }
+
+    /** Returns where a record lies in Kafka, whatever a transformation made of its topic. */
+    private static String place(SinkRecord record) {
+        return record.originalTopic() + "-" + record.originalKafkaPartition() + "-" + record.originalKafkaOffset();
     }
 
     @Override

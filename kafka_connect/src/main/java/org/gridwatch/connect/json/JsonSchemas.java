@@ -72,7 +72,8 @@ final class JsonSchemas {
             case "array" -> SchemaBuilder.array(read(part(node, "items")));
             case "map" -> SchemaBuilder.map(read(part(node, "keys")), read(part(node, "values")));
             case "struct" -> struct(part(node, "fields"));
-            default -> throw new DataException("the schema has the type " + node.path("type") + ", which Connect lacks");
+            default -> throw new DataException(
+                    "the schema has the type " + node.path("type") + ", which Connect lacks");
         };
     }
 

@@ -86,7 +86,8 @@ final class JsonValues {
         try {
             return number.setScale(scale);
         } catch (ArithmeticException error) {
-            throw new DataException(what + " is " + shown(node) + ", which has more than " + scale + " decimals", error);
+            throw new DataException(
+                    what + " is " + shown(node) + ", which has more than " + scale + " decimals", error);
         }
     }
 

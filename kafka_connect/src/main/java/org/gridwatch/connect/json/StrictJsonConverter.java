@@ -10,6 +10,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.kafka.common.config.AbstractConfig;
+import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.common.config.ConfigDef.Importance;
+import org.apache.kafka.common.config.ConfigDef.Type;
+import org.apache.kafka.common.config.ConfigDef.ValidString;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.SchemaAndValue;
 import org.apache.kafka.connect.errors.DataException;
@@ -24,6 +29,10 @@ import org.apache.kafka.connect.storage.Converter;
  * an error, which makes the record a dead letter. Records whose bytes begin with the schema of the one before, as those
  * of one producer do, have only their row parsed.
  *
+ * <p>Connect goes on without waiting until the dead letter of a record that its converter refuses is stored. With
+ * {@code value.converter.unreadable=sink} this one hands an {@link Unreadable} over instead, which gridwatch's sink
+ * reports, so that nothing is committed before.
+ *
  * <p>It is for sinks: it writes no records.
  */
 public final class StrictJsonConverter implements Converter {
@@ -31,20 +40,33 @@ public final class StrictJsonConverter implements Converter {
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     /** For schemas with a Decimal, whose numbers may have more digits than a double keeps. */
-    private static final ObjectMapper EXACT_JSON = JSON.copy().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
+    private static final ObjectMapper EXACT_JSON =
+            JSON.copy().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
+    private static final String UNREADABLE = "unreadable";
+    private static final String SINK = "sink";
+    private static final ConfigDef OPTIONS = new ConfigDef().define(
+            UNREADABLE, Type.STRING, "fail", ValidString.in("fail", SINK), Importance.MEDIUM,
+            "Who deals with a record that cannot be read: Connect (fail), or the sink, which has to be gridwatch's "
+                    + "(sink), without transformations before it.");
     private static final byte[] MARK = "\"payload\":".getBytes(StandardCharsets.US_ASCII);
     private static final int TOPICS_MAX = 10_000;
 
     private final Map<String, Known> known = new ConcurrentHashMap<>();
     private boolean forKeys;
+    private boolean handsOver;
 
     /** What the last record of a topic began with, up to its row, the schema in it, and what reads such rows. */
     private record Known(byte[] prefix, Schema schema, ObjectMapper json) {}
 
     @Override
     public void configure(Map<String, ?> configs, boolean isKey) {
-        // Nothing to choose: a record says by itself whether it has a schema.
         forKeys = isKey;
+        handsOver = !isKey && SINK.equals(new AbstractConfig(OPTIONS, configs, false).getString(UNREADABLE));
+    }
+
+    @Override
+    public ConfigDef config() {
+        return OPTIONS;
     }
 
     /**
@@ -65,6 +87,17 @@ public final class StrictJsonConverter implements Converter {
      */
     @Override
     public SchemaAndValue toConnectData(String topic, byte[] value) {
+        if (!handsOver) {
+            return read(topic, value);
+        }
+        try {
+            return read(topic, value);
+        } catch (DataException | IllegalArgumentException error) {
+            return new SchemaAndValue(null, new Unreadable(error.getMessage()));
+        }
+    }
+
+    private SchemaAndValue read(String topic, byte[] value) {
         if (value == null) {
             return SchemaAndValue.NULL;
         }
@@ -128,7 +161,8 @@ public final class StrictJsonConverter implements Converter {
         closed[end + 1] = '}';
         try {
             JsonNode envelope = JSON.readTree(closed);
-            if (row.equals(rest(read.json, value, end)) && envelope.size() == 2 && schema.equals(envelope.get("schema"))) {
+            boolean simple = envelope.size() == 2 && schema.equals(envelope.get("schema"));
+            if (simple && row.equals(rest(read.json, value, end))) {
                 known.put(topic, new Known(prefix, read.schema, read.json));
             }
         } catch (IOException error) {
