@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,9 @@ def test_gaussian_tails() -> None:
 def test_smoothing_is_bounded_by_its_stream_and_skips_what_is_not_known() -> None:
     stream = np.array([np.nan, 0.0, 4.0, 4.0, 0.0])
     assert smoothed(stream, rows=3).tolist() == [0.0, 0.0, 2.0, 3.0, 1.5]
+
+
+def test_the_default_of_auto_is_the_level_that_it_alarms_at() -> None:
+    from gridwatch.detectors.online import AutoConfig
+
+    assert entry("auto").threshold == pytest.approx(-100.0 * math.expm1(-AutoConfig().alarm_level), abs=0.01)

@@ -69,7 +69,7 @@ def test_a_perfect_and_a_silent_detector(folder: Path, named: Callable[[Any], No
 
     def perfect(_times: Times, values: Floats, _probation: int) -> Judged:
         score = np.zeros(len(values))
-        score[firsts[values.tobytes()]] = 1.0
+        score[firsts.get(values.tobytes(), [])] = 1.0
         return Judged(score, score, np.ones(len(values)))
 
     named(perfect)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_EPILOG = "Example: gridwatch evaluate nab --detector zscore --out scores --json figures.json"
+_EPILOG = "Example: gridwatch evaluate nab --detector auto --out scores --json figures.json"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def evaluate(
         Path | None,
         typer.Argument(metavar="DIR", help="With data/GROUP/FILE.csv and labels/combined_windows.json (NAB's layout)."),
     ] = None,
-    detector: Annotated[str, typer.Option(metavar="NAME", help="Which; --list names them.")] = "lstm",
+    detector: Annotated[str, typer.Option(metavar="NAME", help="Which; --list names them.")] = "auto",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write GROUP/FILE.csv with the scores and report.json there.")
     ] = None,

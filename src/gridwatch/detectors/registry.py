@@ -89,6 +89,13 @@ def _segments(p_value: Floats) -> Floats:
     return score_of(10.0 ** -smoothed(surprise))
 
 
+def _auto(times_ms: Times, values: Floats, _probation: int) -> Judged:
+    from gridwatch.detectors.online import AutoDetector
+
+    scores = AutoDetector().update(times_ms, values)
+    return Judged(scores.anomaly_score, scores.segment_score, scores.p_value)
+
+
 def _zscore(_times_ms: Times, values: Floats, _probation: int) -> Judged:
     from gridwatch.detectors.zscore import deviations, gaussian_p
 
@@ -133,10 +140,14 @@ def _from(column: Floats, first: int) -> Floats:
 
 
 _SCORE = 95.0  # one row in a thousand
+_ALARM = 96.98  # the level of surprise, 3.5, at which the online detectors count an alarm as one
 
 DETECTORS = {
     one.name: one
     for one in (
+        Entry(
+            "auto", "Ensemble that learns as it goes: value, season, spread, shape, runs of one value.", _ALARM, _auto
+        ),
         Entry("zscore", "Baseline: standard deviations from the mean of the 1000 rows before.", 3.29, _zscore),
         Entry("lstm", "LSTM trained on the rows of probation, its misses calibrated.", _SCORE, _lstm),
         Entry("lstm-fixed", "The same LSTM with the fixed rule: a miss of 0.65 or more.", 0.65, _lstm_fixed),
