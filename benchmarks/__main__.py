@@ -17,7 +17,18 @@ from rich.table import Table
 
 from benchmarks.figure import Figure
 
-NAMES = ("store", "artifacts", "scoring", "cold_start", "training", "ingest", "connect", "alerts", "griddb")
+NAMES = (
+    "store",
+    "artifacts",
+    "scoring",
+    "detectors",
+    "cold_start",
+    "training",
+    "ingest",
+    "connect",
+    "alerts",
+    "griddb",
+)
 
 
 HEADINGS = ("figure", "amount", "seconds", "rate", "beside", "seconds ", "ratio", "aim", "note")
