@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -230,3 +235,34 @@ def test_rows_that_go_into_another_store_are_not_recorded_as_loaded(connected: S
         assert store.read("loads").num_rows == 0
     with open_store(connected.store) as there:
         assert there.read(dataset.container).num_rows > 3000
+
+
+def test_a_load_while_nothing_runs_brings_worker_and_server_and_leaves_neither(
+    connected: Settings, bootstrap: str, tmp_path: Path
+) -> None:
+    home, connectors = tmp_path / "alone", tmp_path / "connectors"
+    for folder in (home, connectors):
+        folder.mkdir()
+    # On one Kafka cluster connectors of one name would share the work.
+    shipped = json.loads((ROOT / "kafka_connect" / "connectors" / "gridwatch-sink.json").read_text())
+    shipped["config"]["errors.deadletterqueue.topic.name"] = "alone.dlq"
+    (connectors / "alone.json").write_text(json.dumps(shipped | {"name": "alone"}))
+    # What a server of this home wrote down before it was killed; one of another home has its port now.
+    left = json.loads((connected.home / "server.json").read_text())
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    (home / "server.json").write_text(json.dumps(left | {"pid": dead.pid}))
+    connect = ConnectSettings(enabled=True, heap_mib=256, connectors_dir=connectors, connector="alone")
+    settings = Settings(home=home, kafka=KafkaSettings(bootstrap_servers=bootstrap), connect=connect)
+    dataset = _dataset(f"C{uuid.uuid4().hex[:8].upper()}", {"kind": "sample", "series": "AAPL"})
+    with open_store(settings.store) as store:
+        report = load_batch(dataset, store, settings, now_ms=NOW_MS)
+        assert store.read(dataset.container).num_rows == report.rows > 3000
+    ours = [one for one in psutil.Process().children() if _is_of(one, home)]
+    assert ours == []
+
+
+def _is_of(process: psutil.Process, home: Path) -> bool:
+    with suppress(psutil.Error):
+        return process.status() != psutil.STATUS_ZOMBIE and str(home) in " ".join(process.environ().values())
+    return False

@@ -43,7 +43,7 @@ def test_health_is_for_everybody(client: Any) -> None:
     # What runs here and where mail goes is for this machine only.
     assert answer.json == {"status": "ok"}
     assert client.get("/healthz", headers={"X-Forwarded-For": "127.0.0.1"}).json == {"status": "ok"}
-    assert set(client.get("/healthz").json) == {"status", "mail", "versions"}
+    assert set(client.get("/healthz").json) == {"status", "mail", "pid", "versions"}
 
 
 @pytest.mark.parametrize(

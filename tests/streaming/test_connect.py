@@ -20,6 +20,7 @@ from gridwatch.settings import ConnectSettings, GridDBSettings, KafkaSettings, S
 from gridwatch.streaming.connect import ConnectWorker
 from gridwatch.streaming.connect_api import ConnectApi
 from gridwatch.streaming.connect_apply import Connect, Connector, apply, compare, delete, find_connect
+from gridwatch.streaming.connect_for import apply_for_load
 from gridwatch.streaming.connect_service import ConnectService
 from gridwatch.streaming.connect_watch import ConnectWatch, read_watch
 
@@ -237,7 +238,7 @@ def test_workers_of_a_group_share_connectors_and_remember_them(
 ) -> None:
     import threading
 
-    told = ConnectSettings(mode="distributed", group_id=f"group-{tmp_path.name}", heap_mib=128)
+    told = ConnectSettings(mode="distributed", group_id=f"group-{tmp_path.name}", heap_mib=128, connector="shared")
     shared = settings.model_copy(update={"home": tmp_path, "connect": told})
     workers = [ConnectWorker(shared, bootstrap, number=number, plugins=plugins) for number in (1, 2)]
     stop, ready = threading.Event(), threading.Event()
@@ -259,6 +260,9 @@ def test_workers_of_a_group_share_connectors_and_remember_them(
         psutil.Process(before).kill()
         wait(lambda: workers[1].pid not in (None, before) and workers[1].healthy(), "the killed one to come back")
         assert connect.api.names() == ["shared"]
+        before_load = connect.api.config("shared")
+        apply_for_load(shared, "a-topic-of-the-load")
+        assert connect.api.config("shared") == before_load, "a load leaves alone what the group shares"
     finally:
         stop.set()
         thread.join(WAIT_S)

@@ -32,15 +32,15 @@ def with_store_url(found: Settings) -> Settings:
     """
     if found.connect.store_url is not None or not found.store.startswith("sqlite:"):
         return found
-    from gridwatch.alerts.address import handler_url
     from gridwatch.streaming.connect_files import served_url
-    from gridwatch.supervisor.platform import answers
+    from gridwatch.streaming.connect_for import running_server
 
-    base = handler_url(found).split("/trigger")[0]
-    if not answers(f"{base}/healthz", 5):
+    base = running_server(found)
+    if base is None:
         raise ConfigError(
-            f"Kafka Connect reaches the embedded store through gridwatch's server, and nobody answers at {base}. Start "
-            "it (`gridwatch serve`, or `gridwatch up` for everything), or set GRIDWATCH_CONNECT__STORE_URL."
+            f"Kafka Connect reaches the embedded store through gridwatch's server, and none runs for "
+            f"{str(found.home)!r}. Start it (`gridwatch serve`, or `gridwatch up` for everything), or set "
+            "GRIDWATCH_CONNECT__STORE_URL."
         )
     told = found.connect.model_copy(update={"store_url": served_url(base, found.server.cluster)})
     return found.model_copy(update={"connect": told})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
 
@@ -34,6 +35,8 @@ def healthz() -> Response:
     if is_local():
         mail = parts.settings.sendgrid
         told["mail"] = "sendgrid" if mail.api_key else ("other" if mail.base_url else "inbox")
+        # By which a caller tells this server from another one that has its port now.
+        told["pid"] = os.getpid()
         told["versions"] = {"gridwatch": version("gridwatch"), "python": platform.python_version()}
     answer = jsonify(told)
     answer.status_code = 200 if reachable else 503

@@ -10,7 +10,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from gridwatch.errors import MissingServiceError
 from gridwatch.folders import make_private
@@ -26,7 +28,7 @@ from gridwatch.streaming.connect_service import wanted_connectors
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["connect_for"]
+__all__ = ["apply_for_load", "connect_for", "running_server"]
 
 _TURN_TIMEOUT_S = 900.0
 _READY_TIMEOUT_S = 120.0
@@ -61,12 +63,23 @@ def connect_for(
     make_private(folder)
     with file_lock(folder / "turn.lock", timeout_s=_TURN_TIMEOUT_S), _served(settings) as told:
         worker = ConnectWorker(told, bootstrap, progress=progress)
+        # One that nobody looks after was left by a load that was killed, and may write to a store of that time.
+        worker.stop()
         try:
             worker.start(keep=False)
-            apply(find_connect(told), wanted_connectors(told, topics=topics))
+            apply_for_load(told, topics)
             yield told
         finally:
             worker.stop()
+
+
+def apply_for_load(settings: Settings, topics: str) -> None:
+    """Apply the folder's connectors, unless the one that is needed is one of a group's."""
+    connect = find_connect(settings)
+    if connect.kept is None and settings.connect.connector in connect.api.names():
+        # The workers of a group share it, and what they read for others is not for this load to change.
+        return
+    apply(connect, wanted_connectors(settings, topics=topics))
 
 
 def _ready(settings: Settings) -> bool:
@@ -88,9 +101,9 @@ def _served(settings: Settings) -> Iterator[Settings]:
     if settings.connect.store_url is not None or not settings.store.startswith("sqlite:"):
         yield settings
         return
-    base = _remembered(settings)
-    if base is not None and _answers(base):
-        yield _with_store(settings, base)
+    running = running_server(settings)
+    if running is not None:
+        yield _with_store(settings, running)
         return
     [port] = free_ports(1)
     base, log = f"http://127.0.0.1:{port}", settings.home / "logs" / "connect-server.log"
@@ -100,7 +113,7 @@ def _served(settings: Settings) -> Iterator[Settings]:
     server = spawn(argv, environ, log)
     try:
         deadline = time.monotonic() + _SERVE_TIMEOUT_S
-        while not _answers(base):
+        while (_said_at(base) or {}).get("pid") != server.pid:
             if not server.is_running() or server.status() == "zombie" or time.monotonic() >= deadline:
                 raise MissingServiceError(f"gridwatch's server did not start; the end of {log}:\n{last_lines(log)}")
             time.sleep(_LOOK_S)
@@ -114,18 +127,28 @@ def _with_store(settings: Settings, base: str) -> Settings:
     return settings.model_copy(update={"connect": told})
 
 
-def _remembered(settings: Settings) -> str | None:
-    """Return where a server of this home said that it listens."""
+def running_server(settings: Settings) -> str | None:
+    """Return where gridwatch's server of this home listens; None where it does not run.
+
+    What it wrote down outlives it when it is killed, and another home's server may have its port by then.
+    """
     try:
-        url = json.loads((settings.home / "server.json").read_text(encoding="utf-8"))["url"]
+        said = json.loads((settings.home / "server.json").read_text(encoding="utf-8"))
+        url, pid = said["url"], said["pid"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return url if isinstance(url, str) and url.startswith("http://") else None
+    if not isinstance(url, str) or not url.startswith("http://") or not isinstance(pid, int):
+        return None
+    said = _said_at(url)
+    # A server that listens on no loopback address does not tell its number.
+    return url if said is not None and said.get("pid", pid) == pid and psutil.pid_exists(pid) else None
 
 
-def _answers(base: str) -> bool:
+def _said_at(base: str) -> dict[str, Any] | None:
+    """Return what the gridwatch server at an address says of itself; None where there is none, or without its store."""
     try:
         with urllib.request.urlopen(f"{base}/healthz", timeout=5) as answer:  # noqa: S310  # http, our own
-            return bool(answer.status == 200)
+            said = json.loads(answer.read())
     except (urllib.error.URLError, OSError, ValueError):
-        return False
+        return None
+    return said if isinstance(said, dict) else None
