@@ -33,7 +33,7 @@ _LOOK_S = 5.0
 _ANSWER_BYTES_MAX = 1 << 30
 # These count bytes as they travel, and JSON that repeats its schema travels at a twentieth of its size. A record that
 # is larger comes all the same.
-_FETCH_BYTES_MAX = 8 << 20
+_FETCH_BYTES_MAX = 2 << 20
 _PARTITION_BYTES_MAX = 1 << 20
 _AHEAD_BYTES_MAX = 32 << 20
 _SLICE_MAX = 1_000
