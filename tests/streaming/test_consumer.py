@@ -102,6 +102,16 @@ def test_what_was_read_before_a_poll_failed_is_not_passed_over(
     assert _values(_next(member), topic) == [2, 3, 4, 5, 6, 7, 8, 9]
 
 
+def test_a_client_that_can_do_nothing_any_more_is_replaced(member: Member, topic: str) -> None:
+    member.commit(_next(member, rows_max=2).ends)
+    useless: Any = _Stubborn(_Stubborn(member._client, "consume"), "unsubscribe")
+    member._client = useless
+    with pytest.raises(StreamError, match="Cannot read"):
+        member.poll(3)
+    assert _values(_next(member), topic) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert member._client is not useless
+
+
 def test_a_commit_that_failed_is_made_later_without_new_records(
     member: Member, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,10 +226,11 @@ class Member:
         log.warning("sink_rejoins", reason=self._broken, group=group)
         old, self._client = self._client, client
         self._lives += 1
-        self._broken = None
         self._uncommitted = {}
         # Its partitions are free once it is closed, or once a session is over without a heartbeat.
         close_in_time(old)
+        # Not before: the old one may have told once more that it cannot go on.
+        self._broken = None
         self._subscribe()
         self._watch.sound()
 
