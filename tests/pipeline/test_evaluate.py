@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ import pytest
 from gridwatch.detectors import registry
 from gridwatch.detectors.base import Floats, Times
 from gridwatch.detectors.registry import Entry, Judged
-from gridwatch.errors import ConfigError, DetectorError, SourceError
+from gridwatch.errors import ConfigError, DetectorError, SourceError, TrackingError
 from gridwatch.pipeline.evaluate import evaluate
 from gridwatch.pipeline.evaluation_report import EvaluationReport, plain
 from gridwatch.settings import Settings
 from gridwatch.sources.testing import write_labelled
+from gridwatch.tracking import Evaluation, record_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,12 @@ def test_an_evaluation_is_a_run(folder: Path, tmp_path: Path, monkeypatch: pytes
     names = {file.path for file in client.list_artifacts(found.run_id, "made")}
     assert {"made/spikes.csv", "made/spikes.png"} <= names
 
+    # What MLflow refuses leaves a run that says so.
+    with pytest.raises(TrackingError, match=r"MLflow at sqlite:.* answered INVALID_PARAMETER_VALUE: .*\.\./up"):
+        record_evaluation(settings, Evaluation("zscore", {"../up": 1}, {}, {}, 1, 2))
+    statuses = {one.info.status for one in client.search_runs([run.info.experiment_id])}
+    assert statuses == {"FINISHED", "FAILED"}
+
 
 def test_what_cannot_be_judged_is_told(folder: Path, tmp_path: Path, named: Callable[[Any], None]) -> None:
     with pytest.raises(ConfigError, match="No detector is called 'best'"):
@@ -158,3 +167,16 @@ def test_what_cannot_be_judged_is_told(folder: Path, tmp_path: Path, named: Call
     named(refuse)
     with pytest.raises(DetectorError, match=r"tried cannot judge made/plain\.csv: Too odd\."):
         evaluate(folder, "tried")
+
+
+def test_a_process_that_dies_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ProcessPoolExecutor.submit
+
+    def kill(pool: ProcessPoolExecutor, _judge: object, *_arguments: object) -> Future[None]:
+        return real(pool, os.abort)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", kill)
+    with pytest.raises(
+        DetectorError, match=r"A process that judged files with zscore died after 0 of 3 files; .* fewer"
+    ):
+        evaluate(folder, "zscore", jobs=2)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -128,6 +129,12 @@ def _judge_all(
             try:
                 for future in as_completed(running):
                     done(running[future], future.result())
+            except BrokenProcessPool as error:
+                raise DetectorError(
+                    f"A process that judged files with {detector.name} died after {len(judged)} of {len(series)} "
+                    "files; was there too little memory? Try fewer jobs.",
+                    jobs=jobs,
+                ) from error
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
