@@ -23,6 +23,7 @@ from gridwatch.detectors.online import kernels
 from gridwatch.detectors.online.bank import Bank, BankScores
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.detectors.online.kernels import State
+from gridwatch.detectors.online.members import knots_at
 from gridwatch.errors import DetectorError
 
 __all__ = ["AutoDetector", "OnlineDetector", "OnlineScores"]
@@ -174,7 +175,7 @@ class AutoDetector:
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"detector.json is damaged: {error!r}.") from error
         detector = cls(config)
-        bank.state = _read_state(parts[_STATE], bank.state)
+        bank.state = _read_state(parts[_STATE], bank.state, config)
         detector._bank = bank
         return detector
 
@@ -201,7 +202,7 @@ def _to_100(surprise: Floats) -> Floats:
     return -100.0 * np.expm1(-surprise)
 
 
-def _read_state(content: bytes, like: State) -> State:
+def _read_state(content: bytes, like: State, config: AutoConfig) -> State:
     """Return the state in `state.npz`, checked so that the kernels never reach past an array."""
     arrays = {}
     try:
@@ -219,10 +220,17 @@ def _read_state(content: bytes, like: State) -> State:
     counts = state.counts[0]
     most = np.full(len(counts), np.iinfo(np.int64).max)
     most[[kernels.FILL, kernels.STRETCH]] = state.rows.shape[1], state.stretch_mean.shape[2] - 1
-    most[kernels.DAY], most[kernels.KNOTS :] = state.rows.shape[1] // 2, state.knots.shape[2]
+    most[kernels.DAY] = config.history_rows // 2
     least = np.zeros(len(counts), np.int64)
     least[kernels.LAST_MS] = np.iinfo(np.int64).min
-    finite = all(np.isfinite(array).all() for name, array in arrays.items() if name != "knots")
-    if np.any(counts < least) or np.any(counts > most) or np.any(state.seen < 0) or not finite:
+    past = state.past[0].copy()
+    past[:, knots_at(config)] = 0.0
+    finite = (
+        all(np.isfinite(array).all() for name, array in arrays.items() if name != "past") and np.isfinite(past).all()
+    )
+    sizes = np.any(past[:, kernels.SEEN] < 0) or np.any(
+        (past[:, kernels.USED] < 0) | (past[:, kernels.USED] > config.bins)
+    )
+    if np.any(counts < least) or np.any(counts > most) or sizes or not finite:
         raise DetectorError("state.npz is damaged: a count is out of its range, or a number is not finite.")
     return state

@@ -24,6 +24,7 @@ _DAY_MS = 86_400_000
 _REFRESH_ROWS = 512  # running sums are made anew this often, so that rounding errors of a huge value do not stay
 _OVERFULL = 3.0  # a bin of the body is split when it holds so many times its even share
 _LN10 = 2.302585092994046
+_LOG_2 = 0.3010299956639812
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -78,6 +79,8 @@ class Plan(NamedTuple):
     flat: int
     two_sided: int
     combined: int
+    room: int
+    bins: int
     deviation: Any
     mean: Any
     change: Any
@@ -106,13 +109,7 @@ class State(NamedTuple):
     products: Any
     terms: Any
     sums: Any
-    seen: Any
-    least: Any
-    top: Any
-    bottom: Any
-    knots: Any
-    knot_count: Any
-    gap_count: Any
+    past: Any
     held: Any
 
 
@@ -131,10 +128,14 @@ class Output(NamedTuple):
 
 
 # Places in `State.counts`.
-ROWS, FILL, STRETCH, RUN, SINCE, DAY, LAST_MS, KNOTS = 0, 1, 2, 3, 4, 5, 6, 7
+ROWS, FILL, STRETCH, RUN, SINCE, DAY, LAST_MS = 0, 1, 2, 3, 4, 5, 6
 # Places in `State.numbers`.
 ORIGIN, MEAN, SPREAD, LARGEST, SEASON_ERROR, RECENT_ERROR, SMOOTH = 0, 1, 2, 3, 4, 5, 6
 SEASON_DOWN, SEASON_UP, RECENT_DOWN, RECENT_UP = 7, 8, 9, 10
+# Places in the past of a stream (`State.past`): how many numbers it has had, how many knots its body has, the least of
+# them; then the highest, the lowest (negated), the knots, the counts at them and the counts between them. One array, as
+# each that is passed to a compiled function costs several times as much as a number.
+SEEN, USED, LEAST, TOP = 0, 1, 2, 3
 
 
 @_part
@@ -202,12 +203,17 @@ def _begin_body(top: Any, knots: Any, knot_count: Any, gap_count: Any) -> int:
 
 
 @_fast
-def _knots_to(knots: Any, value: float) -> int:
-    """Return how many knots are at or below a value; those not in use are infinite."""
-    count = 0
+def _rank(knots: Any, knot_count: Any, gap_count: Any, value: float) -> tuple[int, float]:
+    """Return how many knots are at or below a value, and how many numbers are at or before the last of these.
+
+    Knots that are not in use are infinite. All are looked at, which takes fewer steps than to stop in time.
+    """
+    place, before = 0, 0.0
     for number in range(len(knots)):
-        count += 1 if knots[number] <= value else 0
-    return count
+        if knots[number] <= value:
+            place += 1
+            before += gap_count[number] + knot_count[number]
+    return place, before
 
 
 @_fast
@@ -230,10 +236,17 @@ def _lightest(knot_count: Any, gap_count: Any, used: int) -> int:
 
 @_part
 def _count_body(
-    knots: Any, knot_count: Any, gap_count: Any, used: int, total: float, value: float, low: float, high: float
+    knots: Any,
+    knot_count: Any,
+    gap_count: Any,
+    used: int,
+    place: int,
+    total: float,
+    value: float,
+    low: float,
+    high: float,
 ) -> int:
     """Count a value in the body; a gap that holds too many is split at it. Returns how many knots there are then."""
-    place = _knots_to(knots, value)
     if place > 0 and knots[place - 1] == value:
         knot_count[place - 1] += 1.0
         return used
@@ -251,7 +264,7 @@ def _count_body(
         knots[used] = np.inf
         knot_count[used] = 0.0
         gap_count[used + 1] = 0.0
-        place = _knots_to(knots, value)
+        place -= 1 if out < place else 0
     left = knots[place - 1] if place > 0 else low
     right = knots[place] if place < used else high
     share = min(max((value - left) / (right - left), 0.0), 1.0) if right > left else 0.5
@@ -297,55 +310,55 @@ def _reach(top: Any, size: int, rows: int, spread: float, p_value: float, consta
 
 
 @_part
-def _judge(state: State, stream: int, two_sided: bool, value: float, constants: Constants) -> float:
+def _judge(past: Any, room: int, bins: int, two_sided: bool, value: float, constants: Constants) -> float:
     """Return the surprise at a stream's value among all its earlier ones, then count it among them."""
-    rows = state.seen[stream]
-    top, room = state.top[stream], state.top.shape[1]
+    rows, used, least = int(past[SEEN]), int(past[USED]), past[LEAST]
+    top, bottom = past[TOP : TOP + room], past[TOP + room : TOP + 2 * room]
+    body = TOP + 2 * room
+    knots, knot_count, gap_count = (
+        past[body : body + bins],
+        past[body + bins : body + 2 * bins],
+        past[body + 2 * bins :],
+    )
     size = min(rows, room)
-    knots, knot_count, gap_count = state.knots[stream], state.knot_count[stream], state.gap_count[stream]
     surprise = 0.0
+    place, before = 0, 0.0
+    if rows > room:
+        place, before = _rank(knots, knot_count, gap_count, value)
     if rows >= constants.warm_rows:
         high = top[size - 1]
         if rows <= room or value > top[0]:
             beyond = float(size - _below(top, size, value))
             within = float(rows - size + _up_to(top, size, value))
+        elif place > 0 and knots[place - 1] == value:
+            within = before
+            beyond = rows - within + knot_count[place - 1]
         else:
-            place = _knots_to(knots, value)
-            if place > 0 and knots[place - 1] == value:
-                within = _sum(gap_count[:place]) + _sum(knot_count[:place])
-                beyond = rows - within + knot_count[place - 1]
-            else:
-                left = knots[place - 1] if place > 0 else state.least[stream]
-                right = knots[place] if place < state.counts[KNOTS + stream] else high
-                share = min(max((value - left) / (right - left), 0.0), 1.0) if right > left else 0.5
-                within = _sum(gap_count[:place]) + _sum(knot_count[:place]) + share * gap_count[place]
-                beyond = rows - within
-        spread = high - state.least[stream]
-        surprise = _tail(top, size, rows, beyond, value, spread, constants)
-        if two_sided:
-            bottom = state.bottom[stream]
-            if rows > room and -value > bottom[0]:
-                within = float(size - _below(bottom, size, -value))
-            surprise = max(surprise, _tail(bottom, size, rows, within, -value, spread, constants)) - np.log10(2.0)
-        surprise = max(surprise, 0.0)
+            left = knots[place - 1] if place > 0 else least
+            right = knots[place] if place < used else high
+            share = min(max((value - left) / (right - left), 0.0), 1.0) if right > left else 0.5
+            within = before + share * gap_count[place]
+            beyond = rows - within
+        if two_sided and rows > room and -value > bottom[0]:
+            within = float(size - _below(bottom, size, -value))
+        # Of the two sides the rarer decides, and counts twice.
+        if two_sided and within < beyond:
+            surprise = _tail(bottom, size, rows, within, -value, high - least, constants)
+        else:
+            surprise = _tail(top, size, rows, beyond, value, high - least, constants)
+        surprise = max(surprise - (_LOG_2 if two_sided else 0.0), 0.0)
+    least = min(least, value) if rows > 0 else value
     if rows == room:
-        state.counts[KNOTS + stream] = _begin_body(top, knots, knot_count, gap_count)
+        used = _begin_body(top, knots, knot_count, gap_count)
+        place, before = _rank(knots, knot_count, gap_count, value)
     if rows >= room:
-        state.counts[KNOTS + stream] = _count_body(
-            knots,
-            knot_count,
-            gap_count,
-            state.counts[KNOTS + stream],
-            rows + 1.0,
-            value,
-            min(state.least[stream], value),
-            max(top[size - 1], value),
-        )
+        high = max(top[size - 1], value)
+        past[USED] = _count_body(knots, knot_count, gap_count, used, place, rows + 1.0, value, least, high)
     _keep(top, size, value)
     if two_sided:
-        _keep(state.bottom[stream], size, -value)
-    state.least[stream] = min(state.least[stream], value) if rows > 0 else value
-    state.seen[stream] = rows + 1
+        _keep(bottom, size, -value)
+    past[LEAST] = least
+    past[SEEN] = rows + 1
     return surprise
 
 
@@ -670,12 +683,15 @@ def _band(state: State, plan: Plan) -> None:
     """Bring up to date how far below and above the expectation an ordinary value may lie."""
     constants, numbers = plan.constants, state.numbers
     for stream, down, up in ((plan.recent, RECENT_DOWN, RECENT_UP), (plan.residual, SEASON_DOWN, SEASON_UP)):
-        if stream < 0 or state.seen[stream] < constants.warm_rows:
+        if stream < 0:
             continue
-        rows = state.seen[stream]
-        top, bottom = state.top[stream], state.bottom[stream]
-        size = min(rows, len(top))
-        spread = top[size - 1] - state.least[stream]
+        past = state.past[stream]
+        rows = int(past[SEEN])
+        if rows < constants.warm_rows:
+            continue
+        top, bottom = past[TOP : TOP + plan.room], past[TOP + plan.room : TOP + 2 * plan.room]
+        size = min(rows, plan.room)
+        spread = top[size - 1] - past[LEAST]
         numbers[down] = max(_reach(bottom, size, rows, spread, 0.5 * constants.band_p, constants), 0.0)
         numbers[up] = max(_reach(top, size, rows, spread, 0.5 * constants.band_p, constants), 0.0)
 
@@ -714,7 +730,7 @@ def _score_row(state: State, plan: Plan, at: int, value: float, row: int, scratc
         judged += plan.judged[stream]
         if np.isnan(odd[stream]):
             continue
-        surprise = _judge(state, stream, stream < plan.two_sided, odd[stream], constants)
+        surprise = _judge(state.past[stream], plan.room, plan.bins, stream < plan.two_sided, odd[stream], constants)
         if plan.judged[stream]:
             total += surprise
             if surprise > greatest:
@@ -732,7 +748,9 @@ def _score_row(state: State, plan: Plan, at: int, value: float, row: int, scratc
     out.expected[at], out.lower[at], out.upper[at] = origin, origin - numbers[down], origin + numbers[up]
     out.loss[at] = apart / (1.2533 * error) if error > 0.0 else 0.0
     out.driver[at], out.surprise[at] = driver, combined
-    out.p_surprise[at] = _judge(state, plan.combined, plan.combined < plan.two_sided, combined, constants)
+    out.p_surprise[at] = _judge(
+        state.past[plan.combined], plan.room, plan.bins, plan.combined < plan.two_sided, combined, constants
+    )
     out.alarm[at] = _alarm(state, row, combined, scratch, constants)
     part = 2.0 / (constants.segment_rows + 1.0)
     numbers[SMOOTH] += part * (min(combined, constants.segment_cap) - numbers[SMOOTH])
@@ -755,13 +773,7 @@ def _series(state: State, series: int) -> State:
         state.products[series],
         state.terms[series],
         state.sums[series],
-        state.seen[series],
-        state.least[series],
-        state.top[series],
-        state.bottom[series],
-        state.knots[series],
-        state.knot_count[series],
-        state.gap_count[series],
+        state.past[series],
         state.held[series],
     )
 
@@ -801,7 +813,7 @@ def advance(states: State, plan: Plan, times_ms: Any, values: Any, out: Output) 
 
 
 @compiled
-def surprises(state: State, two_sided: bool, values: Any, constants: Constants, out: Any) -> None:
-    """Judge one stream, float64 (n,), with the first stream of a state; NaN is passed over and gets 0."""
+def surprises(past: Any, room: int, bins: int, two_sided: bool, values: Any, constants: Constants, out: Any) -> None:
+    """Judge one stream, float64 (n,), with its past, float64 (k,); NaN is passed over and gets 0."""
     for row in range(len(values)):
-        out[row] = 0.0 if np.isnan(values[row]) else _judge(state, 0, two_sided, values[row], constants)
+        out[row] = 0.0 if np.isnan(values[row]) else _judge(past, room, bins, two_sided, values[row], constants)

@@ -9,10 +9,11 @@ from dataclasses import fields
 
 import numpy as np
 
+from gridwatch.detectors.base import Floats
 from gridwatch.detectors.online.config import AutoConfig
-from gridwatch.detectors.online.kernels import KNOTS, Constants, Plan, State
+from gridwatch.detectors.online.kernels import SINCE, TOP, Constants, Plan, State
 
-__all__ = ["constants_of", "empty_state", "members_of", "plan_of"]
+__all__ = ["constants_of", "empty_past", "empty_state", "knots_at", "members_of", "plan_of"]
 
 _SLACK_ROWS = 1024  # rows between two moves of the history to its start
 _STRETCH_SLACK_ROWS = 256
@@ -58,6 +59,8 @@ def plan_of(config: AutoConfig) -> Plan:
         flat=place.get("flat", -1),
         two_sided=1 + config.value + config.seasonal + len(config.deviation) + len(config.mean) + len(config.change),
         combined=place["combined"],
+        room=config.tail_rows_max,
+        bins=config.bins,
         deviation=np.array(config.deviation, np.int64),
         mean=np.array(config.mean, np.int64),
         change=np.array(config.change, np.int64),
@@ -74,13 +77,25 @@ def plan_of(config: AutoConfig) -> Plan:
     )
 
 
+def knots_at(config: AutoConfig) -> slice:
+    """Return where in the past of a stream the knots of its body are."""
+    start = TOP + 2 * config.tail_rows_max
+    return slice(start, start + config.bins)
+
+
+def empty_past(config: AutoConfig) -> Floats:
+    """Return the past of a stream that has had no number yet, float64 (k,)."""
+    past = np.zeros(TOP + 2 * config.tail_rows_max + 3 * config.bins + 1)
+    past[knots_at(config)] = np.inf
+    return past
+
+
 def empty_state(config: AutoConfig, series: int = 1) -> State:
     """Return the state of series that have no rows yet."""
-    streams, two_sided = len(members_of(config)), plan_of(config).two_sided
     shapes, stretch_rows = len(config.shape), config.lag_max + _STRETCH_SLACK_ROWS
     lags = config.days * (2 * config.shift + 1)
     state = State(
-        counts=np.zeros((series, KNOTS + streams), np.int64),
+        counts=np.zeros((series, 7), np.int64),
         numbers=np.zeros((series, 11)),
         steps=np.zeros((series, config.warm_rows - 1), np.int64),
         rows=np.zeros((series, config.history_rows + _SLACK_ROWS)),
@@ -90,15 +105,9 @@ def empty_state(config: AutoConfig, series: int = 1) -> State:
         products=np.zeros((series, shapes, config.lag_max)),
         terms=np.zeros((series, max((*config.aligned, 1)), lags)),
         sums=np.zeros((series, max(len(config.aligned), 1), lags)),
-        seen=np.zeros((series, streams), np.int64),
-        least=np.zeros((series, streams)),
-        top=np.zeros((series, streams, config.tail_rows_max)),
-        bottom=np.zeros((series, two_sided, config.tail_rows_max)),
-        knots=np.full((series, streams, config.bins), np.inf),
-        knot_count=np.zeros((series, streams, config.bins)),
-        gap_count=np.zeros((series, streams, config.bins + 1)),
+        past=np.tile(empty_past(config), (series, len(members_of(config)), 1)),
         held=np.zeros((series, config.hold_rows)),
     )
     # So that the dead time is over at the start.
-    state.counts[:, 4] = config.dead_rows
+    state.counts[:, SINCE] = config.dead_rows
     return state

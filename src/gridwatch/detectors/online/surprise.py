@@ -21,7 +21,7 @@ import numpy as np
 from gridwatch.detectors.base import Floats
 from gridwatch.detectors.online import kernels
 from gridwatch.detectors.online.config import AutoConfig
-from gridwatch.detectors.online.members import constants_of, empty_state
+from gridwatch.detectors.online.members import constants_of, empty_past
 
 __all__ = ["surprises"]
 
@@ -41,8 +41,9 @@ def surprises(stream: Floats, *, two_sided: bool = False, config: AutoConfig | N
     [1.9, 2.4, 6.3]
     """
     config = config or AutoConfig()
-    state = kernels.State(*(array[0] for array in empty_state(config)))
     out = np.empty(len(stream))
     values = np.array(stream, np.float64)
-    kernels.surprises(state, two_sided, values, constants_of(config), out)
+    kernels.surprises(
+        empty_past(config), config.tail_rows_max, config.bins, two_sided, values, constants_of(config), out
+    )
     return out
