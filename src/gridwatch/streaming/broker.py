@@ -10,7 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from gridwatch.streaming.broker_files import (
     server_properties,
     write_state,
 )
+from gridwatch.streaming.child import JVM, kill, process_of, spawn
 from gridwatch.streaming.clients import admin
 from gridwatch.streaming.producer import LETTER_BYTES_MORE
 
@@ -47,7 +48,6 @@ log = structlog.get_logger(__name__)
 _START_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 20.0
 _START_ATTEMPTS = 3
-_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError")
 
 
 class Broker:
@@ -103,7 +103,7 @@ class Broker:
         """Return argument list, environment and working folder of the broker's process; `prepare` goes first."""
         heap = f"-Xmx{self._settings.kafka.broker_heap_mib}m"
         logging = f"-Dlog4j2.configurationFile={(self.folder / 'log4j2.xml').as_uri()}"
-        argv = [*self._java(heap, *_JVM, logging), "kafka.Kafka", str(self.folder / "server.properties")]
+        argv = [*self._java(heap, *JVM, logging), "kafka.Kafka", str(self.folder / "server.properties")]
         return argv, self._environ, self.folder
 
     def adopt(self, pid: int) -> None:
@@ -125,9 +125,9 @@ class Broker:
             StreamError: The folder cannot be written, or another start is stuck.
         """
         with self._locked():
-            state = read_state(self._state_file)
-            if state is not None and (self.healthy() or self._process(state) is not None):
-                self._wait(state, self._process(state), timeout_s)
+            state, process = self._living()
+            if state is not None and (self.healthy() or process is not None):
+                self._wait(process, timeout_s)
                 write_state(self._state_file, state, keep=keep or state.keep)
                 return self.bootstrap_servers
             for attempt in range(1, _START_ATTEMPTS + 1):
@@ -147,8 +147,7 @@ class Broker:
         if not self._state_file.exists():
             return False
         with self._locked():
-            state = read_state(self._state_file)
-            process = self._process(state) if state is not None else None
+            state, process = self._living()
             if state is None or process is None:
                 return False
             began = time.monotonic()
@@ -157,7 +156,7 @@ class Broker:
                 process.wait(timeout_s)
             except psutil.TimeoutExpired:
                 log.warning("broker_killed", pid=process.pid, after_s=timeout_s)
-                _kill(process, timeout_s=_STOP_TIMEOUT_S)
+                kill(process, timeout_s=_STOP_TIMEOUT_S)
             write_state(self._state_file, state, pid=0, started_s=0.0, keep=False)
         log.info("broker_stopped", seconds=round(time.monotonic() - began, 2))
         return True
@@ -179,6 +178,10 @@ class Broker:
         """Whether it was started to stay."""
         state = read_state(self._state_file)
         return state is not None and state.keep
+
+    def _living(self) -> tuple[BrokerState | None, psutil.Process | None]:
+        state = read_state(self._state_file)
+        return state, process_of(state.pid, state.started_s) if state is not None else None
 
     @property
     def _own(self) -> Settings:
@@ -203,17 +206,6 @@ class Broker:
         with file_lock(self.folder / "start.lock"):
             yield
 
-    def _process(self, state: BrokerState) -> psutil.Process | None:
-        """Return the process that the state names if it is that one still."""
-        if not state.pid:
-            return None
-        try:
-            process = psutil.Process(state.pid)
-            same = abs(process.create_time() - state.started_s) < 1.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
-
     def _java(self, *options: str) -> list[str]:
         path = os.pathsep.join(map(str, jars("kafka", self._environ, progress=self._progress)))
         return [str(find_java(self._environ)), *options, "-cp", path]
@@ -224,8 +216,7 @@ class Broker:
             port, controller_port = free_ports(2)
             state = BrokerState(cluster_id(self.folder / "data"), port, controller_port)
         state = write_state(self._state_file, state, pid=0, started_s=0.0, keep=keep)
-        data = self.folder / "data"
-        properties = self.folder / "server.properties"
+        data, properties = self.folder / "data", self.folder / "server.properties"
         # Its dead-letter topics hold records as large, with their reasons.
         largest = self._settings.kafka.record_bytes_max + LETTER_BYTES_MORE
         properties.write_text(server_properties(state, data, largest), encoding="utf-8")
@@ -235,15 +226,8 @@ class Broker:
         return state
 
     def _format(self, state: BrokerState, properties: Path) -> None:
-        argv = [
-            *self._java(*_JVM[:3]),
-            "kafka.tools.StorageTool",
-            "format",
-            "--cluster-id",
-            state.cluster_id,
-            "--config",
-            str(properties),
-        ]
+        tool = [*self._java(*JVM[:3]), "kafka.tools.StorageTool", "format"]
+        argv = [*tool, "--cluster-id", state.cluster_id, "--config", str(properties)]
         done = subprocess.run(argv, env=self._environ, capture_output=True, text=True, timeout=_START_TIMEOUT_S)
         if done.returncode:
             said = (done.stderr + done.stdout).strip()[-2000:]
@@ -252,32 +236,21 @@ class Broker:
     def _launch(self, *, keep: bool, timeout_s: float) -> None:
         began = time.monotonic()
         state = self._prepare(keep=keep)
-        process = self._spawn()
+        argv, environ, _ = self.command()
+        process = spawn(argv, environ, self._output)
         state = write_state(self._state_file, state, pid=process.pid, started_s=process.create_time())
         try:
-            self._wait(state, process, timeout_s)
+            self._wait(process, timeout_s)
         except BaseException:
-            _kill(process, timeout_s=_STOP_TIMEOUT_S)
+            kill(process, timeout_s=_STOP_TIMEOUT_S)
             raise
-        seconds = round(time.monotonic() - began, 2)
-        log.info("broker_started", address=self.bootstrap_servers, pid=process.pid, seconds=seconds)
+        seconds = time.monotonic() - began
+        log.info("broker_started", address=self.bootstrap_servers, pid=process.pid, seconds=round(seconds, 2))
 
-    def _spawn(self) -> psutil.Process:
-        argv, environ, _ = self.command()
-        try:
-            with self._output.open("wb") as output, Path(os.devnull).open("rb") as nothing:
-                # Not a Popen: the broker may outlive both this object and this process. A session of its own, since
-                # Ctrl-C in the terminal must not end it before its users are done.
-                files = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
-                files += [(os.POSIX_SPAWN_DUP2, output.fileno(), number) for number in (1, 2)]
-                return psutil.Process(os.posix_spawn(argv[0], argv, environ, file_actions=files, setsid=True))
-        except OSError as error:
-            raise JavaError(f"Cannot start {argv[0]!r}: {error}.") from error
-
-    def _wait(self, state: BrokerState, process: psutil.Process | None, timeout_s: float) -> None:
+    def _wait(self, process: psutil.Process | None, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while not self.healthy():
-            if process is not None and self._process(state) is None:
+            if process is not None and process_of(process.pid, process.create_time()) is None:
                 raise JavaError(f"The Kafka broker died at start. {self._last_lines()}", pid=process.pid)
             if time.monotonic() >= deadline:
                 raise JavaError(f"The Kafka broker does not answer after {timeout_s:g} s. {self._last_lines()}")
@@ -285,12 +258,6 @@ class Broker:
 
     def _last_lines(self) -> str:
         return f"The end of {str(self.log_file)!r}:\n" + last_lines(self.log_file, self._output)
-
-
-def _kill(process: psutil.Process, *, timeout_s: float) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.kill()
-        process.wait(timeout_s)
 
 
 @contextmanager

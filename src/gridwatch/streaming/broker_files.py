@@ -142,7 +142,7 @@ def file_lock(path: Path, *, shared: bool = False, timeout_s: float = 120.0) -> 
     try:
         file = path.open("a")
     except OSError as error:
-        raise StreamError(f"Cannot write to the broker's folder {str(path.parent)!r}: {error}.") from error
+        raise StreamError(f"Cannot write to the folder {str(path.parent)!r}: {error}.") from error
     with file:
         while True:
             try:
@@ -151,7 +151,7 @@ def file_lock(path: Path, *, shared: bool = False, timeout_s: float = 120.0) -> 
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise StreamError(
-                        f"Another process holds {str(path)!r} for more than {timeout_s:g} s; is a broker start stuck?"
+                        f"Another process holds {str(path)!r} for more than {timeout_s:g} s; is a start stuck?"
                     ) from None
                 time.sleep(0.05)
         yield
