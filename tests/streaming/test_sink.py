@@ -157,6 +157,30 @@ def test_without_container_and_schema_nothing_is_guessed(
     assert f"there is no container '{topic}', and the record has no schema" in first.reason
 
 
+class _Late:
+    """The store, but the container comes between the first look and the try to make it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._looks = 0
+
+    def container(self, name: str) -> Any:
+        self._looks += 1
+        return None if self._looks == 1 else self._store.container(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_a_container_that_another_member_made_meanwhile_takes_the_rows(
+    settings: Settings, bootstrap: str, store: Store, topic: str, bars: Bars
+) -> None:
+    store.put_container(series_info(topic, (*series_info(topic).columns[1:], Column("note", ColumnType.STRING))))
+    _send(settings, bootstrap, topic, bars(3))
+    report = drain(settings, bootstrap, _Late(store), [topic], timeout_s=60)
+    assert (report.rows, report.dead_letters, store.read(topic).num_rows) == (3, 0, 3)
+
+
 def test_a_topic_that_others_made_gets_its_dead_letter_topic(
     settings: Settings, bootstrap: str, store: Store, topic: str
 ) -> None:

@@ -267,9 +267,12 @@ class Sink:
             if info is None:
                 try:
                     info = self._store.put_container(_info_from_records(topic, values))
+                    log.info("container_made", container=topic, columns=[column.name for column in info.columns])
                 except (SchemaError, ContainerExistsError) as error:
-                    return None, [], [(Record.of(record), str(error)) for record in records]
-                log.info("container_made", container=topic, columns=[column.name for column in info.columns])
+                    # Another member may have made it meanwhile, from records with another schema.
+                    info = self._store.container(topic) if isinstance(error, ContainerExistsError) else None
+                    if info is None:
+                        return None, [], [(Record.of(record), str(error)) for record in records]
             if decoder is None or decoded is None or decoder.info != info:
                 decoder = self._decoders[topic] = Decoder(info, self._times)
                 decoded = decoder.decode(values)
