@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from gridwatch.containers._object_files import KeepsFiles
@@ -38,10 +38,10 @@ def read_chunks(store: Store, info: ObjectInfo) -> Iterator[memoryview]:
         for threads in (hashing, fetching):
             ending.callback(threads.shutdown, wait=False, cancel_futures=True)
         fetched = fetching.submit(batches.fetched, 0)
-        checked = None
+        checked: Future[list[memoryview]] | None = None
         for start in (*starts[1:], None):
             coming, fetched = fetched, fetching.submit(batches.fetched, start) if start is not None else fetched
-            ready, checked = checked, hashing.submit(lambda one=coming: batches.checked(one.result()))
+            ready, checked = checked, hashing.submit(batches.checked_of, coming)
             if ready is not None:
                 yield from ready.result()
         if checked is not None:
@@ -103,6 +103,10 @@ class _Batches:
             self._size += len(data)
             views.append(data)
         return views
+
+    def checked_of(self, fetching: Future[_Fetched]) -> list[memoryview]:
+        """Return `checked` of a batch that is still being fetched."""
+        return self.checked(fetching.result())
 
     def finish(self) -> None:
         """Check the whole."""
