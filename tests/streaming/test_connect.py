@@ -25,6 +25,7 @@ from gridwatch.streaming.connect_service import ConnectService
 from gridwatch.streaming.connect_watch import ConnectWatch, read_watch
 
 PASSWORD = "hunter2-of-griddb"  # what is looked for in files and logs
+OTHERS = {"GRIDWATCH_SENDGRID__API_KEY": "key-of-the-mails", "AWS_SECRET_ACCESS_KEY": "key-of-another-program"}
 WAIT_S = 90.0
 
 
@@ -45,7 +46,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def worker(settings: Settings, bootstrap: str, plugins: Path) -> Iterator[ConnectWorker]:
-    worker = ConnectWorker(settings, bootstrap, plugins=plugins)
+    environ = {**os.environ, **OTHERS, "_GRIDWATCH_RUN": "here", "CONNECT_OWN": "meant-for-connectors"}
+    worker = ConnectWorker(settings, bootstrap, plugins=plugins, environ=environ)
     try:
         worker.start()
         yield worker
@@ -92,6 +94,9 @@ def test_it_listens_on_loopback_alone_and_gives_no_secret_away(
     addresses = {c.laddr.ip.removeprefix("::ffff:") for c in process.net_connections() if c.status == "LISTEN"}
     assert addresses == {"127.0.0.1"}
     assert "-Xmx192m" in process.cmdline()
+    environ = process.environ()
+    assert not OTHERS.keys() & environ.keys(), "no secret that is not its business"
+    assert (environ["CONNECT_OWN"], environ["_GRIDWATCH_RUN"]) == ("meant-for-connectors", "here")
     written = tmp_path / "secret"
     secret = "${env:GRIDWATCH_GRIDDB__PASSWORD}"
     apply(connect, [trial("secrets", secret=secret, secret__file=str(written))])

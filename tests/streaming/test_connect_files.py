@@ -81,9 +81,12 @@ def test_a_distributed_worker_keeps_its_topics_as_often_as_the_settings_say(tmp_
 def test_connectors_are_told_the_store_and_its_login(tmp_path: Path) -> None:
     login = GridDBSettings(user="me", password=SecretStr("pw"))
     settings = Settings(home=tmp_path, store_url="griddb://g:10001/c/d", griddb=login)
-    environ = worker_environ(settings, "k:9092", {"PATH": "/bin"})
+    others = {"GRIDWATCH_SENDGRID__API_KEY": "k", "GRIDWATCH_ALERTS__TOKEN": "t", "https_proxy": "http://me:pw@p:1"}
+    environ = worker_environ(settings, "k:9092", {"PATH": "/bin", "LC_ALL": "C", "CONNECT_OWN": "x", **others})
     assert environ == {
         "PATH": "/bin",
+        "LC_ALL": "C",
+        "CONNECT_OWN": "x",
         STORE_URL: "griddb://g:10001/c/d",
         "GRIDWATCH_GRIDDB__USER": "me",
         "GRIDWATCH_GRIDDB__PASSWORD": "pw",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +33,14 @@ JAAS = "GRIDWATCH_CONNECT_JAAS"
 
 _ALLOWED = f"GRIDWATCH_GRIDDB__[A-Z_]+|{STORE_URL}|{JAAS}|CONNECT_[A-Z0-9_]+"
 """Environment variables that a connector's JSON may name as `${env:NAME}`; no other secret of ours is to be had."""
+
+_FOR_JAVA = (
+    "PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|XDG_CACHE_HOME|LD_LIBRARY_PATH"
+    "|JAVA_HOME|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_GRIDWATCH_RUN"
+)
+"""Environment variables that a worker is given besides; the last one is how `gridwatch up` knows what it started."""
+
+_PASSED = re.compile(f"{_FOR_JAVA}|{_ALLOWED}")
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - what the worker is told to bind
 
@@ -191,9 +200,19 @@ def served_url(base: str, cluster: str) -> str:
 
 
 def worker_environ(settings: Settings, bootstrap: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker: what connectors and Kafka's clients take from `${env:...}`. Holds secrets."""
+    """Return the environment of a worker. It holds secrets, but those alone that are the worker's business.
+
+    Args:
+        settings: The store and Kafka with their logins.
+        bootstrap: `host:port,...` of the cluster.
+        environ: Gives what Java needs, and what connectors and Kafka's clients may take from `${env:...}`; the key of
+            the mail service and all else stay behind, for a connector is a program of whoever wrote it.
+
+    Raises:
+        ConfigError: The Kafka login is incomplete.
+    """
     griddb = settings.griddb
-    found = dict(environ)
+    found = {name: value for name, value in environ.items() if _PASSED.fullmatch(name)}
     found["GRIDWATCH_GRIDDB__USER"] = griddb.user
     # Empty rather than absent: Connect would take the unresolved `${env:...}` for the password.
     found["GRIDWATCH_GRIDDB__PASSWORD"] = griddb.password.get_secret_value() if griddb.password else ""
