@@ -25,8 +25,8 @@ __all__ = [
 
 Progress = Callable[[int, "int | None"], None]
 
-JARS = "Kafka's jars, the first time only"
-"""Label of the bar of a download that happens once a machine."""
+JARS = "Java parts, the first time only"
+"""Label of the bar of what happens once a machine: jars are downloaded, and the connector is built."""
 
 
 def print_json(value: Any) -> None:
