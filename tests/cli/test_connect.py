@@ -124,7 +124,7 @@ def test_a_task_that_fails_is_shown_and_doctor_is_not_content(home: Path, tmp_pa
     checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
     [check] = [one for one in checks if one["name"] == "connect"]
     assert check["state"] == "ok"
-    assert "1 connectors, 2 tasks run" in check["found"]
+    assert "1 connector; 2 tasks run" in check["found"]
 
 
 def test_down_ends_it(home: Path) -> None:

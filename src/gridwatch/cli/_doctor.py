@@ -137,8 +137,9 @@ def _connect(settings: Settings) -> Check:
     failed = failures(report)
     if failed:
         return Check("connect", "bad", "; ".join(failed), "mend it, then `gridwatch connect restart`")
-    tasks = sum(len(one["tasks"]) for one in report["connectors"])
-    return Check("connect", "ok", f"{report['url']}: {len(report['connectors'])} connectors, {tasks} tasks run")
+    connectors, tasks = len(report["connectors"]), sum(len(one["tasks"]) for one in report["connectors"])
+    said = f"{connectors} connector{'' if connectors == 1 else 's'}; {tasks} task{' runs' if tasks == 1 else 's run'}"
+    return Check("connect", "ok", f"{report['url']}: {said}")
 
 
 def _mlflow(settings: Settings) -> Check:
