@@ -97,6 +97,8 @@ def test_letters_of_one_record_are_told() -> None:
     assert repeats.first(first) is None
     assert repeats.first(first) is None, "the same letter read again"
     assert repeats.first(DeadLetter("x", 0, 1, 2, "why", b"k", b"v", place=Place("x.dlq", 0, 9))) == first.place
+    # Another sink of the topic gave the record up, too, and has a letter of its own.
+    assert repeats.first(DeadLetter("x", 0, 1, 2, "why", b"k", b"v", place=Place("sink.dlq", 0, 3))) is None
     # The topic was made anew: another record has that offset.
     assert repeats.first(DeadLetter("x", 0, 1, 2, "why", b"k", b"w", place=Place("x.dlq", 0, 10))) is None
 

@@ -210,18 +210,19 @@ def _parts(name: str, described: Collection[Any]) -> list[Any]:
 class Repeats:
     """Tells letters that are of one record: a sink that dies before it commits writes its last letters again.
 
-    Such repetitions come close to each other, so only the newest origins are remembered.
+    Such repetitions come close to each other, so only the newest origins are remembered. Two sinks of one topic, with
+    dead letters in topics of their own, each have their letter of it.
     """
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[Place, int], Place] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, Place, int], Place] = OrderedDict()
 
     def first(self, letter: DeadLetter) -> Place | None:
         """Return where the first letter of the same record lies; None when this is it."""
         if letter.origin is None:
             return None
         # A topic that was made anew counts its offsets from 0 again.
-        key = (letter.origin, crc32(letter.value or b""))
+        key = (letter.place.topic, letter.origin, crc32(letter.value or b""))
         first = self._seen.setdefault(key, letter.place)
         self._seen.move_to_end(key)
         if len(self._seen) > _SEEN_MAX:
