@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from gridwatch.errors import ConfigError
+from gridwatch.errors import ConfigError, StreamError
 from gridwatch.settings import ConnectSettings, GridDBSettings, KafkaSettings, Settings
 from gridwatch.streaming.connect_api import ConnectApi, TaskStatus
 from gridwatch.streaming.connect_apply import Connector, completed, read_connectors
@@ -53,6 +55,41 @@ def test_the_login_of_a_cluster_is_for_its_address_alone(tmp_path: Path) -> None
     assert ConnectApi.of(settings, "http://connect:8083").password == "pw"
     other = ConnectApi.of(settings, "http://127.0.0.1:9")
     assert (other.user, other.password) == (None, None)
+
+
+def test_a_redirection_is_refused_by_name_and_the_login_does_not_travel(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins: list[tuple[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            logins.append((self.path, self.headers.get("Authorization")))
+            self.send_response(302)
+            self.send_header("Location", f"http://me:pw@127.0.0.1:{server.server_port}/elsewhere?key=sesame")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there: loopback is reached past it
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            api = ConnectApi(f"http://127.0.0.1:{server.server_port}", "me", "pw", timeout_s=10)
+            with pytest.raises(
+                StreamError,
+                match=r"answered 302 to GET /connectors, a redirection to 'http://127\.0\.0\.1:\d+/elsewhere', which "
+                r"is not followed; set GRIDWATCH_CONNECT__URL",
+            ):
+                api.names()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert logins == [("/connectors", "Basic bWU6cHc=")]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ from gridwatch.streaming.child import JVM, kill, process_of, spawn
 from gridwatch.streaming.connect_api import ConnectApi
 from gridwatch.streaming.connect_files import (
     WorkerState,
+    environ_digest,
+    is_digest_of,
     properties_text,
     read_worker_state,
     worker_environ,
@@ -152,6 +154,8 @@ class ConnectWorker:
     def start(self, *, keep: bool = True, timeout_s: float = _START_TIMEOUT_S) -> str:
         """Start the worker unless it is running, wait until it answers, and return its REST address.
 
+        One that runs with another store, login or Kafka cluster than these settings name is stopped and started anew.
+
         Args:
             keep: It is to stay when those who started it for the duration are gone.
             timeout_s: Longest wait for its first answer.
@@ -164,6 +168,11 @@ class ConnectWorker:
         with self._locked():
             state = read_worker_state(self._state_file)
             process = process_of(state.pid, state.started_s) if state is not None else None
+            if state is not None and process is not None and self._is_outdated(state):
+                log.info("connect_worker_configured_anew", pid=process.pid)
+                self._end(process, _STOP_TIMEOUT_S)
+                keep = keep or state.keep
+                process = None
             if state is not None and process is not None:
                 self._wait(process, timeout_s)
                 write_worker_state(self._state_file, state, keep=keep or state.keep)
@@ -190,12 +199,7 @@ class ConnectWorker:
             if state is None or process is None:
                 return False
             began = time.monotonic()
-            process.terminate()
-            try:
-                process.wait(timeout_s)
-            except psutil.TimeoutExpired:
-                log.warning("connect_worker_killed", pid=process.pid, after_s=timeout_s)
-                kill(process, timeout_s=_STOP_TIMEOUT_S)
+            self._end(process, timeout_s)
             write_worker_state(self._state_file, state, pid=0, started_s=0.0, keep=False)
         log.info("connect_worker_stopped", seconds=round(time.monotonic() - began, 2))
         return True
@@ -241,8 +245,26 @@ class ConnectWorker:
         values = worker_properties(self._settings, self._cluster, self.folder, plugins, host=host, port=wanted)
         (self.folder / "worker.properties").write_text(properties_text(values), encoding="utf-8")
         (self.folder / "log4j2.xml").write_text(log4j2_xml(self.log_file), encoding="utf-8")
-        state = WorkerState(wanted, _callable_host(host), keep=keep, bootstrap=self._cluster)
+        digest = environ_digest(worker_environ(self._settings, self._cluster, self._environ), self._cluster)
+        state = WorkerState(wanted, _callable_host(host), keep=keep, bootstrap=self._cluster, digest=digest)
         return write_worker_state(self._state_file, state)
+
+    def _is_outdated(self, state: WorkerState) -> bool:
+        """Tell whether a worker was given something else than these settings would give it."""
+        if self._bootstrap is None:
+            return False  # it could not be started again
+        environ = worker_environ(self._settings, self._bootstrap, self._environ)
+        return not is_digest_of(state.digest, environ, self._bootstrap)
+
+    @staticmethod
+    def _end(process: psutil.Process, timeout_s: float) -> None:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+        try:
+            process.wait(timeout_s)
+        except psutil.TimeoutExpired:
+            log.warning("connect_worker_killed", pid=process.pid, after_s=timeout_s)
+            kill(process, timeout_s=_STOP_TIMEOUT_S)
 
     def _launch(self, *, keep: bool, timeout_s: float) -> None:
         began = time.monotonic()

@@ -9,15 +9,18 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+
+from typing_extensions import override
 
 from gridwatch.errors import MissingServiceError, StreamError
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "Validation", "WrongKey"]
+__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "Validation", "WrongKey", "opener"]
 
 _BUSY = 409
 _NOT_FOUND = 404
@@ -229,10 +232,12 @@ class ConnectApi:
                 "Authorization", "Basic " + b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
             )
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310
+            with opener(self.url).open(request, timeout=self.timeout_s) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             with error:
+                if 300 <= error.code < 400:
+                    raise self._redirected(method, path, error) from error
                 raise self._refused(method, path, error.code, error.read()) from error
         except (urllib.error.URLError, OSError) as error:
             reason = getattr(error, "reason", error)
@@ -248,6 +253,16 @@ class ConnectApi:
                 f"What answers at {self.url} is no Kafka Connect: {method} {path} gave {text[:80]!r}.", status=0
             ) from error
 
+    def _redirected(self, method: str, path: str, error: urllib.error.HTTPError) -> StreamError:
+        # Without what may be a secret in it: a login, and what follows a question mark.
+        parts = urlsplit(error.headers.get("Location") or "")
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        return StreamError(
+            f"Kafka Connect at {self.url} answered {error.code} to {method} {path}, a redirection to "
+            f"{place or 'nowhere'!r}, which is not followed; set GRIDWATCH_CONNECT__URL to where the REST API is.",
+            status=error.code,
+        )
+
     def _refused(self, method: str, path: str, status: int, text: bytes) -> StreamError:
         try:
             message = str(json.loads(text)["message"])
@@ -256,6 +271,29 @@ class ConnectApi:
         return StreamError(
             f"Kafka Connect at {self.url} answered {status} to {method} {path}: {message}", status=status
         )
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """urllib would take the login along to wherever it is sent."""
+
+    @override
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens an http(s) address: it follows no redirection, and goes to loopback past any proxy."""
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirection()]
+    if _is_loopback(urlsplit(url).hostname or ""):
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _status(found: dict[str, Any]) -> ConnectorStatus:

@@ -24,6 +24,12 @@ __all__ = ["Change", "Connect", "Connector", "apply", "compare", "delete", "find
 log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|secret|token|credential|user\.info|jaas|(api|access|private)[._-]?key|keystore\.key",
+    re.IGNORECASE,
+)
+"""Names of keys that no ConfigDef need know, such as a converter's, and whose values are secrets for all we know."""
+_REFERENCES = re.compile(r"(\$\{[^{}]*\})+")
 _DLQ = "errors.deadletterqueue.topic."
 
 
@@ -260,4 +266,6 @@ def _compare(api: ConnectApi, connector: Connector) -> Change:
 
 def _shown(secrets: frozenset[str], key: str, values: Mapping[str, str]) -> str | None:
     value = values.get(key)
-    return "****" if value is not None and key in secrets and "${" not in value else value
+    if not value or _REFERENCES.fullmatch(value) or not (key in secrets or _SECRET_NAME.search(key)):
+        return value
+    return "****"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +22,8 @@ __all__ = [
     "JAAS",
     "STORE_URL",
     "WorkerState",
+    "environ_digest",
+    "is_digest_of",
     "properties_text",
     "read_worker_state",
     "served_url",
@@ -76,6 +81,7 @@ class WorkerState:
         started_s: When that process started, epoch seconds, so that a reused pid is not taken for it.
         keep: It was started to stay, not for the duration of one command.
         bootstrap: The Kafka cluster that it was configured for.
+        digest: Of the environment it was given, by which a change of store or login is known; see `environ_digest`.
     """
 
     port: int
@@ -84,6 +90,7 @@ class WorkerState:
     started_s: float = 0.0
     keep: bool = False
     bootstrap: str = ""
+    digest: str = ""
 
     @property
     def url(self) -> str:
@@ -222,6 +229,27 @@ def worker_environ(settings: Settings, bootstrap: str, environ: Mapping[str, str
     if "sasl_plain_password" in config:
         found[JAAS] = _jaas(config["sasl_mechanism"], config["sasl_plain_username"], config["sasl_plain_password"])
     return found
+
+
+def environ_digest(environ: Mapping[str, str], bootstrap: str, *, salt: str | None = None) -> str:
+    """Return `salt$digest` of all that connectors are told, and of the cluster; the logins cannot be read from it.
+
+    Args:
+        environ: The worker's own, as `worker_environ` gives it.
+        bootstrap: `host:port,...` of the cluster.
+        salt: 32 hexadecimal digits; by default new ones.
+    """
+    salt = salt or secrets.token_hex(16)
+    told = {name: value for name, value in sorted(environ.items()) if re.fullmatch(_ALLOWED, name)}
+    text = json.dumps([bootstrap, told]).encode()
+    # Slow on purpose: who steals the state file is not to try words of a dictionary by the million.
+    return f"{salt}${hashlib.scrypt(text, salt=salt.encode(), n=1 << 14, r=8, p=1).hex()}"
+
+
+def is_digest_of(digest: str, environ: Mapping[str, str], bootstrap: str) -> bool:
+    """Tell whether `environ_digest` gave this digest for this environment and cluster."""
+    salt = digest.partition("$")[0]
+    return bool(salt) and hmac.compare_digest(digest, environ_digest(environ, bootstrap, salt=salt))
 
 
 def _jaas(mechanism: str, user: str, password: str) -> str:

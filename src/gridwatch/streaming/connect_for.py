@@ -7,7 +7,6 @@ import os
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from gridwatch.settings import environment
 from gridwatch.streaming.broker_files import file_lock, free_ports, last_lines
 from gridwatch.streaming.child import kill, spawn
 from gridwatch.streaming.connect import ConnectWorker
+from gridwatch.streaming.connect_api import opener
 from gridwatch.streaming.connect_apply import apply, find_connect
 from gridwatch.streaming.connect_files import served_url
 from gridwatch.streaming.connect_running import read_running
@@ -147,7 +147,7 @@ def running_server(settings: Settings) -> str | None:
 def _said_at(base: str) -> dict[str, Any] | None:
     """Return what the gridwatch server at an address says of itself; None where there is none, or without its store."""
     try:
-        with urllib.request.urlopen(f"{base}/healthz", timeout=5) as answer:  # noqa: S310  # http, our own
+        with opener(base).open(f"{base}/healthz", timeout=5) as answer:
             said = json.loads(answer.read())
     except (urllib.error.URLError, OSError, ValueError):
         return None
