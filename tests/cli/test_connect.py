@@ -12,10 +12,11 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
+from gridwatch.cli._connect import start_in_background
 from gridwatch.cli._context import settings
 from gridwatch.cli.app import app
 from gridwatch.cli.connect import _unattached
-from gridwatch.errors import ConfigError
+from gridwatch.errors import ConfigError, MissingServiceError
 from gridwatch.supervisor.process import started_s
 from gridwatch.supervisor.state import PlatformState, run_dir
 
@@ -128,11 +129,22 @@ def test_a_task_that_fails_is_shown_and_doctor_is_not_content(home: Path, tmp_pa
 
 
 def test_down_ends_it(home: Path) -> None:
-    assert CliRunner().invoke(app, ["connect", "down"]).stdout == "stopped\n"
+    stays = "The broker stays; `gridwatch kafka stop` stops it.\n"
+    assert CliRunner().invoke(app, ["connect", "down"]).stdout == "stopped\n" + stays
+    assert CliRunner().invoke(app, ["connect", "down"]).stdout == "was not running\n" + stays
+    assert CliRunner().invoke(app, ["kafka", "stop"]).stdout == "stopped\n"
     assert CliRunner().invoke(app, ["connect", "down"]).stdout == "was not running\n"
     status = CliRunner().invoke(app, ["connect", "status"])
     assert status.exit_code == 1
     assert "does not answer" in status.stdout
+
+
+def test_a_start_that_takes_long_says_that_it_goes_on_and_where_its_log_is(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingServiceError, match=r"still starting \(process \d+\), and its log is .*connect\.log"
+    ) as told:
+        start_in_background(tmp_path, ["--help"], dict(os.environ), timeout_s=0)
+    assert "`gridwatch connect down` ends it" in str(told.value)
 
 
 def test_the_embedded_store_wants_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,11 +61,13 @@ def own_workers(found: Settings, bootstrap: str | None = None) -> list[ConnectWo
     ]
 
 
-def start_in_background(home: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Running:
+def start_in_background(
+    home: Path, arguments: Sequence[str], environ: Mapping[str, str], *, timeout_s: float = _UP_TIMEOUT_S
+) -> Running:
     """Start `gridwatch connect up --foreground`, wait until its connectors are applied, and return what it wrote.
 
     Raises:
-        MissingServiceError: It ended, or the time is over; names its log, and holds its last lines.
+        MissingServiceError: It ended, or the time is over, and then it goes on starting; names its log.
     """
     from gridwatch.streaming.broker_files import last_lines
     from gridwatch.streaming.child import spawn
@@ -75,7 +77,7 @@ def start_in_background(home: Path, arguments: Sequence[str], environ: Mapping[s
     make_private(log.parent)
     argv = [sys.executable, "-m", "gridwatch.cli", "connect", "up", "--foreground", *arguments]
     child = spawn(argv, environ, log)
-    deadline = time.monotonic() + _UP_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         running = read_running(home)
         if running is not None and running.pid == child.pid and running.url:
@@ -83,4 +85,7 @@ def start_in_background(home: Path, arguments: Sequence[str], environ: Mapping[s
         if not child.is_running() or child.status() == psutil.STATUS_ZOMBIE:
             raise MissingServiceError(f"Kafka Connect did not start; the end of {log}:\n{last_lines(log)}")
         time.sleep(_LOOK_S)
-    raise MissingServiceError(f"Kafka Connect was not up within {_UP_TIMEOUT_S:g} s; its log is {log}.")
+    raise MissingServiceError(
+        f"Kafka Connect was not up within {timeout_s:g} s. It is still starting (process {child.pid}), and its log is "
+        f"{log}; `gridwatch connect status` shows when it is there, `gridwatch connect down` ends it."
+    )

@@ -147,6 +147,16 @@ def connect_down() -> None:
     running = stop_running(found.home)
     stopped = sum(worker.stop() for worker in own_workers(found))
     typer.echo("stopped" if running or stopped else "was not running")
+    _tell_broker(found)
+
+
+def _tell_broker(found: Settings) -> None:
+    from gridwatch.streaming import Broker
+    from gridwatch.supervisor import read_state
+
+    up = read_state(found.home)
+    if (up is None or not up.alive) and Broker(found).kept and Broker(found).healthy():
+        typer.echo("The broker stays; `gridwatch kafka stop` stops it.")
 
 
 def _refuse_when_supervised(found: Settings) -> None:
