@@ -19,9 +19,10 @@ from gridwatch.errors import ConfigError, JavaError, MissingServiceError, Stream
 from gridwatch.java.connector import build_connector
 from gridwatch.settings import ConnectSettings, GridDBSettings, KafkaSettings, Settings
 from gridwatch.streaming.connect import ConnectWorker
-from gridwatch.streaming.connect_api import ConnectApi, opener
+from gridwatch.streaming.connect_api import ConnectApi
 from gridwatch.streaming.connect_apply import Connect, Connector, apply, compare, delete, find_connect
 from gridwatch.streaming.connect_for import apply_for_load
+from gridwatch.streaming.connect_http import opener
 from gridwatch.streaming.connect_service import ConnectService
 from gridwatch.streaming.connect_watch import ConnectWatch, read_watch
 

@@ -9,18 +9,16 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from typing_extensions import override
-
 from gridwatch.errors import MissingServiceError, StreamError
+from gridwatch.streaming.connect_http import opener
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "Validation", "WrongKey", "opener"]
+__all__ = ["ConnectApi", "ConnectorStatus", "TaskStatus", "Validation", "WrongKey"]
 
 _BUSY = 409
 _NOT_FOUND = 404
@@ -271,29 +269,6 @@ class ConnectApi:
         return StreamError(
             f"Kafka Connect at {self.url} answered {status} to {method} {path}: {message}", status=status
         )
-
-
-class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """urllib would take the login along to wherever it is sent."""
-
-    @override
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-def opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what opens an http(s) address: it follows no redirection, and goes to loopback past any proxy."""
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirection()]
-    if _is_loopback(urlsplit(url).hostname or ""):
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _status(found: dict[str, Any]) -> ConnectorStatus:

@@ -19,9 +19,9 @@ from gridwatch.settings import environment
 from gridwatch.streaming.broker_files import file_lock, free_ports, last_lines
 from gridwatch.streaming.child import kill, spawn
 from gridwatch.streaming.connect import ConnectWorker
-from gridwatch.streaming.connect_api import opener
 from gridwatch.streaming.connect_apply import apply, find_connect
 from gridwatch.streaming.connect_files import served_url
+from gridwatch.streaming.connect_http import opener
 from gridwatch.streaming.connect_running import read_running
 from gridwatch.streaming.connect_service import wanted_connectors
 
