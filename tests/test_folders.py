@@ -22,6 +22,9 @@ NOT_HOME = {
     "java/compiler.py",
     "java/connector.py",
     "java/jars.py",
+    "pipeline/evaluate.py",
+    "sources/testing.py",
+    "tracking/evaluations.py",
     "tracking/recording.py",
 }
 
