@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ from gridwatch.streaming.broker_files import (
     server_properties,
     write_state,
 )
-from gridwatch.streaming.child import JVM, kill, process_of, spawn
+from gridwatch.streaming.child import JVM, await_healthy, end, kill, on_free_ports, process_of, spawn
 from gridwatch.streaming.clients import admin
 from gridwatch.streaming.producer import LETTER_BYTES_MORE
 
@@ -47,7 +48,6 @@ log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 20.0
-_START_ATTEMPTS = 3
 
 
 class Broker:
@@ -130,16 +130,10 @@ class Broker:
                 self._wait(process, timeout_s)
                 write_state(self._state_file, state, keep=keep or state.keep)
                 return self.bootstrap_servers
-            for attempt in range(1, _START_ATTEMPTS + 1):
-                try:
-                    self._launch(keep=keep, timeout_s=timeout_s)
-                except JavaError as error:
-                    # The ports were free when they were chosen; someone else was faster. Choose again.
-                    if attempt == _START_ATTEMPTS or "already in use" not in str(error):
-                        raise
-                    self._state_file.unlink(missing_ok=True)
-                else:
-                    break
+            on_free_ports(
+                partial(self._launch, keep=keep, timeout_s=timeout_s),
+                partial(self._state_file.unlink, missing_ok=True),
+            )
         return self.bootstrap_servers
 
     def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> bool:
@@ -151,12 +145,8 @@ class Broker:
             if state is None or process is None:
                 return False
             began = time.monotonic()
-            process.terminate()
-            try:
-                process.wait(timeout_s)
-            except psutil.TimeoutExpired:
+            if end(process, timeout_s=timeout_s):
                 log.warning("broker_killed", pid=process.pid, after_s=timeout_s)
-                kill(process, timeout_s=_STOP_TIMEOUT_S)
             write_state(self._state_file, state, pid=0, started_s=0.0, keep=False)
         log.info("broker_stopped", seconds=round(time.monotonic() - began, 2))
         return True
@@ -248,13 +238,7 @@ class Broker:
         log.info("broker_started", address=self.bootstrap_servers, pid=process.pid, seconds=round(seconds, 2))
 
     def _wait(self, process: psutil.Process | None, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not self.healthy():
-            if process is not None and process_of(process.pid, process.create_time()) is None:
-                raise JavaError(f"The Kafka broker died at start. {self._last_lines()}", pid=process.pid)
-            if time.monotonic() >= deadline:
-                raise JavaError(f"The Kafka broker does not answer after {timeout_s:g} s. {self._last_lines()}")
-            time.sleep(0.1)
+        await_healthy("Kafka broker", self.healthy, process, self._last_lines, timeout_s=timeout_s)
 
     def _last_lines(self) -> str:
         return f"The end of {str(self.log_file)!r}:\n" + last_lines(self.log_file, self._output)

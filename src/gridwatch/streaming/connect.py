@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import structlog
 
-from gridwatch.errors import ConfigError, JavaError, StreamError
+from gridwatch.errors import ConfigError, StreamError
 from gridwatch.folders import make_private
 from gridwatch.java.jars import jars
 from gridwatch.java.jre import find_java
 from gridwatch.streaming.broker_files import file_lock, free_ports, gets_free, last_lines, log4j2_xml
-from gridwatch.streaming.child import JVM, kill, process_of, spawn
+from gridwatch.streaming.child import JVM, await_healthy, end, kill, on_free_ports, process_of, spawn
 from gridwatch.streaming.connect_api import ConnectApi
 from gridwatch.streaming.connect_files import (
     WorkerState,
@@ -43,7 +44,6 @@ log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
-_START_ATTEMPTS = 3
 _WORKERS_MAX = 32
 
 
@@ -177,16 +177,10 @@ class ConnectWorker:
                 self._wait(process, timeout_s)
                 write_worker_state(self._state_file, state, keep=keep or state.keep)
                 return state.url
-            for attempt in range(1, _START_ATTEMPTS + 1):
-                try:
-                    self._launch(keep=keep, timeout_s=timeout_s)
-                except JavaError as error:
-                    # The port was free when it was chosen; someone else was faster. Choose again.
-                    if attempt == _START_ATTEMPTS or "already in use" not in str(error):
-                        raise
-                    self._state_file.unlink(missing_ok=True)
-                else:
-                    break
+            on_free_ports(
+                partial(self._launch, keep=keep, timeout_s=timeout_s),
+                partial(self._state_file.unlink, missing_ok=True),
+            )
         return self.url
 
     def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> bool:
@@ -258,13 +252,8 @@ class ConnectWorker:
 
     @staticmethod
     def _end(process: psutil.Process, timeout_s: float) -> None:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-        try:
-            process.wait(timeout_s)
-        except psutil.TimeoutExpired:
+        if end(process, timeout_s=timeout_s):
             log.warning("connect_worker_killed", pid=process.pid, after_s=timeout_s)
-            kill(process, timeout_s=_STOP_TIMEOUT_S)
 
     def _launch(self, *, keep: bool, timeout_s: float) -> None:
         began = time.monotonic()
@@ -281,13 +270,7 @@ class ConnectWorker:
         log.info("connect_worker_started", url=state.url, pid=process.pid, seconds=seconds)
 
     def _wait(self, process: psutil.Process, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not self.healthy():
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-                raise JavaError(f"The Kafka Connect worker died at start. {self._last_lines()}", pid=process.pid)
-            if time.monotonic() >= deadline:
-                raise JavaError(f"The Kafka Connect worker does not answer after {timeout_s:g} s. {self._last_lines()}")
-            time.sleep(0.1)
+        await_healthy("Kafka Connect worker", self.healthy, process, self._last_lines, timeout_s=timeout_s)
 
     def _last_lines(self) -> str:
         return f"The end of {str(self.log_file)!r}:\n" + last_lines(self.log_file, self._output)

@@ -14,7 +14,7 @@ import psutil
 from gridwatch.errors import ConfigError, StreamError
 from gridwatch.folders import make_private
 from gridwatch.streaming.broker_files import file_lock
-from gridwatch.streaming.child import kill, process_of
+from gridwatch.streaming.child import end, process_of
 
 __all__ = ["Running", "hold", "read_running", "stop_running"]
 
@@ -79,11 +79,7 @@ def stop_running(home: Path) -> bool:
     process = process_of(running.pid, running.started_s) if running is not None else None
     if process is None:
         return False
-    process.terminate()
-    try:
-        process.wait(_DOWN_TIMEOUT_S)
-    except psutil.TimeoutExpired:
-        kill(process, timeout_s=5)
+    end(process, timeout_s=_DOWN_TIMEOUT_S, kill_timeout_s=5)
     return True
 
 
