@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from gridwatch.containers import ColumnType, ContainerInfo
-from gridwatch.java.compiler import compile_java
-from gridwatch.java.connector import PLUGIN, build_connector
-from gridwatch.java.jars import jars
-from gridwatch.java.jre import find_java
+from tests.connect.jvm import Jvm
 
-_SOURCES = Path(__file__).with_name("java")
 _TYPES = {ColumnType.TIMESTAMP_6: "TIMESTAMP_MICRO", ColumnType.TIMESTAMP_9: "TIMESTAMP_NANO"}
 
 
-class Mapping:
+class Mapping(Jvm):
     """A JVM with the connector's classes; use it as a context manager."""
 
-    def __enter__(self) -> Self:
-        plugin = sorted((build_connector(os.environ) / PLUGIN).glob("*.jar"))
-        needed = [*plugin, *jars("kafka", os.environ)]
-        classes = compile_java(_SOURCES, needed, os.environ, version=17)
-        path = os.pathsep.join(map(str, [classes, *needed]))
-        command = [str(find_java(os.environ)), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", path, "Mapping"]
-        # What goes to standard error is slf4j's greeting.
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
+    sources = "java"
+    main = "Mapping"
 
     def ask(self, records: Sequence[dict[str, Any]], **case: Any) -> list[dict[str, Any]]:
         """Return the answers to the records of one case."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(case | {"records": list(records)}) + "\n")
-        self._process.stdin.flush()
-        answers: list[dict[str, Any]] = json.loads(self._process.stdout.readline())
+        answers: list[dict[str, Any]] = self.say(case | {"records": list(records)})
         return answers
 
     def play(self, *batches: dict[str, Any], reports: bool = True, **options: object) -> list[dict[str, Any]]:

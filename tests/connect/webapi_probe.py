@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from gridwatch.java.compiler import compile_java
-from gridwatch.java.connector import PLUGIN, build_connector
-from gridwatch.java.jars import jars
-from gridwatch.java.jre import find_java
-
-_SOURCES = Path(__file__).with_name("java_webapi")
+from tests.connect.jvm import Jvm
 
 Columns = Sequence[tuple[str, str, bool]]
 """Name, type as the connector calls it, and whether it may be null."""
@@ -58,26 +49,11 @@ class Writer:
         self._do("close")
 
 
-class Probe:
+class Probe(Jvm):
     """A JVM; use it as a context manager."""
 
-    def __enter__(self) -> Self:
-        plugin = sorted((build_connector(os.environ) / PLUGIN).glob("*.jar"))
-        needed = [*plugin, *jars("kafka", os.environ)]
-        path = os.pathsep.join(map(str, [compile_java(_SOURCES, needed, os.environ, version=17), *needed]))
-        command = [str(find_java(os.environ)), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", path, "WebApiProbe"]
-        # What goes to standard error is slf4j's greeting.
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
+    sources = "java_webapi"
+    main = "WebApiProbe"
 
     def ask(self, asked: Mapping[str, Any]) -> Any:
         """Return the answer.
@@ -85,11 +61,7 @@ class Probe:
         Raises:
             RefusedError: What was thrown instead.
         """
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        answer = self.say(asked)
         if "kind" in answer:
             raise RefusedError(answer["kind"], answer["message"])
         return answer["answer"]
