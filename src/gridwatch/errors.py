@@ -24,11 +24,22 @@ GridwatchError
 │   └── ValidationFailedError   it ran, and the data failed
 ├── DetectorError               a detector cannot learn or score this
 ├── TrackingError               MLflow answered an error
+├── JobsError                   a job, datafeed or transform: with the status and type that Elasticsearch gives
+│   ├── JobsBodyError           the JSON's shape: an unknown key, a value of another type (400)
+│   ├── JobsValueError          a value that is not allowed, alone or beside another (400)
+│   ├── JobsQueryError          a query that is wrong or not supported (400)
+│   ├── JobsScriptError         a Painless script that is wrong or not supported (400)
+│   ├── JobsRequestError        a request that cannot be met as it is (400)
+│   ├── JobsExistsError         the id is taken (400)
+│   ├── JobsNotFoundError       no job, datafeed, transform or index of this name (404)
+│   ├── JobsConflictError       the state does not allow it (409)
+│   └── JobsCapacityError       no room for another job (429)
 └── DeliveryError               a notification was refused or could not be sent
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -151,6 +162,109 @@ class DetectorError(GridwatchError):
 
 class TrackingError(GridwatchError):
     """MLflow answered an error."""
+
+
+class JobsError(GridwatchError):
+    """A job, datafeed or transform is wrong, or not in the state for what is asked.
+
+    `status` is the HTTP status and `type` the error type that Elasticsearch answers with.
+
+    Args:
+        message: What is wrong, without path and choices, which are added to it.
+        path: Where in the JSON, such as `query.bool.must[1].fuzzy`; empty where there is no place.
+        allowed: What may stand there instead.
+        **values: The values in the message.
+    """
+
+    status: int = 400
+    type: str = "illegal_argument_exception"
+
+    def __init__(self, message: str, *, path: str = "", allowed: Iterable[object] = (), **values: Any) -> None:
+        choices = tuple(str(one) for one in allowed)
+        text = f"[{path}] {message}" if path else message
+        super().__init__(f"{text.rstrip('.')}; allowed: {', '.join(choices)}." if choices else text, **values)
+        self.path = path
+        self.allowed = choices
+        self.reason = message
+
+
+class JobsBodyError(JobsError):
+    """The JSON has another shape: an unknown key, a value of another type, a missing key."""
+
+    type = "x_content_parse_exception"
+
+
+class JobsValueError(JobsError):
+    """A value that is not allowed, by itself or beside another."""
+
+
+class JobsQueryError(JobsError):
+    """A query that is wrong or that is not supported."""
+
+    type = "parsing_exception"
+
+
+class JobsScriptError(JobsError):
+    """A Painless script that is wrong or that is not supported.
+
+    Args:
+        message: What is wrong.
+        line: Line in the script, from 1; 0 where there is no place.
+        column: Column in the line, from 1.
+        path: Where the script is in the JSON.
+        allowed: What may stand there instead.
+        **values: The values in the message.
+    """
+
+    type = "script_exception"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int = 0,
+        column: int = 0,
+        path: str = "",
+        allowed: Iterable[object] = (),
+        **values: Any,
+    ) -> None:
+        place = f"line {line}, column {column}: " if line else ""
+        super().__init__(f"{place}{message}", path=path, allowed=allowed, **values)
+        self.line = line
+        self.column = column
+
+
+class JobsRequestError(JobsError):
+    """A request that cannot be met as it is, though each value is allowed."""
+
+    type = "status_exception"
+
+
+class JobsExistsError(JobsError):
+    """The id is taken."""
+
+    type = "resource_already_exists_exception"
+
+
+class JobsNotFoundError(JobsError):
+    """No job, datafeed, transform or container of this name."""
+
+    status = 404
+    type = "resource_not_found_exception"
+
+
+class JobsConflictError(JobsError):
+    """The state of a job, datafeed or transform does not allow it."""
+
+    status = 409
+    type = "status_exception"
+
+
+class JobsCapacityError(JobsError):
+    """No room for another job."""
+
+    status = 429
+    type = "status_exception"
 
 
 class DeliveryError(GridwatchError):

@@ -1,0 +1,1 @@
+"""Elasticsearch's anomaly-detection jobs, datafeeds and transforms, running on GridDB containers."""
