@@ -2,7 +2,20 @@
 
 from gridwatch.detectors.base import Detector, Scores, fingerprint
 from gridwatch.detectors.calibration import Severity, severity_of
+from gridwatch.detectors.explain import Explanation, explain, explain_row
 from gridwatch.detectors.lstm import Limit, LstmDetector
 from gridwatch.detectors.training import LstmConfig
 
-__all__ = ["Detector", "Limit", "LstmConfig", "LstmDetector", "Scores", "Severity", "fingerprint", "severity_of"]
+__all__ = [
+    "Detector",
+    "Explanation",
+    "Limit",
+    "LstmConfig",
+    "LstmDetector",
+    "Scores",
+    "Severity",
+    "explain",
+    "explain_row",
+    "fingerprint",
+    "severity_of",
+]

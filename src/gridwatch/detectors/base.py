@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -30,6 +30,7 @@ class Scores:
         loss: Absolute error of the expectation in standard deviations of the learnt feature.
         p_value: Share of ordinary rows expected to be at least as odd, 0 to 1.
         score: 0 to 100, high is anomalous; 95 is one row in a thousand.
+        method: The detector's kind, which drove every row where nothing more is known; no column.
     """
 
     actual: Floats
@@ -39,6 +40,7 @@ class Scores:
     loss: Floats
     p_value: Floats
     score: Floats
+    method: str = field(default="", kw_only=True)
 
     def __len__(self) -> int:
         return len(self.actual)
@@ -50,13 +52,17 @@ class Scores:
 
     def columns(self) -> dict[str, Floats]:
         """Return the columns that every detector has, by name, in order."""
-        return {item.name: getattr(self, item.name) for item in fields(Scores)}
+        return {item.name: getattr(self, item.name) for item in fields(Scores) if item.name != "method"}
 
-    @classmethod
-    def neutral(cls, values: Floats) -> Scores:
+    def driver_names(self) -> list[str]:
+        """Return for each row what drove its score, as `explain` takes it; "" in rows without a score."""
+        return [self.method if scored else "" for scored in self.scored.tolist()]
+
+    @staticmethod
+    def neutral(values: Floats) -> Scores:
         """Return what a detector says before it has learnt: every row is as expected."""
         zeros, ones = np.zeros(len(values)), np.ones(len(values))
-        return cls(values.copy(), values.copy(), values.copy(), values.copy(), zeros, ones, zeros.copy())
+        return Scores(values.copy(), values.copy(), values.copy(), values.copy(), zeros, ones, zeros.copy())
 
 
 @runtime_checkable

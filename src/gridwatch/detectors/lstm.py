@@ -171,7 +171,7 @@ class LstmDetector:
                 out[name][first:] = value_of(self.feature_name, scaler.unscale(edge), previous)
             out["loss"][first:] = np.abs(residuals)
             out["p_value"][first:] = calibration.p_values(np.abs(residuals) / scale)
-        return Scores(actual=values.copy(), score=score_of(out["p_value"]), **out)
+        return Scores(actual=values.copy(), score=score_of(out["p_value"]), **out, method=self.kind)
 
     def save(self) -> dict[str, bytes]:
         """Return `detector.json` and `model.onnx`; see `Detector.save`."""
