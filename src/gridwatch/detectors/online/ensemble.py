@@ -126,12 +126,7 @@ class AutoDetector:
         """Score rows, then learn them; see `OnlineDetector.update`."""
         check_series(times_ms, values)
         bank = self._bank or Bank(self.config)
-        if len(times_ms) and self.rows and times_ms[0] <= bank.last_ms[0]:
-            raise DetectorError(
-                f"Row 0 at {np.datetime64(int(times_ms[0]), 'ms')}Z does not come after the last row learnt "
-                f"({np.datetime64(int(bank.last_ms[0]), 'ms')}Z); leave out the rows that were scored already.",
-                row=0,
-            )
+        check_follows(times_ms, bank)
         scores = _scores(values, bank.update(times_ms, values[None, :]))
         self._bank = bank
         return scores
@@ -151,10 +146,8 @@ class AutoDetector:
         if self._bank is None:
             raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
         raw = {"format": _FORMAT, "kind": self.kind, "config": asdict(self.config)}
-        file = io.BytesIO()
-        np.savez(file, **{name: array[0] for name, array in self._bank.state._asdict().items()})
         text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
-        return {_JSON: text.encode(), _STATE: file.getvalue()}
+        return {_JSON: text.encode(), _STATE: write_state(self._bank.state)}
 
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> Self:
@@ -175,7 +168,7 @@ class AutoDetector:
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"detector.json is damaged: {error!r}.") from error
         detector = cls(config)
-        bank.state = _read_state(parts[_STATE], bank.state, config)
+        bank.state = read_state(parts[_STATE], bank.state, config)
         detector._bank = bank
         return detector
 
@@ -190,20 +183,50 @@ def _scores(values: Floats, bank: BankScores) -> OnlineScores:
         loss=bank.loss[0],
         p_value=p_value,
         score=score_of(p_value),
-        anomaly_score=_to_100(bank.alarm[0]),
-        segment_score=_to_100(bank.segment[0]),
+        anomaly_score=to_100(bank.alarm[0]),
+        segment_score=to_100(bank.segment[0]),
         driver=bank.driver[0],
         members=bank.members,
     )
 
 
-def _to_100(surprise: Floats) -> Floats:
+def check_follows(times_ms: Times, bank: Bank) -> None:
+    """Check that rows come after those that a bank of one series has had.
+
+    Raises:
+        DetectorError: They do not; names both times.
+    """
+    if len(times_ms) and bank.rows[0] and times_ms[0] <= bank.last_ms[0]:
+        raise DetectorError(
+            f"Row 0 at {np.datetime64(int(times_ms[0]), 'ms')}Z does not come after the last row learnt "
+            f"({np.datetime64(int(bank.last_ms[0]), 'ms')}Z); leave out the rows that were scored already.",
+            row=0,
+        )
+
+
+def to_100(surprise: Floats) -> Floats:
     """Return 0 to 100 as `score_of` does, for a surprise that is no exact -log10 p."""
     return -100.0 * np.expm1(-surprise)
 
 
-def _read_state(content: bytes, like: State, config: AutoConfig) -> State:
-    """Return the state in `state.npz`, checked so that the kernels never reach past an array."""
+def write_state(state: State) -> bytes:
+    """Return the state of one series as the bytes of `state.npz`, the same for the same state."""
+    file = io.BytesIO()
+    np.savez(file, **{name: array[0] for name, array in state._asdict().items()})
+    return file.getvalue()
+
+
+def read_state(content: bytes, like: State, config: AutoConfig) -> State:
+    """Return the state in `state.npz`, checked so that the kernels never reach past an array.
+
+    Args:
+        content: What `write_state` wrote.
+        like: A state of the same configuration.
+        config: That configuration.
+
+    Raises:
+        DetectorError: It is damaged, or of another configuration.
+    """
     arrays = {}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
