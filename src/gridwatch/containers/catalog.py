@@ -141,10 +141,12 @@ TRAININGS = _collection(
 
 LABELS = _collection(
     "labels",
-    "id:STRING! dataset:STRING from_ms:LONG to_ms:LONG label:STRING note:STRING author:STRING made_ms:LONG",
+    "id:STRING! series:STRING partition:STRING anomaly_id:STRING from_ms:LONG to_ms:LONG label:STRING note:STRING "
+    "author:STRING labelled_ms:LONG",
     "id",
-    indexes=("dataset",),
+    indexes=("series",),
 )
+"""Rows are only added: of those of one target the newest counts, and `removed` takes a label back."""
 
 LOADS = _collection(
     "loads",
