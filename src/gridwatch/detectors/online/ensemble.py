@@ -40,12 +40,14 @@ class OnlineScores(Scores):
         anomaly_score: The alarm stream, 0 to 100: above 0 only where a row stands out from those before it, and not
             soon after another alarm.
         segment_score: 0 to 100, smoothed, high over the whole of an odd segment.
+        surprise: Of each row, in decades, before anything is held back: what the alarm stream is made of.
         driver: int64 (n,), which member was the most surprised, by its place in `members`; -1 for none.
         members: Names of the members.
     """
 
     anomaly_score: Floats
     segment_score: Floats
+    surprise: Floats
     driver: npt.NDArray[np.int64]
     members: tuple[str, ...]
 
@@ -185,6 +187,7 @@ def _scores(values: Floats, bank: BankScores) -> OnlineScores:
         score=score_of(p_value),
         anomaly_score=to_100(bank.alarm[0]),
         segment_score=to_100(bank.segment[0]),
+        surprise=bank.surprise[0],
         driver=bank.driver[0],
         members=bank.members,
     )
