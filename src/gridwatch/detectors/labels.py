@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VERDICTS",
     "Adapted",
+    "Kinds",
     "Label",
     "Labels",
     "Lesson",
