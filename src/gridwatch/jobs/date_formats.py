@@ -246,7 +246,8 @@ def _pattern(text: str) -> str:
     for piece in re.finditer(r"'(?:[^']|'')*'|([A-Za-z])\1*|.", text, re.DOTALL):
         run = piece.group()
         if piece.group(1):
-            made = _LETTERS.get(run[0], lambda n: None)(len(run))
+            letter = _LETTERS.get(run[0])
+            made = letter(len(run)) if letter else None
             if made is None:
                 raise _unknown(text, f"[{run}] in it is not supported")
             out.append(made)

@@ -100,7 +100,9 @@ def opposite(part: Sql) -> Sql:
 
 
 def _chain(word: LiteralString, parts: Iterable[Sql], *, neutral: Sql, final: Sql) -> Sql:
-    kept = [part for part in dict.fromkeys(parts) if part != neutral]
+    # 1, 1.0 and True are equal to Python and other values to SQL.
+    once = {(part.text, *((type(one), one) for one in part.parameters)): part for part in parts}
+    kept = [part for part in once.values() if part != neutral]
     if final in kept:
         return final
     if len(kept) <= 1:
