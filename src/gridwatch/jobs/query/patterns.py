@@ -206,7 +206,8 @@ class _Regexp:
         self.place += negated
         singles: list[str] = []
         ranges: list[str] = []
-        while self._peek() not in {"", "]"}:
+        # Right after the bracket `]` is a member, as in Lucene.
+        while self._peek() and (self._peek() != "]" or not (singles or ranges)):
             first = self._member()
             if self._peek() == "-" and self._pattern[self.place + 1 : self.place + 2] not in {"", "]"}:
                 self.place += 1
