@@ -1,0 +1,257 @@
+"""The analysis of one job: rows in, buckets, records and influencers out.
+
+Rows of a bucket are kept until the bucket is complete; then each detector reduces them to one value a series, has
+them judged by its models and learnt. However the rows are cut into frames, the finished results are the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gridwatch.jobs.analysis import scoring, stored
+from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector
+from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Results
+from gridwatch.jobs.analysis.rows import Rows, columns_of
+
+if TYPE_CHECKING:
+    from gridwatch.detectors.online.config import AutoConfig
+    from gridwatch.jobs.config import JobConfig
+
+__all__ = ["Analyzer", "Counts"]
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_CELLS_MAX = 2_000_000
+"""Values a matrix of series by buckets may have: 16 MB a column of results."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the rows: `data_counts`."""
+
+    input_record_count: int = 0
+    processed_record_count: int = 0
+    processed_field_count: int = 0
+    missing_field_count: int = 0
+    out_of_order_timestamp_count: int = 0
+    bucket_count: int = 0
+    empty_bucket_count: int = 0
+    bucket_allocation_failures_count: int = 0
+    earliest_record_timestamp: int | None = None
+    latest_record_timestamp: int | None = None
+    latest_bucket_timestamp: int | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """Rows of buckets that are not complete."""
+
+    parts: list[Rows] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts)
+
+
+class Analyzer:
+    """The state of one job's analysis.
+
+    Args:
+        job: The job.
+        model: Members and constants of the models.
+        threads: How many threads share the work.
+    """
+
+    def __init__(self, job: JobConfig, model: AutoConfig, threads: int = 1) -> None:
+        self.job = job
+        self.model = model
+        self.columns = columns_of(job)
+        self.counts = Counts()
+        series_max = _series_max(job, model)
+        self.detectors = [RunningDetector(one, job.influencers, model, series_max, threads) for one in job.detectors]
+        self.next_bucket: int | None = None
+        self._open = _Open()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of models, keys and rows of open buckets, bytes."""
+        return sum(detector.nbytes for detector in self.detectors) + self._open.nbytes
+
+    def push(self, frame: pd.DataFrame) -> Results:
+        """Take rows, and return what the buckets that they complete hold.
+
+        A bucket is complete once a row comes that lies after its end and the job's latency. Rows before the oldest
+        open bucket are too late: counted, not analysed.
+
+        Args:
+            frame: The time field int64 ms UTC, and the job's fields; any order within the latency.
+        """
+        rows = Rows.of(frame, self.columns)
+        self.counts.input_record_count += len(rows)
+        if not len(rows):
+            return Results()
+        rows = self._in_time(rows)
+        if not len(rows):
+            return Results()
+        self._count(rows, frame)
+        self._open.parts.append(rows)
+        return self._finish(int(self.counts.latest_record_timestamp or 0) - self.job.latency_ms)
+
+    def advance(self, to_ms: int) -> Results:
+        """Return what the buckets that end at `to_ms` or before hold: no more rows will come for them."""
+        if self.next_bucket is None:
+            return Results()
+        return self._finish(to_ms)
+
+    def interim(self) -> Results:
+        """Return what can be said of open buckets, without learning; too little of what adds up is not told yet."""
+        rows = self.open_rows()
+        if self.next_bucket is None or not len(rows):
+            return Results()
+        last = self._floor(int(rows.times.max()))
+        grid = self._grid(rows, self.next_bucket, last + self.job.bucket_span_ms)
+        results = self._results(grid, [detector.preview(grid) for detector in self.detectors])
+        return Results(
+            [replace(bucket, is_interim=True) for bucket in results.buckets],
+            results.records,
+            [replace(one, is_interim=True) for one in results.influencers],
+        )
+
+    def save(self) -> dict[str, bytes]:
+        """Return the state as named bytes."""
+        return stored.save(self)
+
+    @classmethod
+    def load(cls, job: JobConfig, model: AutoConfig, parts: Mapping[str, bytes], threads: int = 1) -> Self:
+        """Return the analyzer that goes on from a saved state.
+
+        Raises:
+            JobsRequestError: The state is damaged, or of another job or version.
+        """
+        analyzer = cls(job, model, threads)
+        stored.restore(analyzer, parts)
+        return analyzer
+
+    def open_rows(self) -> Rows:
+        """Return the rows of buckets that are not complete."""
+        return Rows.joined(self._open.parts) if self._open.parts else Rows.none(self.columns)
+
+    def keep(self, rows: Rows) -> None:
+        """Add rows to those of open buckets, as they were saved."""
+        self._open.parts.append(rows)
+
+    def _in_time(self, rows: Rows) -> Rows:
+        """Return the rows that are not too late, in the order of time where there is no latency."""
+        if self.next_bucket is None:
+            self.next_bucket = self._floor(int(rows.times.min()))
+        late = rows.times < self.next_bucket
+        if late.any():
+            self.counts.out_of_order_timestamp_count += int(late.sum())
+            rows = rows.take(~late)
+        return rows
+
+    def _count(self, rows: Rows, frame: pd.DataFrame) -> None:
+        counts, times = self.counts, rows.times
+        counts.processed_record_count += len(rows)
+        missing = sum(int(np.isnan(column).sum()) for column in rows.numbers.values())
+        missing += sum(int(np.asarray(column == "").sum()) for column in rows.keywords.values())
+        counts.missing_field_count += missing
+        fields = len({*rows.numbers, *rows.keywords})
+        counts.processed_field_count += len(rows) * fields - missing
+        first, last = int(times.min()), int(times.max())
+        counts.earliest_record_timestamp = min(first, counts.earliest_record_timestamp or first)
+        counts.latest_record_timestamp = max(last, counts.latest_record_timestamp or last)
+
+    def _finish(self, known_ms: int) -> Results:
+        """Finish the buckets that end at `known_ms` or before."""
+        results = Results()
+        end = self._floor(known_ms)
+        start = self.next_bucket
+        if start is None or end <= start:
+            return results
+        rows = self.open_rows()
+        done = rows.times < end
+        self._open = _Open([rows.take(~done)] if not done.all() else [])
+        self.next_bucket = end
+        rows = rows.take(done)
+        span = self.job.bucket_span_ms
+        series = max((len(one.series) for one in self.detectors), default=1)
+        step = max(_CELLS_MAX // max(series + len(rows) // 100, 1), 1) * span
+        for first in range(start, end, step):
+            last = min(first + step, end)
+            grid = self._grid(rows, first, last)
+            results.extend(self._results(grid, self._judge(grid)))
+        return results
+
+    def _judge(self, grid: Grid) -> list[Found]:
+        plot = self.job.model_plot_config
+        terms = None if not plot.enabled else frozenset((plot.terms or "").split(",")) - {""}
+        found = [detector.finish(grid, terms) for detector in self.detectors]
+        counts = self.counts
+        counts.bucket_allocation_failures_count += sum(one.refused for one in found)
+        counts.bucket_count += len(grid.starts)
+        counts.empty_bucket_count += int(np.sum(np.bincount(grid.buckets, minlength=len(grid.starts)) == 0))
+        counts.latest_bucket_timestamp = int(grid.starts[-1])
+        return found
+
+    def _results(self, grid: Grid, found: list[Found]) -> Results:
+        least = np.min([one.least for one in found], axis=0)
+        judged = np.sum([one.judged for one in found], axis=0)
+        records = sorted((record for one in found for record in one.records), key=lambda record: record.timestamp)
+        events = np.bincount(grid.buckets, grid.rows.weights, len(grid.starts))
+        probability = scoring.together(least, judged.astype(np.float64))
+        scores = scoring.score_of(probability)
+        blamed = _influencers(records)
+        by_bucket: defaultdict[int, dict[str, float]] = defaultdict(dict)
+        for one in blamed:
+            fields = by_bucket[one.timestamp]
+            fields[one.field_name] = max(one.score, fields.get(one.field_name, 0.0))
+        buckets = [
+            Bucket(start, int(count), int(many), float(chance), float(score), tuple(sorted(by_bucket[start].items())))
+            for start, count, many, chance, score in zip(
+                grid.starts.tolist(), events.tolist(), judged.tolist(), probability.tolist(), scores.tolist(),
+                strict=True,
+            )
+        ]  # fmt: skip
+        plots = sorted((one for each in found for one in each.plots), key=lambda plot: plot.timestamp)
+        return Results(buckets, records, blamed, plots)
+
+    def _grid(self, rows: Rows, first: int, last: int) -> Grid:
+        starts = np.arange(first, last, self.job.bucket_span_ms, dtype=np.int64)
+        rows = rows.take((rows.times >= first) & (rows.times < last))
+        return Grid(starts, rows, (rows.times - first) // self.job.bucket_span_ms)
+
+    def _floor(self, time_ms: int) -> int:
+        return time_ms // self.job.bucket_span_ms * self.job.bucket_span_ms
+
+
+def _series_max(job: JobConfig, model: AutoConfig) -> int:
+    """Return how many series each detector may have within the job's memory, all detectors sharing it alike."""
+    from gridwatch.detectors.online.bank import Bank
+
+    each = Bank(model, 1).nbytes
+    metrics = sum(len(detector.spec.metrics) for detector in job.detectors)
+    return max(job.memory_limit // (each * metrics), 1)
+
+
+def _influencers(records: list[Record]) -> list[InfluencerResult]:
+    """Return each entity that is to blame in a bucket, with the least probability of its records there."""
+    least: dict[tuple[int, str, str], tuple[float, int]] = {}
+    for record in records:
+        for influence in record.influencers:
+            for value in influence.values:
+                key = (record.timestamp, influence.field_name, value)
+                lowest, many = least.get(key, (1.0, 0))
+                least[key] = (min(lowest, record.probability), many + 1)
+    found = []
+    for (timestamp, name, value), (lowest, _) in sorted(least.items()):
+        score = float(scoring.score_of(np.array([lowest]))[0])
+        found.append(InfluencerResult(timestamp, name, value, lowest, score))
+    return found

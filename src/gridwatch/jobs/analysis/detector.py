@@ -1,0 +1,241 @@
+"""One detector at work: rows of some buckets to values a series and bucket, judged, and the odd ones made records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gridwatch.jobs.analysis import scoring
+from gridwatch.jobs.analysis.influence import influences
+from gridwatch.jobs.analysis.models import Judged, Models
+from gridwatch.jobs.analysis.reduce import reduce
+from gridwatch.jobs.analysis.results import ModelPlot, Record
+from gridwatch.jobs.analysis.rows import Rows
+from gridwatch.jobs.analysis.series import SeriesIndex
+
+if TYPE_CHECKING:
+    from gridwatch.detectors.online.config import AutoConfig
+    from gridwatch.jobs.config import Detector
+    from gridwatch.jobs.functions import Metric
+
+__all__ = ["Found", "Grid", "RunningDetector"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_ADDITIVE = frozenset({"count", "distinct_count", "sum"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Some buckets and the rows in them.
+
+    Attributes:
+        starts: int64 (b,), starts of the buckets, UTC epoch ms.
+        rows: Rows, those of a bucket in the order in which they came.
+        buckets: int64 (n,), the bucket of each row, from 0.
+    """
+
+    starts: Ints
+    rows: Rows
+    buckets: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one detector found in some buckets.
+
+    Attributes:
+        records: In the order of time.
+        least: float64 (b,), the least probability in each bucket, 1 where nothing was judged.
+        judged: int64 (b,), how many values were judged in each.
+        plots: The band, where it is asked for.
+        refused: Series that there was no room for.
+    """
+
+    records: list[Record]
+    least: Floats
+    judged: Ints
+    plots: list[ModelPlot]
+    refused: int
+
+
+class RunningDetector:
+    """The state of one detector of a job.
+
+    Args:
+        config: The detector.
+        influencers: Fields whose values may be to blame.
+        model: Members and constants of its models.
+        series_max: How many series it may have.
+        threads: How many threads share the work.
+    """
+
+    def __init__(
+        self, config: Detector, influencers: Sequence[str], model: AutoConfig, series_max: int, threads: int = 1
+    ) -> None:
+        self.config = config
+        self.influencers = tuple(influencers)
+        self.series_max = series_max
+        by = config.by_field_name
+        self.series = SeriesIndex(config.split_fields, frozenset({by} if by and not config.use_null else ()))
+        self.models: dict[Metric, Models] = {metric: Models(model, threads) for metric in config.spec.metrics}
+        self.first_bucket = np.zeros(0, np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of models and keys, bytes."""
+        return sum(models.nbytes for models in self.models.values()) + self.series.nbytes
+
+    def finish(self, grid: Grid, plot: frozenset[str] | None) -> Found:
+        """Judge and learn buckets that are complete.
+
+        Args:
+            grid: The buckets, after those of the call before.
+            plot: Values of split fields whose band is wanted, empty for all; None for no band.
+        """
+        places, refused = self.series.places(grid.rows.keywords, len(grid.rows), self.series_max)
+        self._note_first(grid, places)
+        parts = []
+        for metric, models in self.models.items():
+            values = self._values(metric, grid, places)
+            parts.append((metric, values, models.update(grid.starts, values)))
+        return self._found(grid, places, np.arange(len(self.series)), parts, plot, refused)
+
+    def preview(self, grid: Grid) -> Found:
+        """Judge buckets that are not complete, without learning: the series that have rows in them."""
+        places, _ = self.series.places(grid.rows.keywords, len(grid.rows), len(self.series))
+        known = np.unique(places[(places >= 0) & (places < min(models.room for models in self.models.values()))])
+        parts = []
+        for metric, models in self.models.items():
+            values = self._values(metric, grid, places)[known]
+            judged = models.preview(grid.starts, values, known)
+            if metric in _ADDITIVE:
+                # What is still coming can only add to it: too little so far says nothing.
+                judged = replace(judged, surprise=np.where(values > judged.expected, judged.surprise, 0.0))
+            parts.append((metric, values, judged))
+        found = self._found(grid, places, known, parts, None, 0)
+        return replace(found, records=[replace(record, is_interim=True) for record in found.records])
+
+    def _note_first(self, grid: Grid, places: Ints) -> None:
+        """Remember in which bucket each series came first: a bucket before it is no zero."""
+        new = len(self.series) - len(self.first_bucket)
+        if not new:
+            return
+        firsts = np.full(len(self.series), np.iinfo(np.int64).max)
+        there = places >= 0
+        np.minimum.at(firsts, places[there], grid.starts[grid.buckets[there]])
+        # A detector that splits by nothing has its series from the first bucket that there is.
+        self.first_bucket = np.concatenate([self.first_bucket, firsts[-new:]])
+
+    def _values(self, metric: Metric, grid: Grid, places: Ints) -> Floats:
+        """Return the metric (s, b), NaN where it is no observation."""
+        series, buckets = len(self.series), len(grid.starts)
+        there = np.flatnonzero(places >= 0)
+        groups = places[there] * buckets + grid.buckets[there]
+        weights = None if grid.rows.weights is None else grid.rows.weights[there]
+        values = reduce(metric, groups, series * buckets, self._measured(grid.rows, there), weights)
+        values = values.reshape(series, buckets)
+        if metric in {"count", "distinct_count"} and not self.config.spec.empty_is_zero:
+            values[values == 0] = np.nan
+        if self.config.spec.empty_is_zero:
+            values[np.isnan(values)] = 0.0
+            values[grid.starts[None, :] < self.first_bucket[:, None]] = np.nan
+        return values
+
+    def _measured(self, rows: Rows, which: Ints) -> Floats | pd.Categorical | None:
+        name = self.config.field_name
+        if name is None:
+            return None
+        return rows.keywords[name][which] if "distinct_count" in self.models else rows.numbers[name][which]
+
+    def _found(
+        self,
+        grid: Grid,
+        places: Ints,
+        series: Ints,
+        parts: Iterable[tuple[Metric, Floats, Judged]],
+        plot: frozenset[str] | None,
+        refused: int,
+    ) -> Found:
+        least = np.ones(len(grid.starts))
+        count = np.zeros(len(grid.starts), np.int64)
+        records: list[Record] = []
+        plots: list[ModelPlot] = []
+        for metric, values, judged in parts:
+            probability = self._probability(values, judged)
+            least = np.minimum(least, np.min(probability, axis=0, initial=1.0))
+            count += np.count_nonzero(np.isfinite(values), axis=0)
+            records += self._records(grid, metric, series, values, judged, probability)
+            if plot is not None:
+                plots += self._plots(grid, metric, series, values, judged, plot)
+        records.sort(key=lambda record: record.timestamp)
+        plots.sort(key=lambda one: one.timestamp)
+        if self.influencers and records:
+            records = influences(records, grid, places, self)
+        return Found(records, least, count, plots, refused)
+
+    def _probability(self, values: Floats, judged: Judged) -> Floats:
+        """Return the probability of each value, 1 where there is none or it is odd on the side not asked for."""
+        side = self.config.spec.side
+        surprise = np.where(np.isfinite(values), judged.surprise, 0.0)
+        if side != "both":
+            above = values > judged.expected
+            surprise = np.where(above if side == "high" else ~above, surprise, 0.0)
+        return np.clip(10.0**-surprise, scoring.LEAST_P, 1.0)
+
+    def _records(
+        self, grid: Grid, metric: Metric, series: Ints, values: Floats, judged: Judged, probability: Floats
+    ) -> list[Record]:
+        where = np.argwhere(probability <= scoring.RECORD_P)
+        scores = scoring.score_of(probability[where[:, 0], where[:, 1]])
+        name = metric if len(self.models) > 1 else self.config.function
+        records = []
+        for (row, bucket), score in zip(where.tolist(), scores.tolist(), strict=True):
+            partition, by = self._entities(int(series[row]))
+            driver = int(judged.driver[row, bucket])
+            records.append(
+                Record(
+                    timestamp=int(grid.starts[bucket]),
+                    detector_index=self.config.detector_index or 0,
+                    function=name,
+                    field_name=self.config.field_name,
+                    partition=partition,
+                    by=by,
+                    actual=float(values[row, bucket]),
+                    typical=float(judged.expected[row, bucket]),
+                    lower=float(judged.lower[row, bucket]),
+                    upper=float(judged.upper[row, bucket]),
+                    probability=float(probability[row, bucket]),
+                    score=score,
+                    driver=judged.members[driver] if driver >= 0 else "",
+                )
+            )
+        return records
+
+    def _plots(
+        self, grid: Grid, metric: Metric, series: Ints, values: Floats, judged: Judged, terms: frozenset[str]
+    ) -> list[ModelPlot]:
+        name = metric if len(self.models) > 1 else self.config.function
+        plots = []
+        for row, number in enumerate(series.tolist()):
+            if terms and terms.isdisjoint(self.series.keys[number]):
+                continue
+            partition, by = self._entities(number)
+            for bucket in np.flatnonzero(np.isfinite(judged.expected[row])).tolist():
+                actual = float(values[row, bucket])
+                band = (float(column[row, bucket]) for column in (judged.lower, judged.expected, judged.upper))
+                shown = actual if np.isfinite(actual) else None
+                index = self.config.detector_index or 0
+                plots.append(ModelPlot(int(grid.starts[bucket]), index, name, partition, by, shown, *band))
+        return plots
+
+    def _entities(self, number: int) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:
+        """Return (field, value) of the partition, and of the by field."""
+        named = list(zip(self.series.fields, self.series.keys[number], strict=True))
+        return (tuple(named[:-1]), named[-1]) if self.config.by_field_name else (tuple(named), None)

@@ -1,0 +1,124 @@
+"""Models of the series of one detector: banks of `gridwatch.detectors` in pages, so that new series copy nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from gridwatch.detectors.online.bank import Bank, BankScores
+    from gridwatch.detectors.online.config import AutoConfig
+
+__all__ = ["Judged", "Models"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_PAGE_MAX = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What models say of s series in b buckets, (s, b) each; NaN where there was no value.
+
+    Attributes:
+        surprise: -log10 of the probability of a value at least as odd.
+        expected: What was expected.
+        lower: Least ordinary value.
+        upper: Greatest ordinary value.
+        driver: int64, which member was the most surprised.
+        members: Names of the members.
+    """
+
+    surprise: Floats
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    driver: Ints
+    members: tuple[str, ...]
+
+
+class Models:
+    """The models of a growing number of series.
+
+    Args:
+        config: Members and constants, the same for all.
+        threads: How many threads share the work.
+    """
+
+    def __init__(self, config: AutoConfig, threads: int = 1) -> None:
+        self.config = config
+        self.threads = threads
+        self.pages: list[Bank] = []
+
+    @property
+    def room(self) -> int:
+        """How many series there is a model for."""
+        return sum(len(page) for page in self.pages)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, bytes."""
+        return sum(page.nbytes for page in self.pages)
+
+    def update(self, times_ms: Ints, values: Floats) -> Judged:
+        """Judge buckets of all series, and learn them.
+
+        Args:
+            times_ms: int64 (b,), starts of the buckets, after those of the call before.
+            values: float64 (s, b), NaN for none; s may have grown since the call before.
+        """
+        from gridwatch.detectors.online.bank import Bank
+
+        while self.room < len(values):
+            # As many as there are: one series costs one, and pages stay few.
+            self.pages.append(Bank(self.config, min(max(self.room, 1), _PAGE_MAX)))
+        parts = []
+        for start, page in self._used(len(values)):
+            part = values[start : start + len(page)]
+            if len(part) < len(page):
+                part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
+            parts.append(page.update(times_ms, part, threads=self.threads))
+        return self._judged(parts, len(values))
+
+    def preview(self, times_ms: Ints, values: Floats, places: Ints) -> Judged:
+        """Judge buckets of some series as if they came next, without learning.
+
+        Args:
+            times_ms: int64 (b,).
+            values: float64 (k, b).
+            places: int64 (k,), which series, ascending; those without a model yet are not judged.
+        """
+        parts, judged = [], 0
+        for start, page in self._used(self.room):
+            here = places[(places >= start) & (places < start + len(page))] - start
+            if len(here):
+                part = values[judged : judged + len(here)]
+                parts.append(page.pick(here.tolist()).update(times_ms, part, threads=self.threads))
+                judged += len(here)
+        return self._judged(parts, judged)
+
+    def _used(self, series: int) -> list[tuple[int, Bank]]:
+        starts = np.cumsum([0, *(len(page) for page in self.pages)])
+        return [(int(start), page) for start, page in zip(starts, self.pages, strict=False) if start < series]
+
+    def _judged(self, parts: Sequence[BankScores], series: int) -> Judged:
+        if not parts:
+            empty = np.zeros((0, 0))
+            return Judged(empty, empty, empty, empty, empty.astype(np.int64), ())
+
+        def joined(name: str) -> Floats:
+            return np.concatenate([getattr(part, name) for part in parts])[:series]
+
+        return Judged(
+            joined("p_surprise"),
+            joined("expected"),
+            joined("lower"),
+            joined("upper"),
+            np.concatenate([part.driver for part in parts])[:series],
+            parts[0].members,
+        )

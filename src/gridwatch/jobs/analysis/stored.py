@@ -1,0 +1,121 @@
+"""The state of an analysis as bytes, and back: no pickle, and nothing that does not fit the job is taken."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridwatch.errors import JobsRequestError
+from gridwatch.jobs.analysis.rows import Rows
+
+if TYPE_CHECKING:
+    from gridwatch.detectors.online.bank import Bank
+    from gridwatch.detectors.online.config import AutoConfig
+    from gridwatch.jobs.analysis.analyzer import Analyzer
+    from gridwatch.jobs.analysis.detector import RunningDetector
+
+__all__ = ["restore", "save"]
+
+_FORMAT = 1
+_META, _MODELS, _ROWS = "analysis.json", "models.npz", "open.parquet"
+
+
+def save(analyzer: Analyzer) -> dict[str, bytes]:
+    """Return `analysis.json`, `models.npz` and, where buckets are open, `open.parquet`."""
+    meta = {
+        "format": _FORMAT,
+        "model": asdict(analyzer.model),
+        "next_bucket": analyzer.next_bucket,
+        "counts": asdict(analyzer.counts),
+        "detectors": [_detector_meta(detector) for detector in analyzer.detectors],
+    }
+    arrays = {}
+    for index, detector in enumerate(analyzer.detectors):
+        for metric, models in detector.models.items():
+            for page, bank in enumerate(models.pages):
+                for name, array in bank.state._asdict().items():
+                    arrays[f"{index}/{metric}/{page}/{name}"] = array
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    text = json.dumps(meta, sort_keys=True, allow_nan=False)
+    parts = {_META: text.encode(), _MODELS: file.getvalue()}
+    rows = analyzer.open_rows()
+    return {**parts, _ROWS: rows.to_bytes()} if len(rows) else parts
+
+
+def restore(analyzer: Analyzer, parts: Mapping[str, bytes]) -> None:
+    """Bring a new analyzer of the same job to the state that was saved.
+
+    Raises:
+        JobsRequestError: A part is missing or damaged, or it is of another job or version.
+    """
+    missing = [name for name in (_META, _MODELS) if name not in parts]
+    if missing:
+        raise JobsRequestError(f"the saved analysis lacks {', '.join(missing)}; it has {sorted(parts)}. Reset the job.")
+    try:
+        meta = json.loads(parts[_META])
+        _check_meta(analyzer, meta)
+        for detector, one in zip(analyzer.detectors, meta["detectors"], strict=True):
+            detector.series.restore([tuple(key) for key in one["keys"]])
+            detector.first_bucket = np.array(one["first_bucket"], np.int64)
+        with np.load(io.BytesIO(parts[_MODELS]), allow_pickle=False) as file:
+            for index, detector in enumerate(analyzer.detectors):
+                _restore_models(detector, index, meta["detectors"][index]["pages"], file, analyzer.model)
+        analyzer.next_bucket = meta["next_bucket"]
+        for name, value in meta["counts"].items():
+            setattr(analyzer.counts, name, value)
+        if _ROWS in parts:
+            analyzer.keep(Rows.from_bytes(parts[_ROWS], analyzer.columns))
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise JobsRequestError(f"the saved analysis is damaged ({error!r}); reset the job.") from error
+
+
+def _detector_meta(detector: RunningDetector) -> dict[str, Any]:
+    return {
+        "keys": [list(key) for key in detector.series.keys],
+        "first_bucket": detector.first_bucket.tolist(),
+        "pages": {metric: [len(page) for page in models.pages] for metric, models in detector.models.items()},
+    }
+
+
+def _check_meta(analyzer: Analyzer, meta: Any) -> None:
+    if meta["format"] != _FORMAT:
+        raise JobsRequestError(
+            f"the saved analysis has format {meta['format']!r}, this version reads {_FORMAT}; reset the job."
+        )
+    # Through JSON, as what was stored: tuples are lists there.
+    if meta["model"] != json.loads(json.dumps(asdict(analyzer.model))):
+        raise JobsRequestError("the saved analysis has other models than this version makes; reset the job.")
+    if len(meta["detectors"]) != len(analyzer.detectors):
+        raise JobsRequestError(
+            f"the saved analysis has {len(meta['detectors'])} detectors, the job {len(analyzer.detectors)}."
+        )
+
+
+def _restore_models(
+    detector: RunningDetector, index: int, pages: Mapping[str, list[int]], file: Any, config: AutoConfig
+) -> None:
+    from gridwatch.detectors.online.bank import Bank
+
+    for metric, models in detector.models.items():
+        for page, size in enumerate(pages[metric]):
+            bank = Bank(config, size)
+            arrays = {name: file[f"{index}/{metric}/{page}/{name}"] for name in bank.state._asdict()}
+            _check_fits(bank, arrays)
+            bank.state = type(bank.state)(**arrays)
+            models.pages.append(bank)
+
+
+def _check_fits(bank: Bank, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    for name, array in bank.state._asdict().items():
+        if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
+            raise JobsRequestError(
+                f"the saved analysis is damaged: {name} is {arrays[name].dtype} {arrays[name].shape}, not "
+                f"{array.dtype} {array.shape}; reset the job."
+            )
