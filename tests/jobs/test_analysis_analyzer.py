@@ -25,7 +25,9 @@ MODEL = AutoConfig(
 
 def analyzer(*detectors: dict[str, Any], **analysis: Any) -> Analyzer:
     """Return the analyzer of an hourly job."""
-    top = {name: analysis.pop(name) for name in ("model_plot_config", "analysis_limits") if name in analysis}
+    top: dict[str, Any] = {
+        name: analysis.pop(name) for name in ("model_plot_config", "analysis_limits") if name in analysis
+    }
     body: dict[str, Any] = {
         "analysis_config": {"bucket_span": "1h", "detectors": list(detectors), **analysis},
         "data_description": {"time_field": "t"},
