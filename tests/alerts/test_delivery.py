@@ -19,9 +19,9 @@ from gridwatch.alerts.anomaly import find_anomaly
 from gridwatch.alerts.delivery import LAST_PAUSE_MS, Delivery, claim_ms, pause_ms
 from gridwatch.alerts.receipts import Receipts, delivery_key, revive
 from gridwatch.alerts.sendgrid import Mailer
-from gridwatch.alerts.turn import turn
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES, LEASES
+from gridwatch.containers.turn import turn
 from gridwatch.errors import ContainerNotFoundError, StoreBusyError
 from gridwatch.settings import Settings
 

@@ -16,11 +16,11 @@ import pytest
 
 from gridwatch.alerts.address import handler_url, remember_address
 from gridwatch.alerts.inbox import Inbox
-from gridwatch.alerts.lease import Lease
 from gridwatch.alerts.outbox import FULL_EVERY_MS, LOOK_BACK_MS, Outbox
 from gridwatch.alerts.relay import Relay, drain
 from gridwatch.containers import Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, LEASES
+from gridwatch.containers.lease import Lease
 from gridwatch.errors import ConfigError, StoreBusyError
 from gridwatch.server.run import serve
 from gridwatch.settings import Settings

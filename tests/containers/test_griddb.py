@@ -19,11 +19,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gridwatch.alerts.lease import Lease
 from gridwatch.alerts.receipts import Receipt, Receipts, revive
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, LEASES, anomaly_info
 from gridwatch.containers.griddb import GridDBStore
+from gridwatch.containers.lease import Lease
 from gridwatch.containers.schema import Index, Partitioning
 from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError, StoreError
 from gridwatch.settings import load_settings

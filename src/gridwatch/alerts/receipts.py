@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gridwatch.alerts.turn import turn
 from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.containers.turn import turn
 from gridwatch.errors import StoreBusyError, StoreError
 
 if TYPE_CHECKING:

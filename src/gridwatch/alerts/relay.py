@@ -17,10 +17,10 @@ import structlog
 from gridwatch.alerts.address import handler_url as find_handler
 from gridwatch.alerts.delivery import pause_ms
 from gridwatch.alerts.handler import Handler, HandlerAwayError
-from gridwatch.alerts.lease import Lease
 from gridwatch.alerts.outbox import Due, Outbox
 from gridwatch.alerts.receipts import delivery_key
 from gridwatch.containers.catalog import DELIVERIES, LEASES
+from gridwatch.containers.lease import Lease
 from gridwatch.errors import StoreError
 
 if TYPE_CHECKING:

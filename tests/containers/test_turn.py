@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from gridwatch.alerts.lease import Lease
-from gridwatch.alerts.turn import turn
 from gridwatch.containers.catalog import LEASES
+from gridwatch.containers.lease import Lease
 from gridwatch.containers.sqlite import SqliteStore
+from gridwatch.containers.turn import turn
 from gridwatch.errors import StoreError
 
 

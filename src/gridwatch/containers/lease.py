@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gridwatch.alerts.turn import turn
 from gridwatch.containers.catalog import LEASES
+from gridwatch.containers.turn import turn
 from gridwatch.errors import StoreError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Lease:
     """The right to do one job, for `lasts_ms` at a time.
 
     Clocks of several machines are compared, so they must agree to within a few seconds; where they do not, two may
-    hold it at once. What it guards must bear that: here, deliveries are claimed one by one.
+    hold it at once. What it guards must bear that.
 
     Args:
         store: Holds the `leases` container.
