@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridwatch.detectors.base import Floats, Times
-from gridwatch.detectors.online import AutoConfig, AutoDetector, Bank, OnlineDetector, OnlineScores, kernels
+from gridwatch.detectors.online import AutoConfig, AutoDetector, Bank, OnlineDetector, OnlineScores, layout
 from gridwatch.detectors.testing import random_walk
 from gridwatch.errors import DetectorError
 
@@ -164,7 +164,7 @@ def test_what_repeats_is_a_day_or_what_the_history_holds_twice(step_ms: int, day
     bank = Bank(AutoConfig())
     values = np.random.default_rng(1).normal(size=300)
     scores = bank.update(np.arange(300, dtype=np.int64) * step_ms, values[None])
-    assert bank.state.counts[0, kernels.DAY] == day
+    assert bank.state.counts[0, layout.DAY] == day
     assert np.all(np.isfinite(scores.surprise))
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_save_is_refused() -> None:
     parts = detector.save()
     with pytest.raises(DetectorError, match=r"lacks state.npz; it has \['detector.json'\]"):
         AutoDetector.load({"detector.json": parts["detector.json"]})
-    with pytest.raises(DetectorError, match=r"holds a 'lstm' of format 1; this version reads 'auto' of format 1"):
+    with pytest.raises(DetectorError, match=r"holds a 'lstm' of format 2; this version reads 'auto' of format 2"):
         AutoDetector.load(_changed(parts, kind="lstm"))
     with pytest.raises(DetectorError, match=r"detector.json is damaged: TypeError\(.*'odd'"):
         AutoDetector.load(_changed(parts, config={"odd": 1}))
@@ -209,7 +209,7 @@ def test_a_damaged_save_is_refused() -> None:
         AutoDetector.load({**parts, "state.npz": parts["state.npz"][:1_000]})
     assert detector._bank is not None
     # A count past the end of an array would have the compiled code write outside of it.
-    detector._bank.state.counts[0, kernels.FILL] = 10**9
+    detector._bank.state.counts[0, layout.FILL] = 10**9
     with pytest.raises(DetectorError, match="a count is out of its range"):
         AutoDetector.load(detector.save())
 

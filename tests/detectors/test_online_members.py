@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from gridwatch.detectors.base import Floats
-from gridwatch.detectors.online import AutoConfig, Bank, kernels
+from gridwatch.detectors.online import AutoConfig, Bank
+from gridwatch.detectors.online.compiling import compiled
 from gridwatch.detectors.online.members import members_of
 from gridwatch.detectors.online.surprise import surprises
 
@@ -137,6 +138,13 @@ def seasonal(values: Floats, row: int) -> float:
     )
 
 
+def assert_nearly(ours: Floats, theirs: Floats) -> None:
+    """Single precision changes the rank of two numbers that are the same but for a millionth."""
+    apart = np.abs(ours - theirs)
+    assert np.mean(apart > 1e-3) < 0.01
+    assert apart.max() < 0.1
+
+
 @pytest.mark.parametrize(
     ("reference", "config", "two_sided"),
     [
@@ -154,7 +162,7 @@ def test_a_member_is_what_its_definition_says(reference: Any, config: dict[str, 
     ours = Bank(AutoConfig(**(ALONE | config))).update(times, values[None]).surprise[0]
     stream = np.array([reference(values, row) for row in range(ROWS)])
     # One member is both the greatest and the mean.
-    assert np.allclose(ours[101:], 1.3 * surprises(stream, two_sided=two_sided)[101:], atol=1e-6)
+    assert_nearly(ours[101:], 1.3 * surprises(stream, two_sided=two_sided)[101:])
 
 
 def test_the_nearest_stretch_is_what_its_definition_says() -> None:
@@ -165,14 +173,14 @@ def test_the_nearest_stretch_is_what_its_definition_says() -> None:
     two = [
         surprises(np.array([one(values, row) for row in range(ROWS)])) for one in (shape, nearest)
     ]  # fmt: skip
-    assert np.allclose(ours[101:], (np.maximum(*two) + 0.3 * (two[0] + two[1]) / 2)[101:], atol=1e-6)
+    assert_nearly(ours[101:], (np.maximum(*two) + 0.3 * (two[0] + two[1]) / 2)[101:])
     assert members_of(config) == ("recent", "shape-24", "nearest-24", "combined")
 
 
 def test_without_a_place_for_machine_code_it_is_compiled_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     # No place is found when neither the package's folder nor the user's cache can be written.
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
-    twice = kernels.compiled(_twice)
+    twice = compiled(_twice)
     assert twice(21) == 42
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gridwatch.detectors.base import Floats, Times
 from gridwatch.detectors.online import kernels
 from gridwatch.detectors.online.config import AutoConfig
-from gridwatch.detectors.online.kernels import Output, State
+from gridwatch.detectors.online.layout import LAST_MS, ROWS, Output, State
 from gridwatch.detectors.online.members import empty_state, members_of, plan_of
 from gridwatch.errors import DetectorError
 
@@ -74,12 +74,12 @@ class Bank:
     @property
     def rows(self) -> npt.NDArray[np.int64]:
         """Rows of each series so far, int64 (s,)."""
-        return self.state.counts[:, kernels.ROWS].copy()  # type: ignore[no-any-return]
+        return self.state.counts[:, ROWS].copy()  # type: ignore[no-any-return]
 
     @property
     def last_ms(self) -> npt.NDArray[np.int64]:
         """Time of each series' last row, UTC epoch ms, int64 (s,); 0 before the first."""
-        return self.state.counts[:, kernels.LAST_MS].copy()  # type: ignore[no-any-return]
+        return self.state.counts[:, LAST_MS].copy()  # type: ignore[no-any-return]
 
     @property
     def nbytes(self) -> int:

@@ -19,16 +19,15 @@ import numpy.typing as npt
 
 from gridwatch.detectors.base import Detector, Floats, Scores, Times, check_series
 from gridwatch.detectors.calibration import score_of
-from gridwatch.detectors.online import kernels
 from gridwatch.detectors.online.bank import Bank, BankScores
 from gridwatch.detectors.online.config import AutoConfig
-from gridwatch.detectors.online.kernels import State
-from gridwatch.detectors.online.members import knots_at
+from gridwatch.detectors.online.layout import LAST_MS, State
+from gridwatch.detectors.online.members import all_knots, in_bounds
 from gridwatch.errors import DetectorError
 
 __all__ = ["AutoDetector", "OnlineDetector", "OnlineScores"]
 
-_FORMAT = 1
+_FORMAT = 2
 _JSON, _STATE = "detector.json", "state.npz"
 
 
@@ -140,7 +139,7 @@ class AutoDetector:
             return Scores.neutral(values)
         bank = self._bank.copy()
         # Whether they do follow is for the caller to know: a backtest may score rows that were learnt.
-        bank.state.counts[:, kernels.LAST_MS] = np.iinfo(np.int64).min
+        bank.state.counts[:, LAST_MS] = np.iinfo(np.int64).min
         return _scores(values, bank.update(times_ms, values[None, :]))
 
     def save(self) -> dict[str, bytes]:
@@ -243,20 +242,8 @@ def read_state(content: bytes, like: State, config: AutoConfig) -> State:
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DetectorError(f"state.npz is damaged: {error!r}.") from error
     state = State(**arrays)
-    counts = state.counts[0]
-    most = np.full(len(counts), np.iinfo(np.int64).max)
-    most[[kernels.FILL, kernels.STRETCH]] = state.rows.shape[1], state.stretch_mean.shape[2] - 1
-    most[kernels.DAY] = config.history_rows // 2
-    least = np.zeros(len(counts), np.int64)
-    least[kernels.LAST_MS] = np.iinfo(np.int64).min
-    past = state.past[0].copy()
-    past[:, knots_at(config)] = 0.0
-    finite = (
-        all(np.isfinite(array).all() for name, array in arrays.items() if name != "past") and np.isfinite(past).all()
-    )
-    sizes = np.any(past[:, kernels.SEEN] < 0) or np.any(
-        (past[:, kernels.USED] < 0) | (past[:, kernels.USED] > config.bins)
-    )
-    if np.any(counts < least) or np.any(counts > most) or sizes or not finite:
+    knots = all_knots(config)
+    finite = all(np.isfinite(array).all() for name, array in arrays.items() if name != "past")
+    if not finite or not np.isfinite(np.where(knots, 0.0, state.past[0])).all() or not in_bounds(state, config):
         raise DetectorError("state.npz is damaged: a count is out of its range, or a number is not finite.")
     return state

@@ -43,7 +43,5 @@ def surprises(stream: Floats, *, two_sided: bool = False, config: AutoConfig | N
     config = config or AutoConfig()
     out = np.empty(len(stream))
     values = np.array(stream, np.float64)
-    kernels.surprises(
-        empty_past(config), config.tail_rows_max, config.bins, two_sided, values, constants_of(config), out
-    )
+    kernels.surprises(empty_past(config, two_sided=two_sided), two_sided, values, constants_of(config), out)
     return out

@@ -1,0 +1,53 @@
+"""How a function of this package becomes machine code, and what tells that code kept on disk is of these sources."""
+
+# mypy: disable-error-code="no-any-return"
+# Arrays are Any here and in the kernels: NumPy's own types do not say what a compiled function takes.
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+__all__ = ["compiled", "fast", "part", "sources"]
+
+# Sums may be taken in any order, which is what lets a loop use the whole width of a register. Not `contract`: a fused
+# multiplication and addition would make the sums differ between machines.
+_FAST = {"nnan", "nsz", "reassoc"}
+_SOURCES = ("compiling", "layout", "rows", "shapes", "aligned", "tails", "kernels")
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Return a function as machine code, kept on disk where there is a place for it.
+
+    Numba keeps it beside the source file, or below `$XDG_CACHE_HOME` (`~/.cache`) where that folder is read-only, or
+    in `$NUMBA_CACHE_DIR`. Where none of them can be written, it is compiled in each process.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """Return a part of a compiled function, which Python itself cannot call: half the code, and half the time."""
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def fast(function: Callable[..., Any]) -> Any:
+    """Return a part whose sums may be taken in any order; nothing in it may be NaN."""
+    return numba.njit(error_model="numpy", fastmath=_FAST, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def sources() -> int:
+    """Return a number that stands for the text of all kernels.
+
+    Numba looks at the time and size of one file, that of the function it keeps, and at what this function closes over.
+    One that closes over this number is compiled anew when any of the files has changed.
+    """
+    folder = Path(__file__).parent
+    text = b"".join((folder / f"{name}.py").read_bytes() for name in _SOURCES)
+    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
