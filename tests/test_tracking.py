@@ -48,6 +48,7 @@ def training(detector: LstmDetector, name: str = "walk") -> Training:
         dataset=name,
         model_name=f"gridwatch-{name}",
         container="INTRADAY_WALK",
+        kind="lstm",
         network=detector.trained.model,
         parts=parts,
         sha256=fingerprint(parts),

@@ -17,6 +17,7 @@ from gridwatch.detectors.testing import random_walk
 from gridwatch.errors import ContainerNotFoundError, StoreError, TrackingError, ValidationFailedError
 from gridwatch.pipeline import detect as module
 from gridwatch.pipeline.detect import DetectReport, detect
+from gridwatch.pipeline.models import stretches
 from gridwatch.pipeline.train import TrainReport, train
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset
@@ -231,13 +232,13 @@ def test_nothing_loaded_says_what_to_run(trained: TrainReport, store: Store, set
 
 
 @pytest.mark.parametrize(
-    ("rows", "gap", "stretches"),
+    ("rows", "gap", "found"),
     [([], 5, []), ([3], 5, [(3, 4)]), ([1, 2, 9], 5, [(1, 3), (9, 10)]), ([1, 6, 11], 5, [(1, 12)])],
 )
-def test_stretches_of_wanted_rows(rows: list[int], gap: int, stretches: list[tuple[int, int]]) -> None:
+def test_stretches_of_wanted_rows(rows: list[int], gap: int, found: list[tuple[int, int]]) -> None:
     wanted = np.zeros(20, bool)
     wanted[rows] = True
-    assert list(module._stretches(wanted, gap)) == stretches
+    assert list(stretches(wanted, gap)) == found
 
 
 def test_the_report_of_a_detection_names_its_model(

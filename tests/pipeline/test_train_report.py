@@ -9,7 +9,7 @@ REPORT = TrainReport(
     dataset="aapl_daily", run_id="r1", model_name="gridwatch-aapl_daily", model_version="3",
     model_uri="models:/gridwatch-aapl_daily/3", sha256="ab", champion=True, why="It is better: 0.5 against 0.6.",
     rows=1234, validation_rows=60, from_ms=0, to_ms=1, epochs=9, val_loss=0.25, val_mae=0.5, champion_mae=None,
-    naive_mae=0.75, anomaly_rate=0.001, validation_id=None, seconds=4.0,
+    naive_mae=0.75, anomaly_rate=0.001, validation_id=None, seconds=4.0, detector="auto",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from gridwatch.sources.dataset import (
     AlphaVantageSource,
     CsvFolderSource,
     DateRange,
+    DetectorChoice,
     LstmModel,
     SampleSource,
     Schedule,
@@ -131,6 +132,12 @@ def test_a_day_without_midnight_has_a_range(write: Write) -> None:
         ({"training": {"end": "soon"}}, r"training\.end: .*\(got 'soon'\)"),
         ({"recipients": ["me"]}, r"recipients: 'me' is no mail address"),
         ({"threshold": {"value": 0}}, r"threshold\.value: Input should be greater than 0 \(got 0\)"),
+        ({"detector": {"type": "prophet"}}, r"detector\.type: Input should be 'auto', .* \(got 'prophet'\)"),
+        ({"detector": {"kind": "auto"}}, r"detector\.kind: unknown field, there are type"),
+        (
+            {"detector": {"type": "lstm"}, "threshold": {"rule": "alarm"}},
+            r"threshold rule 'alarm' is none of detector 'lstm'; use score or loss",
+        ),
         ({"suite": "../secret"}, r"suite: String should match"),
     ],
 )
@@ -244,7 +251,18 @@ def test_a_dataset_is_made_without_a_file_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Dataset, AlphaVantageSource, CsvFolderSource, SampleSource, LstmModel, Threshold, Schedule, DateRange]
+    "model",
+    [
+        Dataset,
+        AlphaVantageSource,
+        CsvFolderSource,
+        SampleSource,
+        LstmModel,
+        Threshold,
+        Schedule,
+        DateRange,
+        DetectorChoice,
+    ],
 )
 def test_every_field_is_documented(model: type[BaseModel]) -> None:
     text = (ROOT / "docs" / "datasets.md").read_text()
@@ -256,3 +274,26 @@ def test_the_example_of_the_documentation_is_valid() -> None:
     text = (ROOT / "docs" / "datasets.md").read_text()
     example = text.split("```json\n")[1].split("```")[0]
     assert Dataset.model_validate_json(example).container == "INTRADAY_pump_7"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "feature", "rule", "value"),
+    [
+        ({}, "auto", "log_return", "alarm", None),
+        ({"detector": {"type": "auto"}, "threshold": {"value": 90}}, "auto", "log_return", "alarm", 90.0),
+        ({"detector": {"type": "lstm"}}, "lstm", "log_return", "score", 95.0),
+        ({"detector": {"type": "lstm-fixed"}}, "lstm-fixed", "level", "loss", 0.65),
+        ({"detector": {"type": "lstm-fixed"}, "feature": "log_return"}, "lstm-fixed", "log_return", "loss", 0.65),
+        # Files from before there was a choice.
+        ({"model": {"window": 10}}, "lstm", "log_return", "score", 95.0),
+        ({"threshold": {"rule": "loss", "value": 0.8}}, "lstm", "log_return", "loss", 0.8),
+        ({"threshold": {"rule": "score", "value": 99}}, "auto", "log_return", "score", 99.0),
+    ],
+)
+def test_the_detector_decides_what_is_not_said(
+    fields: dict[str, Any], kind: str, feature: str, rule: str, value: float | None
+) -> None:
+    dataset = Dataset.model_validate(BASE | fields)
+    assert (dataset.detector.type, dataset.feature) == (kind, feature)
+    assert (dataset.threshold.rule, dataset.threshold.value) == (rule, value)
+    assert Dataset.model_validate_json(dataset.model_dump_json()) == dataset

@@ -84,7 +84,7 @@ def score_info(symbol: str) -> ContainerInfo:
     """Return the schema of `SCORE_<S>`: every row that was scored."""
     columns = _columns(
         "ts:TIMESTAMP! actual:DOUBLE expected:DOUBLE lower:DOUBLE upper:DOUBLE loss:DOUBLE score:DOUBLE p_value:DOUBLE "
-        "detector:STRING model_version:STRING"
+        "detector:STRING model_version:STRING driver:STRING anomaly_score:DOUBLE segment_score:DOUBLE surprise:DOUBLE"
     )
     return ContainerInfo(score_container(symbol), ContainerType.TIME_SERIES, columns, ("ts",))
 
@@ -95,7 +95,8 @@ def anomaly_info(symbol: str) -> ContainerInfo:
         anomaly_container(symbol),
         "id:STRING! ts:TIMESTAMP detector:STRING partition:STRING actual:DOUBLE expected:DOUBLE lower:DOUBLE "
         "upper:DOUBLE loss:DOUBLE score:DOUBLE p_value:DOUBLE severity:STRING detected_ms:LONG model_uri:STRING "
-        "model_sha256:STRING run_id:STRING validation_id:STRING flow_run_id:STRING input_from_ms:LONG input_to_ms:LONG",
+        "model_sha256:STRING run_id:STRING validation_id:STRING flow_run_id:STRING input_from_ms:LONG input_to_ms:LONG "
+        "driver:STRING anomaly_score:DOUBLE segment_score:DOUBLE surprise:DOUBLE",
         "id",
         indexes=("ts", "detected_ms"),
     )
@@ -133,7 +134,7 @@ TRAININGS = _collection(
     "trainings",
     "run_id:STRING! dataset:STRING model_version:STRING model_uri:STRING champion:BOOL trained_ms:LONG rows:LONG "
     "from_ms:LONG to_ms:LONG epochs:INTEGER val_loss:DOUBLE val_mae:DOUBLE champion_mae:DOUBLE naive_mae:DOUBLE "
-    "anomaly_rate:DOUBLE validation_id:STRING flow_run_id:STRING",
+    "anomaly_rate:DOUBLE validation_id:STRING flow_run_id:STRING detector:STRING",
     "run_id",
     indexes=("trained_ms",),
 )

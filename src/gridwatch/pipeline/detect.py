@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,15 @@ import pyarrow as pa
 import structlog
 
 from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info
-from gridwatch.detectors import LstmDetector, Scores, severity_of
-from gridwatch.pipeline.series import Series, gate, limit_of, read_series, rows_before
+from gridwatch.detectors import severity_of
+from gridwatch.pipeline.models import load_model, rule_of
+from gridwatch.pipeline.series import Series, gate, read_series
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.detectors.base import Times
+    from gridwatch.pipeline.models import Model
+    from gridwatch.pipeline.scored import Scored
     from gridwatch.pipeline.validate import ValidationReport
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
@@ -95,19 +97,20 @@ def detect(
     """
     from gridwatch import tracking
 
-    model = tracking.champion(settings, dataset.model_name, dataset.name)
-    detector = LstmDetector.load(model.parts).with_limit(limit_of(dataset))
+    champion = tracking.champion(settings, dataset.model_name, dataset.name)
+    model = load_model(champion.parts, dataset)
     start_ms, end_ms = dataset.range_ms(dataset.scoring)
-    start_ms = detector.unseen_from_ms if start_ms is None else start_ms
+    start_ms = model.unseen_from_ms if start_ms is None else start_ms
     series = read_series(dataset, store, start_ms, now_ms if end_ms is None else min(end_ms, now_ms))
     validation = gate(dataset, store, series, force=force, what="detect")
     scores_info, found_info = score_info(dataset.symbol), anomaly_info(dataset.symbol)
     for info in (scores_info, found_info, DETECTIONS):
-        store.put_container(info)
+        store.put_container(info, modifiable=True)
     watermark_ms = _watermark(dataset, store)
     work = _Work.find(series, store.read(scores_info.name, start_ms, end_ms, columns=["ts", "actual"]), watermark_ms)
-    origin = _Origin(dataset, model, validation, flow_run_id, now_ms)
-    scored, found = _score(dataset, store, series, work.todo, detector, origin)
+    origin = _Origin(dataset, champion, validation, flow_run_id, now_ms)
+    scored = model.say(dataset, store, series, work.todo)
+    found = _anomalies(origin, model, scored.pick(rule_of(dataset, model).flags(scored)))
     known = _detected_before(store, found_info.name, found)
     if len(scored):
         rows = [{**row, "detected_ms": known.get(row["id"], now_ms)} for row in found]
@@ -115,7 +118,7 @@ def detect(
         store.put_many(
             {
                 found_info.name: pa.Table.from_pylist(rows, schema=found_info.arrow),
-                scores_info.name: scored.table(scores_info.arrow, detector.kind, model.version),
+                scores_info.name: scored.table(scores_info.arrow, model.kind, champion.version),
             }
         )
         _move_watermark(store, origin, scored, len(series), len(found), watermark_ms)
@@ -129,9 +132,9 @@ def detect(
         nulls=series.nulls,
         from_ms=int(scored.times_ms[0]) if len(scored) else None,
         to_ms=int(scored.times_ms[-1]) if len(scored) else None,
-        model_uri=model.uri,
-        model_version=model.version,
-        sha256=model.sha256,
+        model_uri=champion.uri,
+        model_version=champion.version,
+        sha256=champion.sha256,
         validation_id=validation.id if validation else None,
         anomaly_container=found_info.name,
         new_anomaly_ids=[row["id"] for row in found if row["id"] not in known],
@@ -143,7 +146,7 @@ class _Origin:
     """Where an anomaly comes from."""
 
     dataset: Dataset
-    model: ChampionModel
+    champion: ChampionModel
     validation: ValidationReport | None
     flow_run_id: str | None
     now_ms: int
@@ -170,94 +173,36 @@ class _Work:
         late = new & (series.times_ms <= (-1 if watermark_ms is None else watermark_ms))
         return cls(new | changed, series.times_ms[late], series.times_ms[changed])
 
-    def late(self, scored: _Scored) -> int:
+    def late(self, scored: Scored) -> int:
         """Return how many of the scored rows came late."""
         return int(np.isin(scored.times_ms, self.late_ms).sum())
 
-    def revised(self, scored: _Scored) -> int:
+    def revised(self, scored: Scored) -> int:
         """Return how many of the scored rows had another value before."""
         return int(np.isin(scored.times_ms, self.revised_ms).sum())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scored:
-    """Rows that have been scored, oldest first."""
-
-    times_ms: Times
-    columns: dict[str, npt.NDArray[np.float64]]
-
-    def __len__(self) -> int:
-        return len(self.times_ms)
-
-    def table(self, schema: pa.Schema, detector: str, model_version: str) -> pa.Table:
-        arrays = {
-            "ts": pa.array(self.times_ms, pa.int64()).cast(schema.field("ts").type),
-            **{name: pa.array(column) for name, column in self.columns.items()},
-            "detector": pa.array([detector] * len(self), pa.string()),
-            "model_version": pa.array([model_version] * len(self), pa.string()),
+def _anomalies(origin: _Origin, model: Model, scored: Scored) -> list[dict[str, Any]]:
+    """Return the rows of `ANOMALY_<S>`, without `detected_ms`."""
+    source = origin.champion
+    return [
+        {
+            "id": anomaly_id(origin.dataset.container, model.kind, "", int(scored.times_ms[place])),
+            "ts": int(scored.times_ms[place]),
+            "detector": model.kind,
+            "partition": "",
+            **scored.row(place),
+            "severity": severity_of(float(scored.columns["p_value"][place])),
+            "model_uri": source.uri,
+            "model_sha256": source.sha256,
+            "run_id": source.run_id,
+            "validation_id": origin.validation.id if origin.validation else None,
+            "flow_run_id": origin.flow_run_id,
+            "input_from_ms": int(scored.inputs_from_ms[place]),
+            "input_to_ms": int(scored.times_ms[place]),
         }
-        return pa.table([arrays[name] for name in schema.names], schema=schema)
-
-
-def _score(
-    dataset: Dataset,
-    store: Store,
-    series: Series,
-    todo: npt.NDArray[np.bool_],
-    detector: LstmDetector,
-    origin: _Origin,
-) -> tuple[_Scored, list[dict[str, Any]]]:
-    """Return the scored rows of those to do, and the anomalies among them without `detected_ms`."""
-    context = detector.context_rows
-    lead = Series(series.times_ms[:0], series.values[:0])
-    if todo[:context].any():
-        lead = rows_before(dataset, store, int(series.times_ms[0]), context)
-    whole, wanted = lead.joined(series), np.concatenate([np.zeros(len(lead), bool), todo])
-    times: list[Times] = []
-    parts: list[Scores] = []
-    found: list[dict[str, Any]] = []
-    for first, last in _stretches(wanted, context):
-        begin = max(first - context, 0)
-        scores = detector.score(whole.times_ms[begin:last], whole.values[begin:last])
-        kept = wanted[begin:last] & scores.scored
-        times.append(whole.times_ms[begin:last][kept])
-        parts.append(Scores(**{name: column[kept] for name, column in scores.columns().items()}))
-        for row in np.flatnonzero(kept & detector.limit.flags(scores)):
-            at = begin + int(row)
-            inputs = whole.times_ms[max(at - context, 0)], whole.times_ms[at]
-            found.append(_anomaly(origin, detector.kind, scores, int(row), (int(inputs[0]), int(inputs[1]))))
-    names = list(Scores.neutral(np.empty(0)).columns())
-    columns = {name: np.concatenate([getattr(part, name) for part in parts] or [np.empty(0)]) for name in names}
-    return _Scored(np.concatenate([*times, np.empty(0, np.int64)]), columns), found
-
-
-def _stretches(wanted: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:
-    """Yield first and one past the last row of each stretch of wanted rows; those nearer than `gap` are one."""
-    rows = np.flatnonzero(wanted)
-    if not len(rows):
-        return
-    breaks = np.flatnonzero(np.diff(rows) > gap)
-    for first, last in zip(np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(rows) - 1]]), strict=True):
-        yield int(rows[first]), int(rows[last]) + 1
-
-
-def _anomaly(origin: _Origin, kind: str, scores: Scores, row: int, inputs: tuple[int, int]) -> dict[str, Any]:
-    dataset, model = origin.dataset, origin.model
-    return {
-        "id": anomaly_id(dataset.container, kind, "", inputs[1]),
-        "ts": inputs[1],
-        "detector": kind,
-        "partition": "",
-        **{name: float(column[row]) for name, column in scores.columns().items()},
-        "severity": severity_of(float(scores.p_value[row])),
-        "model_uri": model.uri,
-        "model_sha256": model.sha256,
-        "run_id": model.run_id,
-        "validation_id": origin.validation.id if origin.validation else None,
-        "flow_run_id": origin.flow_run_id,
-        "input_from_ms": inputs[0],
-        "input_to_ms": inputs[1],
-    }
+        for place in range(len(scored))
+    ]
 
 
 def _detected_before(store: Store, container: str, found: list[dict[str, Any]]) -> dict[str, int]:
@@ -274,15 +219,15 @@ def _watermark(dataset: Dataset, store: Store) -> int | None:
 
 
 def _move_watermark(
-    store: Store, origin: _Origin, scored: _Scored, rows: int, anomalies: int, watermark_ms: int | None
+    store: Store, origin: _Origin, scored: Scored, rows: int, anomalies: int, watermark_ms: int | None
 ) -> None:
     newest_ms = int(scored.times_ms[-1])
     row = {
         "dataset": origin.dataset.name,
         "scored_to_ms": newest_ms if watermark_ms is None else max(newest_ms, watermark_ms),
         "ingested_rows": rows,
-        "model_uri": origin.model.uri,
-        "model_sha256": origin.model.sha256,
+        "model_uri": origin.champion.uri,
+        "model_sha256": origin.champion.sha256,
         "run_ms": origin.now_ms,
         "scored": len(scored),
         "anomalies": anomalies,

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import structlog
 
-from gridwatch.detectors import Limit, LstmConfig, LstmDetector
 from gridwatch.errors import ContainerNotFoundError, ValidationFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gridwatch.containers.store import Store
     from gridwatch.detectors.base import Floats, Times
     from gridwatch.pipeline.validate import ValidationReport
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["Series", "gate", "limit_of", "new_detector", "read_rows", "read_series", "rows_before"]
+__all__ = ["Series", "gate", "read_rows", "read_series", "rows_before"]
 
 log = structlog.get_logger(__name__)
 
@@ -99,20 +96,6 @@ def rows_before(dataset: Dataset, store: Store, time_ms: int, rows: int) -> Seri
             break
         span_ms *= 16
     return Series(found.times_ms[-rows:], found.values[-rows:]) if rows else found
-
-
-def limit_of(dataset: Dataset) -> Limit:
-    """Return the dataset's threshold as a detector takes it."""
-    return Limit(dataset.threshold.rule, dataset.threshold.value)
-
-
-def new_detector(
-    dataset: Dataset, on_epoch: Callable[[int, int, dict[str, float]], None] | None = None
-) -> LstmDetector:
-    """Return an untrained detector as the dataset file asks for."""
-    chosen: dict[str, Any] = dataset.model.model_dump(exclude={"kind", "units"})
-    config = LstmConfig(units=tuple(dataset.model.units), **chosen)
-    return LstmDetector(dataset.feature, config, limit=limit_of(dataset), on_epoch=on_epoch)
 
 
 def gate(dataset: Dataset, store: Store, series: Series, *, force: bool, what: str) -> ValidationReport | None:

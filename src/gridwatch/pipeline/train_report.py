@@ -33,7 +33,7 @@ def write_training(report: TrainReport, store: Store, *, now_ms: int, flow_run_i
         name: None if isinstance(found[name], float) and not math.isfinite(found[name]) else found[name]
         for name in TRAININGS.arrow.names
     }
-    store.put_container(TRAININGS)
+    store.put_container(TRAININGS, modifiable=True)
     store.put(TRAININGS.name, pa.Table.from_pylist([row], schema=TRAININGS.arrow))
 
 
@@ -46,7 +46,7 @@ def train_markdown(report: TrainReport, tracking_uri: str) -> str:
     if tracking_uri.startswith("http"):
         page = f"{tracking_uri.rstrip('/')}/#/models/{report.model_name}/versions/{report.model_version}"
         parts.append(f"[The version and its run in MLflow]({page})")
-    parts.append(f"MLflow run `{report.run_id}`, sha256 `{report.sha256}`")
+    parts.append(f"Detector `{report.detector}`, MLflow run `{report.run_id}`, sha256 `{report.sha256}`")
     rows = [f"| {name} | {_shown(getattr(report, name))} |" for name in _FIGURES]
     parts.append("\n".join(["| figure | |", "|---|---:|", *rows]))
     return "\n\n".join(parts)

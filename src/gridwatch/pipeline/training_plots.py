@@ -1,4 +1,4 @@
-"""Pictures of a training, as PNG bytes: how the loss fell, and what was expected of the newest rows."""
+"""Pictures of a training, as PNG bytes: how the loss fell or what was flagged, and what the newest rows should be."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from gridwatch.detectors import Scores
-    from gridwatch.detectors.base import Times
+    import numpy.typing as npt
 
-__all__ = ["loss_curve", "predictions"]
+    from gridwatch.pipeline.scored import Scored
+
+__all__ = ["alarms", "loss_curve", "predictions"]
 
 
 def loss_curve(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> bytes:
@@ -27,29 +28,61 @@ def loss_curve(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> bytes:
     return _png(figure)
 
 
-def predictions(times_ms: Times, challenger: Scores, champion: Scores | None, *, value: str) -> bytes:
+def predictions(challenger: Scored, champion: Scored | None, *, value: str) -> bytes:
     """Return actual and expected values of the rows kept from training, with the band of ordinary values.
 
     Args:
-        times_ms: int64 (n,), UTC epoch ms.
-        challenger: Scores of these rows by the new model.
-        champion: Scores of them by the model that was champion so far, if there was one.
+        challenger: What the new model says of these rows.
+        champion: What the model that was champion so far says of them, if there was one.
         value: Name of the value, for the axis.
     """
     figure, axes = _figure()
-    times = times_ms.astype("datetime64[ms]")
-    axes.fill_between(times, challenger.lower, challenger.upper, color="tab:blue", alpha=0.15, label="ordinary")
-    axes.plot(times, challenger.actual, color="black", linewidth=1.0, label="actual")
-    axes.plot(times, challenger.expected, color="tab:blue", linewidth=1.0, label="expected")
-    if champion is not None:
-        axes.plot(times, champion.expected, color="tab:orange", linewidth=0.8, label="expected by the champion")
-    span = challenger.actual[np.isfinite(challenger.actual)]
-    room = float(np.ptp(span)) or 1.0
-    axes.set_ylim(span.min() - room, span.max() + room)
+    times, said = _times(challenger), challenger.columns
+    axes.fill_between(times, said["lower"], said["upper"], color="tab:blue", alpha=0.15, label="ordinary")
+    axes.plot(times, said["actual"], color="black", linewidth=1.0, label="actual")
+    axes.plot(times, said["expected"], color="tab:blue", linewidth=1.0, label="expected")
+    if champion is not None and len(champion):
+        theirs = champion.columns["expected"]
+        axes.plot(_times(champion), theirs, color="tab:orange", linewidth=0.8, label="expected by the champion")
+    if len(challenger):
+        room = float(np.ptp(said["actual"])) or 1.0
+        axes.set_ylim(said["actual"].min() - room, said["actual"].max() + room)
     axes.set(ylabel=value, title="Rows kept from training")
     axes.legend()
     figure.autofmt_xdate()
     return _png(figure)
+
+
+def alarms(scored: Scored, flagged: npt.NDArray[np.bool_], held: int, *, value: str) -> bytes:
+    """Return all learnt rows with those that were flagged, over the score of whole stretches.
+
+    Args:
+        scored: What the model said of each row before learning it.
+        flagged: bool (n,), which of them it flagged.
+        held: How many of the newest rows were kept for comparison.
+        value: Name of the value, for the axis.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    times, said = _times(scored), scored.columns
+    upper.plot(times, said["actual"], color="black", linewidth=0.8, label="actual")
+    found = f"{int(flagged.sum()):,} of {len(scored):,} rows flagged"
+    upper.plot(times[flagged], said["actual"][flagged], "o", color="tab:red", markersize=4, label=found)
+    lower.plot(times, said["segment_score"], color="tab:blue", linewidth=0.8)
+    for axes in (upper, lower):
+        if held < len(times):
+            axes.axvline(times[-held], color="0.6", linestyle=":")
+    upper.set(ylabel=value, title="Rows as they came, each scored before it was learnt (dotted: kept for comparison)")
+    lower.set(ylabel="segment score", ylim=(0, 100))
+    upper.legend()
+    figure.autofmt_xdate()
+    return _png(figure)
+
+
+def _times(scored: Scored) -> Any:
+    return scored.times_ms.astype("datetime64[ms]")
 
 
 def _figure() -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from gridwatch.sources.dataset_model import (
     CsvFolderSource,
     Dataset,
     DateRange,
+    DetectorChoice,
     LstmModel,
     SampleSource,
     Schedule,
@@ -30,6 +31,7 @@ __all__ = [
     "CsvFolderSource",
     "Dataset",
     "DateRange",
+    "DetectorChoice",
     "LstmModel",
     "SampleSource",
     "Schedule",
@@ -90,7 +92,8 @@ def _fields_at(place: list[str]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "sample": SampleSource, "alpha_vantage": AlphaVantageSource, "csv_folder": CsvFolderSource,
         "columns": ValueColumn, "training": DateRange, "scoring": DateRange, "model": LstmModel,
-        "threshold": Threshold, "schedule": Schedule,
+        "detector": DetectorChoice, "threshold": Threshold,
+        "schedule": Schedule,
     }  # fmt: skip
     named = [part for part in place if part in parts]
     return list((parts[named[-1]] if named else Dataset).model_fields)

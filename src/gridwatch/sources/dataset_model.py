@@ -20,6 +20,7 @@ __all__ = [
     "CsvFolderSource",
     "Dataset",
     "DateRange",
+    "DetectorChoice",
     "LstmModel",
     "SampleSource",
     "Schedule",
@@ -31,6 +32,8 @@ _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 # What GridDB and Kafka both take as a name; `.dlq` is put behind it, and Kafka's topics end at 249 characters.
 _CONTAINER = r"^[A-Za-z_][A-Za-z0-9_]{0,199}$"
+_THRESHOLDS: dict[str, float | None] = {"alarm": None, "score": 95.0, "loss": 0.65}
+_RULES = {"auto": "alarm", "lstm": "score", "lstm-fixed": "loss"}
 _RESERVED = ("SCORE_", "ANOMALY_", "ML_", "__")
 
 
@@ -102,11 +105,29 @@ class LstmModel(_Model):
     seed: int = Field(7, ge=0)
 
 
-class Threshold(_Model):
-    """When a scored row is an anomaly: calibrated `score` (0..100), or a fixed `loss` in standard deviations."""
+class DetectorChoice(_Model):
+    """Which detector: `auto` learns as it goes, `lstm` is trained, `lstm-fixed` too and is judged by a fixed miss."""
 
-    rule: Literal["score", "loss"] = "score"
-    value: float = Field(95.0, gt=0)
+    type: Literal["auto", "lstm", "lstm-fixed"] = "auto"
+
+
+class Threshold(_Model):
+    """When a scored row is an anomaly.
+
+    By `alarm`: the alarm stream of a detector that learns as it goes, 0 to 100; by `score`: how rare the row is by
+    itself, 0 to 100; or by a fixed `loss` in standard deviations. Without a `value` the rule's own, and for `alarm` the
+    detector's.
+    """
+
+    rule: Literal["alarm", "score", "loss"] = "score"
+    value: float | None = Field(None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_value(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("value") is None:
+            return raw | {"value": _THRESHOLDS.get(str(raw.get("rule", "score")))}
+        return raw
 
 
 def _zone(name: str) -> str:
@@ -156,6 +177,7 @@ class Dataset(_Model):
     )
     value: str = Field("close", description="Column that is learnt and scored.")
     feature: Literal["log_return", "level"] = "log_return"
+    detector: DetectorChoice = Field(default_factory=DetectorChoice, description="What learns and scores the value.")
     interval: str = Field("1min", description="Pandas offset between two rows, such as 1min, 1h, 1D.")
     calendar: str | None = Field(None, description="Exchange calendar, such as XNYS; none: round the clock.")
     history_months: int = Field(4, ge=1, le=240, description="Months of history that load_batch asks for.")
@@ -164,7 +186,9 @@ class Dataset(_Model):
     scoring: DateRange = Field(default_factory=DateRange)
     suite: str = Field("ohlcv", pattern=_NAME)
     model: LstmModel = Field(default_factory=LstmModel)
-    threshold: Threshold = Field(default_factory=Threshold)
+    threshold: Threshold = Field(
+        default_factory=lambda: Threshold(rule="alarm"), description="When a row is an anomaly."
+    )
     schedule: Schedule = Field(default_factory=Schedule)
     recipients: list[str] = Field(default_factory=list)
 
@@ -174,6 +198,21 @@ class Dataset(_Model):
         if isinstance(raw, dict) and "container" not in raw and isinstance(raw.get("symbol"), str):
             return raw | {"container": f"INTRADAY_{series_name(raw['symbol'])}"}
         return raw
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_detector(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        threshold = raw.get("threshold", {})
+        # Files from before there was a choice set the LSTM up without naming it.
+        older = "model" in raw or (isinstance(threshold, dict) and threshold.get("rule") == "loss")
+        chosen = raw.get("detector", {"type": "lstm" if older else "auto"})
+        kind = chosen.get("type", "auto") if isinstance(chosen, dict) else getattr(chosen, "type", "auto")
+        if isinstance(threshold, dict):
+            threshold = {"rule": _RULES.get(str(kind), "score")} | threshold
+        feature = {"feature": "level"} if kind == "lstm-fixed" else {}
+        return feature | raw | {"detector": chosen, "threshold": threshold}
 
     @field_validator("container")
     @classmethod
@@ -233,6 +272,13 @@ class Dataset(_Model):
             raise ValueError(msg)
         if chosen.type in {ColumnType.STRING, ColumnType.BLOB, ColumnType.BOOL, ColumnType.TIMESTAMP}:
             msg = f"value {self.value!r} is a {chosen.type} column; it must be a number"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _rule_of_the_detector(self) -> Dataset:
+        if self.threshold.rule == "alarm" and _RULES[self.detector.type] != "alarm":
+            msg = f"threshold rule 'alarm' is none of detector {self.detector.type!r}; use score or loss"
             raise ValueError(msg)
         return self
 

@@ -39,10 +39,11 @@ class Training:
         dataset: Name of the dataset.
         model_name: Name of the registered model.
         container: Container of the rows.
-        network: The Keras model.
+        kind: Kind of the detector.
+        network: The Keras model; None for a detector that is not trained with Keras.
         parts: The saved detector, by file name.
         sha256: Hex digest over `parts`.
-        example: Windows float32 (n, window, 1) as the network takes them.
+        example: Windows float32 (n, window, 1) as the network takes them; None without a network.
         params: What was chosen.
         epochs: Metrics of each epoch, first to last.
         metrics: Metrics of the whole run.
@@ -56,10 +57,11 @@ class Training:
     dataset: str
     model_name: str
     container: str
+    kind: str
     network: Any
     parts: Mapping[str, bytes]
     sha256: str
-    example: npt.NDArray[np.float32]
+    example: npt.NDArray[np.float32] | None
     params: Mapping[str, Any]
     epochs: Sequence[Mapping[str, float]]
     metrics: Mapping[str, float]
@@ -134,7 +136,8 @@ def experiment_of(client: Any, settings: Settings, suffix: str = "") -> str:
 
 def _run_tags(training: Training) -> dict[str, str]:
     tags = {"mlflow.source.name": "gridwatch", "mlflow.source.type": "PROJECT", "gridwatch.dataset": training.dataset}
-    return tags | {"gridwatch.sha256": training.sha256} | dict(training.tags)
+    own = {"gridwatch.sha256": training.sha256, "gridwatch.detector": training.kind}
+    return tags | own | dict(training.tags)
 
 
 def _record(client: Any, experiment_id: str, run_id: str, training: Training) -> Recorded:
@@ -196,31 +199,48 @@ def _log_metrics(client: Any, run_id: str, model_id: str, training: Training) ->
 
 
 def _write_model(path: Path, training: Training, model_id: str, run_id: str) -> None:
-    """Write the model folder: the Keras flavour with a signature and an input example, and the detector's files."""
+    """Write the model folder: what MLflow reads of it, and the detector's files."""
+    from mlflow.models import Model
+
+    path.mkdir()
+    described = Model(
+        run_id=run_id,
+        model_uuid=model_id,
+        model_id=model_id,
+        metadata={"gridwatch": {"sha256": training.sha256, "files": sorted(training.parts)}},
+    )
+    if training.network is None or training.example is None:
+        # No flavour of MLflow's own: gridwatch scores with the files below, whatever their kind.
+        described.add_flavor("gridwatch", kind=training.kind, files=sorted(training.parts))
+        described.save(str(path / "MLmodel"))
+    else:
+        _write_keras(path, training, training.example, described)
+    for name, content in training.parts.items():
+        (path / name).write_bytes(content)
+
+
+def _write_keras(path: Path, training: Training, example: npt.NDArray[np.float32], described: Any) -> None:
+    """Write the Keras flavour with a signature and an input example."""
     with warnings.catch_warnings():
         # MLflow warns of its own type hints while it is imported.
         warnings.simplefilter("ignore")
         import mlflow.pyfunc  # noqa: F401
     from mlflow.keras import save_model
-    from mlflow.models import Model
     from mlflow.models.signature import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
-    path.mkdir()
-    window = TensorSpec(training.example.dtype, (-1, *training.example.shape[1:]), "window")
-    prediction = TensorSpec(training.example.dtype, (-1, 1), "prediction")
+    window = TensorSpec(example.dtype, (-1, *example.shape[1:]), "window")
+    prediction = TensorSpec(example.dtype, (-1, 1), "prediction")
     save_model(
         training.network,
         str(path),
-        mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+        mlflow_model=described,
         signature=ModelSignature(Schema([window]), Schema([prediction])),
-        input_example=training.example,
+        input_example=example,
         # Given, because MLflow would otherwise load the model in another process to find out.
         pip_requirements=[f"{name}=={found}" for name in _FLAVOUR_PACKAGES if (found := _version(name))],
-        metadata={"gridwatch": {"sha256": training.sha256, "files": sorted(training.parts)}},
+        metadata=described.metadata,
     )
-    for name, content in training.parts.items():
-        (path / name).write_bytes(content)
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,116 @@
+"""What one training has learnt: a model of the kind that the dataset names, and the newest rows kept from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridwatch.detectors import LstmDetector
+from gridwatch.errors import DetectorError
+from gridwatch.pipeline.models import Model, WindowModel, new_lstm
+from gridwatch.pipeline.online import OnlineModel
+from gridwatch.pipeline.scored import Scored
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gridwatch.pipeline.series import Series
+    from gridwatch.sources.dataset import Dataset
+
+__all__ = ["Lesson", "learn"]
+
+_HELD_ROWS_MIN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """A model that has learnt all but the newest rows of a series.
+
+    Attributes:
+        model: What has learnt.
+        parts: Its bytes by file name: the state before the rows that were kept from it.
+        scored: What it says of the rows of the series, those that were kept included.
+        held: How many rows were kept from it.
+        params: What was chosen.
+        epochs: `loss`, `val_loss` and `seconds` of each epoch; none where nothing is trained.
+        best_epoch: Number from 1 of the epoch whose weights were kept; 0 where nothing is trained.
+        network: The Keras model, where there is one.
+        example: Windows float32 (n, window, 1) as the network takes them, where there is one.
+    """
+
+    model: Model
+    parts: Mapping[str, bytes]
+    scored: Scored
+    held: int
+    params: Mapping[str, Any]
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    network: Any = None
+    example: npt.NDArray[np.float32] | None = None
+
+    @property
+    def val_loss(self) -> float | None:
+        """Mean squared error on the kept rows, in standard deviations of the feature; None where nothing is trained."""
+        return self.epochs[self.best_epoch - 1]["val_loss"] if self.epochs else None
+
+
+def learn(dataset: Dataset, series: Series, progress: Callable[[int, int | None], None] | None = None) -> Lesson:
+    """Learn a series with the detector that the dataset names, its newest rows kept from it.
+
+    Args:
+        dataset: Detector, feature, threshold.
+        series: What to learn.
+        progress: Told the epochs done, of at most how many, where there are epochs.
+
+    Raises:
+        DetectorError: Too few rows, or rows that cannot be learnt.
+    """
+    if dataset.detector.type == "auto":
+        return _online(dataset, series)
+    detector = new_lstm(dataset, None if progress is None else lambda epoch, most, _row: progress(epoch, most))
+    detector.learn(series.times_ms, series.values)
+    return _trained(dataset, series, detector)
+
+
+def _trained(dataset: Dataset, series: Series, detector: LstmDetector) -> Lesson:
+    if detector.trained is None:
+        raise DetectorError("The detector has not been trained in this process.")
+    model = WindowModel(detector, dataset)
+    scores = detector.score(series.times_ms, series.values)
+    return Lesson(
+        model,
+        parts=detector.save(),
+        scored=Scored.of(series.times_ms, scores, series.times_ms),
+        held=detector.validation_rows(len(series)),
+        params=dataset.model.model_dump(),
+        epochs=detector.trained.history,
+        best_epoch=detector.trained.best_epoch,
+        network=detector.trained.model,
+        example=detector.example(series.times_ms, series.values),
+    )
+
+
+def _online(dataset: Dataset, series: Series) -> Lesson:
+    model = OnlineModel(dataset.feature)
+    held = max(round(len(series) * dataset.model.validation_fraction), _HELD_ROWS_MIN)
+    learnt = len(series) - held
+    if learnt < model.rows_min:
+        raise DetectorError(
+            f"{len(series)} rows are too few to learn from: {model.kind!r} needs at least {model.rows_min + held}, of "
+            f"which the newest {held} are kept for comparison. Load more history.",
+            rows=len(series),
+            rows_min=model.rows_min + held,
+        )
+    seen = model.update(series.times_ms[:learnt], series.values[:learnt])
+    parts = model.save()
+    unseen = model.update(series.times_ms[learnt:], series.values[learnt:])
+    return Lesson(
+        OnlineModel.load(parts),
+        parts=parts,
+        scored=Scored.joined([seen, unseen]),
+        held=held,
+        params={**model.constants, "validation_fraction": dataset.model.validation_fraction},
+    )

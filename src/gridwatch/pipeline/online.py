@@ -1,0 +1,173 @@
+"""A detector that learns as it goes, over the feature of a dataset: what it has learnt so far, and what comes next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gridwatch.detectors.features import FeatureName, feature, rows_lost, value_of
+from gridwatch.errors import DetectorError
+from gridwatch.pipeline.scored import Rule, Scored
+from gridwatch.pipeline.series import Series, read_series
+
+if TYPE_CHECKING:
+    from gridwatch.containers.store import Store
+    from gridwatch.detectors.base import Floats, Times
+    from gridwatch.detectors.online import AutoDetector, OnlineScores
+    from gridwatch.sources.dataset import Dataset
+
+__all__ = ["OnlineModel"]
+
+_FORMAT = 1
+_JSON = "series.json"
+
+
+class OnlineModel:
+    """Scores the rows of a series one after another, each before learning from it.
+
+    What was saved is never changed by `say`: it goes on with a copy, through every row since, so that the same bytes
+    and rows give the same scores, however often and in whatever pieces they are asked for.
+
+    Args:
+        feature_name: What of the value is looked at: `log_return` or `level`.
+        detector: What looks at it; a new one when None.
+    """
+
+    def __init__(self, feature_name: FeatureName = "log_return", detector: AutoDetector | None = None) -> None:
+        # Numba takes seconds to load, and only here is it needed.
+        from gridwatch.detectors.online import AutoDetector
+
+        self.feature_name: FeatureName = feature_name
+        self._detector = AutoDetector() if detector is None else detector
+        self._last: tuple[int, float] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Short name of the method."""
+        return self._detector.kind
+
+    @property
+    def rows_min(self) -> int:
+        """Fewest rows to begin with; with fewer no row is judged."""
+        return self._detector.rows_min + rows_lost(self.feature_name)
+
+    @property
+    def unseen_from_ms(self) -> int | None:
+        """From when on it has not learnt the rows: the ms after the last that it has."""
+        return None if self._last is None else self._last[0] + 1
+
+    @property
+    def rule(self) -> Rule:
+        """An alarm at the detector's own level."""
+        return Rule("alarm", float(-100.0 * np.expm1(-self._detector.config.alarm_level)))
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """What the detector looks at and how it judges, by name."""
+        return asdict(self._detector.config)
+
+    def update(self, times_ms: Times, values: Floats) -> Scored:
+        """Score rows that follow those of the call before, each before learning from it.
+
+        However the rows are cut into calls, their scores are the same. A return needs the row before: the very first
+        row has no score.
+
+        Args:
+            times_ms: int64 (n,), UTC epoch ms, strictly increasing, after the last row learnt.
+            values: float64 (n,), finite.
+
+        Raises:
+            DetectorError: Values or times that cannot be scored; names the row. Nothing is learnt then.
+        """
+        if not len(values):
+            return Scored.joined([])
+        began_ms = np.full(len(values), times_ms[0])
+        if self.feature_name == "level":
+            scores = self._detector.update(times_ms, values)
+        else:
+            last = ([], []) if self._last is None else ([self._last[0]], [self._last[1]])
+            whole_ms, whole = np.concatenate([last[0], times_ms]).astype(np.int64), np.concatenate([last[1], values])
+            returns = feature(self.feature_name, whole_ms, whole)
+            began_ms = began_ms[: len(returns)]
+            scores = self._in_units(self._detector.update(whole_ms[1:], returns), whole)
+        self._last = int(times_ms[-1]), float(values[-1])
+        return Scored.of(times_ms[len(times_ms) - len(scores) :], scores, began_ms)
+
+    def _in_units(self, scores: OnlineScores, whole: Floats) -> OnlineScores:
+        """Return scores whose expectations are values, not returns; `whole` begins with the value before them."""
+        expected, lower, upper = (
+            value_of(self.feature_name, edge, whole[:-1]) for edge in (scores.expected, scores.lower, scores.upper)
+        )
+        return replace(scores, actual=whole[1:].copy(), expected=expected, lower=lower, upper=upper)
+
+    def say(self, dataset: Dataset, store: Store, series: Series, wanted: npt.NDArray[np.bool_]) -> Scored:
+        """Score rows, after all rows since those learnt; see `Model.say`.
+
+        Rows up to the last that was learnt (late ones, or of a range that begins earlier) are scored by such a detector
+        that starts with the series' first row: none is scored by one that has learnt it.
+        """
+        times = series.times_ms[wanted]
+        if not len(times):
+            return Scored.joined([])
+        unseen_ms = self.unseen_from_ms or 0
+        parts = []
+        if times[0] < unseen_ms:
+            before = read_series(dataset, store, None, min(unseen_ms - 1, int(times[-1])))
+            parts.append(self.anew().update(before.times_ms, before.values).at(times))
+        if times[-1] >= unseen_ms:
+            rows = self._since(dataset, store, series, int(times[-1]))
+            parts.append(self.load(self.save()).update(rows.times_ms, rows.values).at(times))
+        return Scored.joined(parts)
+
+    def _since(self, dataset: Dataset, store: Store, series: Series, to_ms: int) -> Series:
+        """Return all rows after those learnt, up to an instant; those of `series` are not read again."""
+        first_ms, unseen_ms = int(series.times_ms[0]), self.unseen_from_ms or 0
+        kept = (series.times_ms >= unseen_ms) & (series.times_ms <= to_ms)
+        known = Series(series.times_ms[kept], series.values[kept])
+        return read_series(dataset, store, unseen_ms, first_ms - 1).joined(known) if first_ms > unseen_ms else known
+
+    def anew(self) -> OnlineModel:
+        """Return a detector with the same constants that has learnt nothing."""
+        return OnlineModel(self.feature_name, type(self._detector)(self._detector.config))
+
+    def save(self) -> dict[str, bytes]:
+        """Return the detector's files and `series.json`, its place in the series.
+
+        Raises:
+            DetectorError: Nothing has been learnt yet.
+        """
+        parts = self._detector.save()
+        last_ms, last = self._last or (0, 0.0)
+        raw = {"format": _FORMAT, "feature": self.feature_name, "last_ms": last_ms, "last_value": last}
+        return {**parts, _JSON: json.dumps(raw, indent=1, sort_keys=True, allow_nan=False).encode()}
+
+    @classmethod
+    def load(cls, parts: Mapping[str, bytes]) -> Self:
+        """Return the model that `save` wrote.
+
+        Raises:
+            DetectorError: A file is missing, damaged, or of a later version than this one reads.
+        """
+        from gridwatch.detectors.online import AutoDetector
+
+        if _JSON not in parts:
+            raise DetectorError(f"The saved detector lacks {_JSON}; it has {sorted(parts)}.")
+        detector = AutoDetector.load(parts)
+        try:
+            raw: dict[str, Any] = json.loads(parts[_JSON])
+            if raw["format"] != _FORMAT or raw["feature"] not in {"log_return", "level"}:
+                raise DetectorError(
+                    f"{_JSON} is of format {raw['format']!r} with the feature {raw['feature']!r}; this version reads "
+                    f"format {_FORMAT}. Train again, or use the gridwatch that wrote it."
+                )
+            last = int(raw["last_ms"]), float(raw["last_value"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DetectorError(f"{_JSON} is damaged: {error!r}.") from error
+        model = cls(raw["feature"], detector)
+        model._last = last
+        return model
