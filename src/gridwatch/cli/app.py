@@ -29,6 +29,7 @@ from gridwatch.cli import (
     project,
     services,
     store,
+    synthesize,
     triggers,
     users,
 )
@@ -82,6 +83,7 @@ for module in (
     dlq,
     model,
     evaluate,
+    synthesize,
     artifacts,
     anomalies,
     label,

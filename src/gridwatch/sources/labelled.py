@@ -19,7 +19,7 @@ import pandas as pd
 
 from gridwatch.errors import SourceError
 
-__all__ = ["LABELS", "LabelledSeries", "read_labelled"]
+__all__ = ["LABELS", "LabelledSeries", "read_labelled", "read_unlabelled"]
 
 LABELS = "labels/combined_windows.json"
 """Where the windows are, below the folder."""
@@ -75,6 +75,15 @@ def read_labelled(folder: Path) -> list[LabelledSeries]:
             unlabelled=unlabelled,
         )
     return [_read_series(folder / "data" / name, name, labels[name]) for name in found]
+
+
+def read_unlabelled(path: Path) -> LabelledSeries:
+    """Return one CSV of `timestamp,value` without windows, such as a base for made-up faults; named as its file.
+
+    Raises:
+        SourceError: The file is missing, broken, or its times go back; names the file and the line.
+    """
+    return _read_series(path, path.name, [])
 
 
 def _and_more(names: Sequence[str]) -> str:
