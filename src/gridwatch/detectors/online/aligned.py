@@ -124,7 +124,7 @@ def expect(state: State, plan: Plan, row: int, few: Any, odd: Any) -> tuple[floa
         if plan.residual >= 0:
             odd[plan.residual] = apart
         # Judged on the rows before this one.
-        if numbers[SEASON_ERROR] < numbers[RECENT_ERROR]:
+        if plan.residual >= 0 and numbers[SEASON_ERROR] < numbers[RECENT_ERROR]:
             expected, seasonal = numbers[BASE] + season / numbers[SCALE], True
         first = row - 1 < day or row <= plan.constants.warm_rows
         error = abs(apart)

@@ -9,7 +9,8 @@ import numpy as np
 from gridwatch.detectors.base import Floats
 from gridwatch.detectors.online import kernels
 from gridwatch.detectors.online.config import AutoConfig
-from gridwatch.detectors.online.members import constants_of, empty_past, knots_at
+from gridwatch.detectors.online.layout import LEAST, SEEN, TOP, USED
+from gridwatch.detectors.online.members import constants_of, empty_past
 from gridwatch.errors import DetectorError
 
 __all__ = ["Past"]
@@ -29,27 +30,19 @@ class Past:
 
     def __init__(self, config: AutoConfig, *, two_sided: bool) -> None:
         self.two_sided = two_sided
-        self.numbers = empty_past(config)
+        self.numbers = empty_past(config, two_sided=two_sided)
         self._config = config
         self._constants = constants_of(config)
 
     @property
     def seen(self) -> int:
         """How many numbers the stream has had."""
-        return int(self.numbers[kernels.SEEN])
+        return int(self.numbers[SEEN])
 
     def judge(self, stream: Floats) -> Floats:
         """Return the surprise at each number, float64 (n,), before it is counted; NaN is passed over and gets 0."""
         out = np.empty(len(stream))
-        kernels.surprises(
-            self.numbers,
-            self._config.tail_rows_max,
-            self._config.bins,
-            self.two_sided,
-            np.array(stream, np.float64),
-            self._constants,
-            out,
-        )
+        kernels.surprises(self.numbers, self.two_sided, np.array(stream, np.float64), self._constants, out)
         return out
 
     def band(self) -> tuple[float, float]:
@@ -61,8 +54,8 @@ class Past:
         if self.seen < self._config.warm_rows:
             return 0.0, 0.0
         room = self._config.tail_rows_max
-        top, bottom = (self.numbers[kernels.TOP + side * room :][: min(self.seen, room)] for side in (0, 1))
-        spread = float(top[-1] - self.numbers[kernels.LEAST])
+        top, bottom = (self.numbers[start:][: min(self.seen, room)] for start in (TOP, len(self.numbers) - room))
+        spread = float(top[-1] - self.numbers[LEAST])
         if not self.two_sided:
             up = self._reach(top, spread, self._config.band_p)
             return -up, up
@@ -84,14 +77,14 @@ class Past:
         """
         body = numbers.copy()
         if numbers.shape == self.numbers.shape and numbers.dtype == np.float64:
-            body[knots_at(self._config)] = 0.0
+            body[np.isinf(empty_past(self._config, two_sided=self.two_sided))] = 0.0
         if (
             numbers.shape != self.numbers.shape
             or numbers.dtype != np.float64
             or not np.isfinite(body).all()
             or np.isnan(numbers).any()
-            or body[kernels.SEEN] < 0
-            or not 0 <= body[kernels.USED] <= self._config.bins
+            or body[SEEN] < 0
+            or not 0 <= body[USED] <= self._config.bins
         ):
             raise DetectorError(
                 f"The saved past of a stream is damaged: {numbers.dtype} {numbers.shape}, or numbers out of range; its "
