@@ -21,6 +21,7 @@ from gridwatch.errors import ConfigError, DetectorError, SourceError, TrackingEr
 from gridwatch.pipeline.evaluate import evaluate
 from gridwatch.pipeline.evaluation_report import EvaluationReport, plain
 from gridwatch.settings import Settings
+from gridwatch.sources.synthetic import make_series, write_series
 from gridwatch.sources.testing import write_labelled
 from gridwatch.tracking import Evaluation, record_evaluation
 
@@ -45,6 +46,29 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
         monkeypatch.setitem(registry.DETECTORS, "tried", Entry("tried", "For a test.", 1.0, judge))
 
     return register
+
+
+def test_what_is_found_is_told_by_kind_of_fault(tmp_path: Path, named: Callable[[Any], None]) -> None:
+    many = make_series(9, 6, rows=1000, bases=["noise"], faults=["spike", "dip"], clean_share=0)
+    write_series(tmp_path / "made", many)
+    spikes = [put for one in many for put in one.faults if put.kind == "spike"]
+    dips = [put for one in many for put in one.faults if put.kind == "dip"]
+    assert spikes
+    assert dips
+
+    def judge(times_ms: Times, values: Floats, probation_rows: int) -> Judged:
+        level = np.median(values)
+        alarm = np.where(values == values.max(), 2.0, 0.0) if values.max() - level > 8 * np.std(values) else 0 * values
+        return Judged(alarm, alarm, np.full(len(values), 0.5), 0.0)
+
+    named(judge)
+    report = evaluate(tmp_path / "made", "tried")
+    by_kind = {one.kind: (one.windows, one.found) for one in report.per_kind}
+    assert by_kind["dip"] == (len(dips), 0)
+    assert by_kind["spike"][0] == len(spikes)
+    assert 0 < by_kind["spike"][1] == report.found
+    assert report.metrics()["recall_dip"] == 0
+    assert plain(report)["per_kind"][0] == {"kind": "dip", "windows": len(dips), "found": 0}
 
 
 def test_the_report_of_the_baseline(report: EvaluationReport) -> None:

@@ -114,3 +114,18 @@ def test_a_folder_of_another_layout_is_told(tmp_path: Path, folder: Folder) -> N
         read_labelled(tmp_path)
     with pytest.raises(SourceError, match=r"holds no GROUP/FILE\.csv"):
         read_labelled(folder({}, {}))
+
+
+def test_kinds_of_faults_by_window(folder: Folder) -> None:
+    made = folder(
+        {"a/x.csv": [[minute(1), minute(3)], [minute(5), minute(6)], [minute(8), minute(9)]], "b/y.csv": []},
+        {"b/y.csv": ROWS, "a/x.csv": ROWS},
+    )
+    begun = [("spike", 2), ("dip", 3), ("dip", 3), ("shift", 6), ("drift", 7)]
+    faults = [{"fault": kind, "start": minute(at)} for kind, at in begun]
+    (made / "labels" / "faults.json").write_text(json.dumps({"a/x.csv": faults}))
+    first, second = read_labelled(made)
+    assert (first.kinds, second.kinds) == (("dip/spike", "shift", "unknown"), ())
+    (made / "labels" / "faults.json").write_text(json.dumps({"a/x.csv": [{"fault": "spike"}]}))
+    with pytest.raises(SourceError, match=r"faults.json: the faults of 'a/x.csv' are .* 'fault' and 'start', a time"):
+        read_labelled(made)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gridwatch.errors import SourceError
-from gridwatch.sources.labelled import LabelledSeries, read_labelled, read_unlabelled
-from gridwatch.sources.synthetic import FAULT_LIST, make_series, write_series
+from gridwatch.sources.labelled import FAULT_LIST, LabelledSeries, read_labelled, read_unlabelled
+from gridwatch.sources.synthetic import make_series, write_series
 from gridwatch.sources.synthetic_bases import BASES, Values
 from gridwatch.sources.synthetic_faults import FAULTS, Place
 
@@ -36,7 +36,7 @@ def test_the_reader_takes_what_is_written_and_the_same_seed_writes_the_same_byte
     assert sorted(made) == [one.name for one in read]
     for one in read:
         source = made[one.name].series
-        assert one.windows == source.windows
+        assert (one.windows, one.kinds) == (source.windows, source.kinds)
         assert one.timestamps == source.timestamps
         assert (one.times_ms == source.times_ms).all()
         np.testing.assert_allclose(one.values, source.values, rtol=1e-9)

@@ -118,6 +118,8 @@ def _show(report: EvaluationReport) -> None:
     if report.run_id is not None:
         figures.append(("MLflow run", report.run_id))
     print_table(("figure", "value"), figures)
+    if report.per_kind:
+        print_table(("fault", "windows", "found"), [(one.kind, one.windows, one.found) for one in report.per_kind])
 
 
 def _figure(value: float, form: str = ".1f") -> str:

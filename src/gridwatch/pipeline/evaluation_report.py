@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from gridwatch.detectors.evaluation import LEVELS, PROFILES, Events, Profile, Ra
 from gridwatch.detectors.registry import Entry, Judged
 from gridwatch.sources.labelled import LabelledSeries
 
-__all__ = ["EvaluationReport", "FileReport", "JudgedFile", "ProfileReport", "plain", "summarise"]
+__all__ = ["EvaluationReport", "FileReport", "JudgedFile", "KindReport", "ProfileReport", "plain", "summarise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +65,21 @@ class ProfileReport:
     cross_random_sd: float
     cross_random_min: float
     cross_random_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class KindReport:
+    """What was found of one kind of fault, in folders that tell the kinds.
+
+    Attributes:
+        kind: Its name, such as `spike`.
+        windows: Windows of it after probation.
+        found: Those with an alarm at the detector's default threshold.
+    """
+
+    kind: str
+    windows: int
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,7 @@ class EvaluationReport:
         rows_per_s: Rows scored in a second of processor time.
         seconds: Duration of the whole.
         per_file: By name.
+        per_kind: By kind of fault; none where the folder does not tell.
         run_id: MLflow run; None when not tracked.
     """
 
@@ -147,6 +164,7 @@ class EvaluationReport:
     rows_per_s: float
     seconds: float
     per_file: tuple[FileReport, ...]
+    per_kind: tuple[KindReport, ...] = ()
     run_id: str | None = None
 
     def metrics(self) -> dict[str, float]:
@@ -163,6 +181,11 @@ class EvaluationReport:
         )
         found |= {name: float(getattr(self, name)) for name in names}
         found |= {f"realised_over_nominal_{level}": value for level, value in self.realised_over_nominal.items()}
+        found |= {
+            "recall_" + re.sub(r"[^\w./ -]", "_", one.kind): one.found / one.windows
+            for one in self.per_kind
+            if one.windows
+        }
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
@@ -209,6 +232,7 @@ def summarise(
         rows_per_s=_per_second(rows, sum(file.cpu_s for file in files) - learn_s),
         seconds=seconds,
         per_file=tuple(_file(file, sweeps[0], number, profiles[0].best_threshold) for number, file in enumerate(files)),
+        per_kind=_kinds(files, detector.threshold),
     )
 
 
@@ -230,6 +254,15 @@ def _profile(profile: Profile, sweep: Sweep, threshold: float, *, splits: int, s
 
 def _events(file: JudgedFile, threshold: float) -> Events:
     return Events.of(file.judged.anomaly_score, file.series.windows, threshold)
+
+
+def _kinds(files: Sequence[JudgedFile], threshold: float) -> tuple[KindReport, ...]:
+    counted: dict[str, Events] = {}
+    for file in files:
+        for kind, window in zip(file.series.kinds, file.series.windows, strict=False):
+            found = Events.of(file.judged.anomaly_score, [window], threshold)
+            counted[kind] = counted.get(kind, Events()) + found
+    return tuple(KindReport(kind, events.windows, events.found) for kind, events in sorted(counted.items()))
 
 
 def _file(file: JudgedFile, sweep: Sweep, number: int, threshold: float) -> FileReport:

@@ -1,14 +1,16 @@
 """Labelled series for judging detectors, in the folder layout of the Numenta Anomaly Benchmark.
 
 `data/GROUP/FILE.csv` hold `timestamp,value`; `labels/combined_windows.json` names for every file the windows in which
-something is wrong: `{"GROUP/FILE.csv": [["2014-04-10 16:15:00", "2014-04-12 01:45:00"]]}`, or none.
+something is wrong: `{"GROUP/FILE.csv": [["2014-04-10 16:15:00", "2014-04-12 01:45:00"]]}`, or none. Where the kind of
+each fault is known, `labels/faults.json` may say it: `{"GROUP/FILE.csv": [{"fault": "spike", "start": "2014-04-11
+00:00:00"}]}`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,13 @@ import pandas as pd
 
 from gridwatch.errors import SourceError
 
-__all__ = ["LABELS", "LabelledSeries", "read_labelled", "read_unlabelled"]
+__all__ = ["FAULT_LIST", "LABELS", "LabelledSeries", "read_labelled", "read_unlabelled"]
 
 LABELS = "labels/combined_windows.json"
 """Where the windows are, below the folder."""
+
+FAULT_LIST = "labels/faults.json"
+"""Which kind of fault is where, below the folder; there may be none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +41,7 @@ class LabelledSeries:
         values: float64 (n,), finite.
         windows: First and last row of each window, both included, in order.
         repeats: Rows at the time of the row before.
+        kinds: What is wrong in each window, where the folder says so; otherwise none.
     """
 
     name: str
@@ -44,6 +50,7 @@ class LabelledSeries:
     values: npt.NDArray[np.float64]
     windows: tuple[tuple[int, int], ...]
     repeats: int = 0
+    kinds: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -56,7 +63,7 @@ def read_labelled(folder: Path) -> list[LabelledSeries]:
         SourceError: A file or its labels are missing, a CSV is broken or its times go back, or windows are reversed,
             overlap or lie where the file has no rows; names the file and the place.
     """
-    labels = _read_labels(folder)
+    labels = _read_object(folder / LABELS)
     found = sorted(path.relative_to(folder / "data").as_posix() for path in (folder / "data").glob("*/*.csv"))
     if not found:
         raise SourceError(f"{str(folder / 'data')!r} holds no GROUP/FILE.csv to judge a detector on.")
@@ -74,7 +81,10 @@ def read_labelled(folder: Path) -> list[LabelledSeries]:
             "windows, or [] when nothing is wrong in it.",
             unlabelled=unlabelled,
         )
-    return [_read_series(folder / "data" / name, name, labels[name]) for name in found]
+    faults = _read_object(folder / FAULT_LIST) if (folder / FAULT_LIST).exists() else {}
+    return [
+        _with_kinds(_read_series(folder / "data" / name, name, labels[name]), faults.get(name, [])) for name in found
+    ]
 
 
 def read_unlabelled(path: Path) -> LabelledSeries:
@@ -90,8 +100,23 @@ def _and_more(names: Sequence[str]) -> str:
     return f" (nor {len(names) - 1} more)" if len(names) > 1 else ""
 
 
-def _read_labels(folder: Path) -> dict[str, Any]:
-    path = folder / LABELS
+def _with_kinds(series: LabelledSeries, faults: Any) -> LabelledSeries:
+    """Return the series with the kinds of faults that begin in each window, several with a stroke between."""
+    if not faults:
+        return series
+    try:
+        begun = [(_utc_ms(pd.Timestamp(one["start"])), str(one["fault"])) for one in faults]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{FAULT_LIST}: the faults of {series.name!r} are {faults!r}; expected a list of objects with 'fault' and "
+            "'start', a time."
+        ) from error
+    edges = [(series.times_ms[first], series.times_ms[last]) for first, last in series.windows]
+    kinds = ["/".join(sorted({kind for at, kind in begun if start <= at <= end})) or "unknown" for start, end in edges]
+    return replace(series, kinds=tuple(kinds))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

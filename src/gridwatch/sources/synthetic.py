@@ -15,14 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gridwatch.errors import SourceError
-from gridwatch.sources.labelled import LABELS, LabelledSeries
+from gridwatch.sources.labelled import FAULT_LIST, LABELS, LabelledSeries
 from gridwatch.sources.synthetic_bases import BASES, Values
 from gridwatch.sources.synthetic_faults import FAULTS, Place
 
-__all__ = ["FAULT_LIST", "MadeSeries", "PutFault", "make_series", "write_series"]
-
-FAULT_LIST = "labels/faults.json"
-"""Which fault is where, below the folder."""
+__all__ = ["MadeSeries", "PutFault", "make_series", "write_series"]
 
 _ROWS_MIN = 500
 _START_MS = 1_704_067_200_000  # 2024-01-01, a Monday
@@ -183,7 +180,8 @@ def _with_faults(ordinary: _Ordinary, number: int, kinds: list[str], random: np.
         windows.append((start, start + width - 1))
     texts = tuple(np.datetime_as_string(ordinary.times_ms.astype("datetime64[ms]"), unit="ms").tolist())
     short = tuple(text[:-4].replace("T", " ") if text.endswith(".000") else text.replace("T", " ") for text in texts)
-    series = LabelledSeries(ordinary.name, short, ordinary.times_ms, values, tuple(windows))
+    kinds = tuple(put.kind for put in puts)
+    series = LabelledSeries(ordinary.name, short, ordinary.times_ms, values, tuple(windows), kinds=kinds)
     return MadeSeries(series, ordinary.values, tuple(puts))
 
 
