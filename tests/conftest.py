@@ -1,19 +1,55 @@
-"""What holds for all tests: the order of their files, and logging that is as before after each."""
+"""What holds for all tests: how they are shared out and in which order, and logging that is as before after each."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
 
-LONGEST = ("tests/test_docs.py", "tests/e2e/", "tests/test_wheel.py", "tests/faults/")
-"""Begun first, or one process would still be at them when the others have nothing left to do."""
+LONGEST = (
+    "tests/test_docs.py",
+    "tests/e2e/",
+    "tests/faults/test_kills.py",
+    "tests/faults/",
+    "tests/streaming/",
+    "tests/connect/",
+    "tests/pipeline/",
+    "tests/test_wheel.py",
+)
+"""Begun first and in this order, or one process would still be at them when the others have nothing left to do."""
+
+TOGETHER = ("tests/faults/", "tests/streaming/", "tests/connect/", "tests/pipeline/")
+"""Folders whose files share a broker, a Connect worker or a trained model: one process has them all."""
+
+ALONE = ("tests/faults/test_kills.py",)
+"""What shares nothing with the other files of such a folder."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=lambda item: next((at for at, path in enumerate(LONGEST) if item.nodeid.startswith(path)), 99))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than there are cores: a third of the tests' time is waiting for servers."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share out files, and as one those that share servers."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if path in ALONE else next((folder for folder in TOGETHER if path.startswith(folder)), path)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)
