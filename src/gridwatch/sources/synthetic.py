@@ -180,8 +180,8 @@ def _with_faults(ordinary: _Ordinary, number: int, kinds: list[str], random: np.
         windows.append((start, start + width - 1))
     texts = tuple(np.datetime_as_string(ordinary.times_ms.astype("datetime64[ms]"), unit="ms").tolist())
     short = tuple(text[:-4].replace("T", " ") if text.endswith(".000") else text.replace("T", " ") for text in texts)
-    kinds = tuple(put.kind for put in puts)
-    series = LabelledSeries(ordinary.name, short, ordinary.times_ms, values, tuple(windows), kinds=kinds)
+    told = tuple(put.kind for put in puts)
+    series = LabelledSeries(ordinary.name, short, ordinary.times_ms, values, tuple(windows), kinds=told)
     return MadeSeries(series, ordinary.values, tuple(puts))
 
 
