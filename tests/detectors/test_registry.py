@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gridwatch.detectors import LstmDetector, lstm
 from gridwatch.detectors.base import Floats, Times
-from gridwatch.detectors.registry import DETECTORS, entry, smoothed
+from gridwatch.detectors.registry import DETECTORS, entry, load_detector, new_detector, smoothed
 from gridwatch.detectors.testing import SMALL, random_walk
 from gridwatch.detectors.zscore import deviations, gaussian_p
-from gridwatch.errors import ConfigError
+from gridwatch.errors import ConfigError, DetectorError
 
 PROBATION = 150
 
@@ -25,7 +26,7 @@ def trained_before(learnt_level: LstmDetector, monkeypatch: pytest.MonkeyPatch) 
         assert len(times_ms) == len(values) == PROBATION
         detector._learnt = learnt_level._learnt
 
-    monkeypatch.setattr(lstm, "LstmConfig", lambda: SMALL)
+    monkeypatch.setattr(lstm, "LstmConfig", lambda **raw: replace(SMALL, **raw))
     monkeypatch.setattr(LstmDetector, "learn", learn)
 
 
@@ -40,12 +41,14 @@ def test_every_row_is_judged_and_none_by_later_ones(name: str) -> None:
         assert ours.shape == (400,), column
         assert np.array_equal(ours[:320], theirs, equal_nan=True), column
     assert np.isfinite(judged.anomaly_score[PROBATION:]).all()
-    assert int(np.nanargmax(judged.anomaly_score)) == 300
-    assert judged.anomaly_score[300] >= entry(name).threshold
-    assert judged.segment_score[301] > judged.segment_score[299]
+    # Members that look at a stretch see the jump when there is more of it.
+    row = int(np.nanargmax(judged.anomaly_score))
+    assert 300 <= row < (350 if name == "shape" else 301)
+    assert judged.anomaly_score[row] >= entry(name).threshold
+    assert judged.segment_score[row + 1] > judged.segment_score[299]
 
 
-@pytest.mark.parametrize("name", ["lstm", "lstm-fixed"])
+@pytest.mark.parametrize("name", ["lstm", "lstm-fixed", "auto+lstm"])
 def test_what_is_learnt_first_is_not_judged(name: str) -> None:
     times, values = random_walk(200)
     judged = entry(name).judge(times, values, PROBATION)
@@ -53,6 +56,30 @@ def test_what_is_learnt_first_is_not_judged(name: str) -> None:
     assert np.isnan(judged.p_value).all() == (name == "lstm-fixed")
     # Too short to learn from: nothing is said.
     assert np.isnan(entry(name).judge(times[:50], values[:50], 7).anomaly_score).all()
+
+
+@pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"zscore"}))
+def test_a_detector_of_a_name_is_loaded_from_what_it_saved(name: str) -> None:
+    times, values = random_walk(400)
+    detector = new_detector(name, network=SMALL)
+    detector.learn(times[:PROBATION], values[:PROBATION])
+    again = load_detector(detector.save())
+    assert type(again) is type(detector)
+    assert again.kind == name or name == "lstm-fixed"
+    ours, theirs = (one.score(times[PROBATION:], values[PROBATION:]) for one in (detector, again))
+    assert np.array_equal(ours.score, theirs.score, equal_nan=True)
+    assert ours.driver_names() == theirs.driver_names()
+
+
+def test_what_cannot_be_made_or_loaded_is_told() -> None:
+    with pytest.raises(ConfigError, match="zscore is a baseline to compare with"):
+        new_detector("zscore")
+    with pytest.raises(DetectorError, match=r"lacks detector.json; it has \['odd'\]"):
+        load_detector({"odd": b""})
+    with pytest.raises(DetectorError, match=r"detector.json is damaged: KeyError"):
+        load_detector({"detector.json": b"{}"})
+    with pytest.raises(DetectorError, match=r"holds a 'odd'; this version reads auto, auto\+lstm, lstm, range"):
+        load_detector({"detector.json": b'{"kind": "odd"}'})
 
 
 def test_an_unknown_name_is_told_the_known_ones() -> None:

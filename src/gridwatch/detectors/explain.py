@@ -21,6 +21,7 @@ DRIVERS = {
         "the difference from the same place of earlier periods",
         "a value like those at the same place of earlier periods",
     ),
+    "trend": ("the step from the rows just before", "a value that goes on from the rows just before"),
     "deviation": ("how much the last {rows} rows vary", "as much noise as before"),
     "mean": ("the level of the last {rows} rows", "rows around a level seen before"),
     "change": (

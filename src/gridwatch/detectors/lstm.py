@@ -20,7 +20,7 @@ from gridwatch.detectors.onnx import OnnxModel
 from gridwatch.detectors.training import LstmConfig, OnEpoch, Trained, train_lstm
 from gridwatch.errors import DetectorError
 
-__all__ = ["Limit", "LstmDetector", "Scaler"]
+__all__ = ["Limit", "LstmDetector", "Misses", "Scaler"]
 
 _FORMAT = 1
 _JSON, _ONNX = "detector.json", "model.onnx"
@@ -63,6 +63,29 @@ class Scaler:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Misses:
+    """By how much a network missed n rows; NaN in those that it could not predict.
+
+    Attributes:
+        size: float64 (n,), the scaled feature less its prediction, in standard deviations of the learnt feature.
+        predicted: float64 (n,), that prediction.
+        previous: float64 (n,), the value of the row before, where the feature needs it.
+        scaler: Of the feature.
+        feature_name: Which feature.
+    """
+
+    size: Floats
+    predicted: Floats
+    previous: Floats
+    scaler: Scaler
+    feature_name: FeatureName
+
+    def value_at(self, size: Floats) -> Floats:
+        """Return the values, in their own units, that would have been missed by so much, float64 (n,)."""
+        return value_of(self.feature_name, self.scaler.unscale(self.predicted + size), self.previous)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Learnt:
     scaler: Scaler
     calibration: Calibration
@@ -102,14 +125,14 @@ class LstmDetector:
     @property
     def context_rows(self) -> int:
         """Rows before a row that its score depends on."""
-        return self._first + SCALE_ROWS
+        return self.first_row + SCALE_ROWS
 
     @property
     def rows_min(self) -> int:
         """Fewest rows that `learn` takes."""
         part = self.config.validation_fraction
         targets = max(_TRAINING_ROWS_MIN + _VALIDATION_ROWS_MIN, round(_VALIDATION_ROWS_MIN / part))
-        return self._first + max(targets, round(_TRAINING_ROWS_MIN / (1.0 - part)))
+        return self.first_row + max(targets, round(_TRAINING_ROWS_MIN / (1.0 - part)))
 
     @property
     def unseen_from_ms(self) -> int | None:
@@ -117,13 +140,13 @@ class LstmDetector:
         return self._learnt.unseen_from_ms if self._learnt else None
 
     @property
-    def _first(self) -> int:
-        """First row of a series that can be predicted."""
+    def first_row(self) -> int:
+        """First row of a series that can be predicted, from 0."""
         return self.config.window + rows_lost(self.feature_name)
 
     def validation_rows(self, rows: int) -> int:
         """Return how many of the newest of `rows` rows are kept from training."""
-        return max(round((rows - self._first) * self.config.validation_fraction), _VALIDATION_ROWS_MIN)
+        return max(round((rows - self.first_row) * self.config.validation_fraction), _VALIDATION_ROWS_MIN)
 
     def learn(self, times_ms: Times, values: Floats) -> None:
         """Learn a series; see `Detector.learn`."""
@@ -156,22 +179,39 @@ class LstmDetector:
         check_series(times_ms, values)
         if self._learnt is None:
             return Scores.neutral(values)
-        scaler, calibration = self._learnt.scaler, self._learnt.calibration
-        lost, first = rows_lost(self.feature_name), self._first
-        out = {name: np.full(len(values), np.nan) for name in ("expected", "lower", "upper", "loss", "p_value")}
-        if len(values) > first:
-            scaled = scaler.scale(feature(self.feature_name, times_ms, values))
-            windows, targets = self._windows(scaled)
-            predicted = self._learnt.model.predict(windows)
-            residuals = targets - predicted
-            scale = local_scale(residuals, calibration.overall)
-            reach = self._reach(scale)
-            previous = values[first - lost : len(values) - lost]
-            for name, edge in (("expected", predicted), ("lower", predicted - reach), ("upper", predicted + reach)):
-                out[name][first:] = value_of(self.feature_name, scaler.unscale(edge), previous)
-            out["loss"][first:] = np.abs(residuals)
-            out["p_value"][first:] = calibration.p_values(np.abs(residuals) / scale)
+        calibration = self._learnt.calibration
+        misses = self.misses(times_ms, values)
+        residuals, reach = misses.size[self.first_row :], np.full(len(values), np.nan)
+        p_value = reach.copy()
+        scale = local_scale(residuals, calibration.overall)
+        reach[self.first_row :] = self._reach(scale)
+        p_value[self.first_row :] = calibration.p_values(np.abs(residuals) / scale)
+        out = {"loss": np.abs(misses.size), "p_value": p_value, "expected": misses.value_at(0.0 * reach)}
+        out |= {"lower": misses.value_at(-reach), "upper": misses.value_at(reach)}
         return Scores(actual=values.copy(), score=score_of(out["p_value"]), **out, method=self.kind)
+
+    def misses(self, times_ms: Times, values: Floats) -> Misses:
+        """Return by how much the network missed rows of a series.
+
+        Args:
+            times_ms: int64 (n,), UTC epoch ms.
+            values: float64 (n,), finite.
+
+        Raises:
+            DetectorError: Nothing has been learnt yet, or a value has no feature; names the row.
+        """
+        if self._learnt is None:
+            raise DetectorError("A detector that has not learnt anything predicts nothing; call learn first.")
+        first, scaler = self.first_row, self._learnt.scaler
+        size, predicted, previous = np.full((3, len(values)), np.nan)
+        scaled = scaler.scale(feature(self.feature_name, times_ms, values))
+        if len(values) > first:
+            windows, targets = self._windows(scaled)
+            predicted[first:] = self._learnt.model.predict(windows)
+            size[first:] = targets - predicted[first:]
+            lost = rows_lost(self.feature_name)
+            previous[first:] = values[first - lost : len(values) - lost]
+        return Misses(size, predicted, previous, scaler, self.feature_name)
 
     def save(self) -> dict[str, bytes]:
         """Return `detector.json` and `model.onnx`; see `Detector.save`."""

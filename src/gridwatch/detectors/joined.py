@@ -1,0 +1,144 @@
+"""Detectors of members and streams behind the one interface; each kind says which they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from gridwatch.detectors.base import Floats, Scores, Times, check_series
+from gridwatch.detectors.joint import Joint
+from gridwatch.detectors.online import AutoConfig, OnlineScores
+from gridwatch.detectors.online.ensemble import check_follows
+from gridwatch.detectors.online.layout import LAST_MS
+from gridwatch.detectors.streams import Stream
+from gridwatch.errors import DetectorError
+
+__all__ = ["JoinedDetector"]
+
+_JSON = "detector.json"
+
+
+class JoinedDetector:
+    """Members of the online detectors, and streams of its own; a kind sets what is in capitals.
+
+    Args:
+        config: Members and constants; None for the kind's own.
+    """
+
+    kind: ClassVar[str]
+    CONFIG: ClassVar[AutoConfig]
+    MEMBERS_JUDGED: ClassVar[bool] = True
+    STREAMS_EXPECT: ClassVar[bool] = False
+    FORMAT: ClassVar[int] = 1
+
+    def __init__(self, config: AutoConfig | None = None) -> None:
+        self.config = config or self.CONFIG
+        self._joint: Joint | None = None
+
+    @property
+    def context_rows(self) -> int:
+        """No rows need to be given again: what they said is in the state."""
+        return 0
+
+    @property
+    def rows_min(self) -> int:
+        """Fewest rows that `learn` takes."""
+        return self.config.warm_rows
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been learnt."""
+        return 0 if self._joint is None else self._joint.rows
+
+    def learn(self, times_ms: Times, values: Floats) -> None:
+        """Start anew and learn a series; see `Detector.learn`."""
+        if len(values) < self.rows_min:
+            raise DetectorError(
+                f"{len(values)} rows are too few to learn from: {self.kind} needs at least {self.rows_min}. Load more "
+                "history, or set a smaller warm_rows.",
+                rows=len(values),
+                rows_min=self.rows_min,
+            )
+        check_series(times_ms, values)
+        self._train(times_ms, values)
+        joint = self._new()
+        joint.update(times_ms, values)
+        self._joint = joint
+
+    def update(self, times_ms: Times, values: Floats) -> OnlineScores:
+        """Score rows, then learn them; see `OnlineDetector.update`."""
+        check_series(times_ms, values)
+        # A copy: a row that a stream refuses must leave nothing learnt.
+        joint = self._new() if self._joint is None else self._joint.copy()
+        check_follows(times_ms, joint.bank)
+        scores = joint.update(times_ms, values)
+        self._joint = joint
+        return scores
+
+    def score(self, times_ms: Times, values: Floats) -> Scores:
+        """Score rows as if they followed those learnt, without learning them; see `Detector.score`."""
+        check_series(times_ms, values)
+        if self._joint is None:
+            return Scores.neutral(values)
+        joint = self._joint.copy()
+        # Whether they do follow is for the caller to know: a backtest may score rows that were learnt.
+        joint.bank.state.counts[:, LAST_MS] = np.iinfo(np.int64).min
+        return joint.update(times_ms, values)
+
+    def save(self) -> dict[str, bytes]:
+        """Return `detector.json`, `state.npz`, `streams.npz` and what the kind adds; see `Detector.save`."""
+        if self._joint is None:
+            raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
+        raw = {"format": self.FORMAT, "kind": self.kind, "config": asdict(self.config), **self._more()}
+        text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
+        return {_JSON: text.encode(), **self._joint.save(), **self._files()}
+
+    @classmethod
+    def load(cls, parts: Mapping[str, bytes]) -> Self:
+        """Return the detector that `save` wrote; see `Detector.load`."""
+        if _JSON not in parts:
+            raise DetectorError(f"The saved detector lacks {_JSON}; it has {sorted(parts)}.")
+        try:
+            raw = json.loads(parts[_JSON])
+            if raw["format"] != cls.FORMAT or raw["kind"] != cls.kind:
+                raise DetectorError(
+                    f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
+                    f"{cls.kind!r} of format {cls.FORMAT}. Learn again, or use the gridwatch that wrote it."
+                )
+            lists = {name: tuple(value) for name, value in raw["config"].items() if isinstance(value, list)}
+            detector = cls._from(raw, AutoConfig(**{**raw["config"], **lists}), parts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DetectorError(f"detector.json is damaged: {error!r}.") from error
+        joint = detector._new()
+        joint.restore(parts)
+        detector._joint = joint
+        return detector
+
+    def _train(self, times_ms: Times, values: Floats) -> None:
+        """Learn what is learnt once, before the rows are taken one by one."""
+
+    def _streams(self) -> list[Stream]:
+        """Return the streams, at the start of a series."""
+        raise NotImplementedError
+
+    def _more(self) -> dict[str, Any]:
+        """Return what the kind adds to `detector.json`."""
+        return {}
+
+    def _files(self) -> dict[str, bytes]:
+        """Return the files that the kind adds."""
+        return {}
+
+    @classmethod
+    def _from(cls, raw: Mapping[str, Any], config: AutoConfig, parts: Mapping[str, bytes]) -> Self:
+        """Return a detector that has learnt what is learnt once."""
+        return cls(config)
+
+    def _new(self) -> Joint:
+        return Joint(
+            self.config, self._streams(), members_judged=self.MEMBERS_JUDGED, streams_expect=self.STREAMS_EXPECT
+        )

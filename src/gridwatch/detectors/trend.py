@@ -1,0 +1,58 @@
+"""What goes on from the last rows: a value far from there is a step, such as a shift of the level."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gridwatch.detectors.base import Floats, Times
+from gridwatch.detectors.streams import Arrays, Taken
+from gridwatch.errors import DetectorError
+
+__all__ = ["TrendStream"]
+
+_ROWS = 5  # as the members' own expectation where days do not repeat: of two odd rows none counts
+
+
+class TrendStream:
+    """The value less the median of the five rows before.
+
+    >>> TrendStream().take(np.arange(8), np.array([1.0, 2.0, 3.0, 4.0, 90.0, 6.0, 6.0, 9.0])).odd.tolist()
+    [nan, nan, nan, nan, nan, 3.0, 2.0, 3.0]
+    """
+
+    name = "trend"
+    two_sided = True
+
+    def __init__(self) -> None:
+        self._history = np.empty(0)
+
+    def take(self, times_ms: Times, values: Floats) -> Taken:
+        """Return the differences of the next rows; see `Stream.take`."""
+        joined = np.concatenate([self._history, values])
+        centre = np.full(len(values), np.nan)
+        if len(joined) > _ROWS:
+            windows = np.lib.stride_tricks.sliding_window_view(joined[:-1], _ROWS)
+            medians = np.median(windows, axis=1)[-len(values) :]
+            centre[len(values) - len(medians) :] = medians
+        self._history = joined[-_ROWS:]
+        return Taken(values - centre, lambda miss: centre + miss)
+
+    def copy(self) -> Self:
+        """Return a stream that goes on from here by itself."""
+        other = type(self)()
+        other._history = self._history
+        return other
+
+    def arrays(self) -> Arrays:
+        """Return what is kept of the rows so far."""
+        return {"history": self._history}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up what `arrays` was; see `Stream.restore`."""
+        history: npt.NDArray[Any] = arrays["history"]
+        if history.ndim != 1 or len(history) > _ROWS or history.dtype != np.float64 or not np.isfinite(history).all():
+            raise DetectorError(f"The saved trend is damaged: {history.dtype} {history.shape}, or not finite.")
+        self._history = history.copy()
