@@ -31,7 +31,10 @@ def detect_task(name: str, at_ms: int, flow_run_id: str | None, force: bool) -> 
     with open_store(found.store, settings=found) as store:
         report = detect(one, store, found, now_ms=at_ms, flow_run_id=flow_run_id, force=force)
         rows = [row for row in list_anomalies(store, symbol=one.symbol) if row["flow_run_id"] == flow_run_id]
-    shown = [{key: row[key] for key in ("time", "actual", "expected", "score", "severity", "id")} for row in rows]
+    shown = [
+        {key: row[key] for key in ("time", "actual", "expected", "score", "severity", "driver", "explanation", "id")}
+        for row in rows
+    ]
     if shown:
         create_table_artifact(shown, key=artifact_key("anomalies", name), description=f"Anomalies of {name}")
     return asdict(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,23 @@ def test_a_mail_holds_what_sendgrid_wants_and_people_need(
         assert word in html
     assert "Apple's <daily> prices" in text
     assert "Apple&#39;s &lt;daily&gt; prices" in html
+
+
+def test_the_mail_says_what_stood_out_and_what_would_have_been_normal(
+    put_anomaly: Any, dataset: Dataset, store: Store, settings: Settings
+) -> None:
+    more = {"detector": "auto", "driver": "seasonal", "anomaly_score": 98.76, "segment_score": 51.2}
+    anomaly = find_anomaly(store, "ANOMALY_AAPL", put_anomaly(**more))
+    assert anomaly is not None
+    normal = "a value like those at the same time of earlier days"
+    sentence = f"44.86 is below the ordinary 85.5 to 92.1; 88.8 was expected. .*; normal would have been {normal}"
+    for part in parts(compose(anomaly, dataset, store, settings, recipients=["a@b.c"], key="k")):
+        assert re.search(sentence, part)
+        for word in ("Normal would be", normal, "Driven by", "seasonal", "98.76 of 100", "51.2 of 100"):
+            assert word in part
+    told = find_anomaly(store, "ANOMALY_AAPL", put_anomaly(explanation="As the row says."))
+    assert told is not None
+    assert "As the row says." in parts(compose(told, None, store, settings, recipients=["a@b.c"], key="k"))[0]
 
 
 def test_no_scores_no_picture(anomaly: Anomaly, store: Store, settings: Settings) -> None:

@@ -61,7 +61,7 @@ def fill(store: Store, dataset: Dataset, settings: Settings) -> None:
     times_ms = worst["ts"].astype("datetime64[ms, UTC]").astype(np.int64)
     worst = worst.drop(columns="model_version").assign(
         id=[anomaly_id(dataset.container, "lstm", "", int(ms)) for ms in times_ms], severity="critical",
-        detected_ms=NOW_MS, model_uri=f"models:/{dataset.model_name}/1",
+        explanation="Normal is less.", detected_ms=NOW_MS, model_uri=f"models:/{dataset.model_name}/1",
     )  # fmt: skip
     store.put(anomaly_info(dataset.symbol).name, worst)
 

@@ -141,7 +141,9 @@ def test_a_daily_bar_keeps_its_day(datasets: list[Dataset], login: Login, store:
     assert frame["close"] == rows["close"].to_pylist()
 
 
-def test_anomalies_are_annotations_with_their_severity(datasets: list[Dataset], login: Login, store: Store) -> None:
+def test_anomalies_are_annotations_that_say_how_bad_and_why(
+    datasets: list[Dataset], login: Login, store: Store
+) -> None:
     container = anomaly_container("AAPL")
     wanted = {row["ts"]: row["id"] for row in store.read(container).to_pylist()}
     inside = {
@@ -154,14 +156,15 @@ def test_anomalies_are_annotations_with_their_severity(datasets: list[Dataset], 
     assert (line["iconColor"], line["enable"]) == ("red", True)
     frame = infinity(line["target"], login, YEAR_2005)
     assert dict(zip(frame["time"], frame["text"], strict=True)) == {
-        time: f'critical anomaly: <a href="{PAGES}/anomalies/{container}/{key}" target="_blank">why</a>'
+        time: f'critical anomaly. Normal is less. <a href="{PAGES}/anomalies/{container}/{key}" target="_blank">'
+        "More</a>"
         for time, key in inside.items()
     }
     assert set(frame["tags"]) == {"critical,lstm"}
     [line] = series_dashboard(datasets[0], GridDBPlugin(), pages=PAGES)["annotations"]["list"]
     found = plugins.griddb_annotations(line, plugins.send_tql([plugins.griddb_annotation_body(line, YEAR_2005)], login))
     assert {one["time"]: (one["text"], one["tags"]) for one in found} == {
-        time: ("critical", ["critical", "lstm"]) for time in inside
+        time: ("Normal is less.", ["critical", "lstm"]) for time in inside
     }
 
 

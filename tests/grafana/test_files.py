@@ -130,7 +130,7 @@ def test_every_container_and_column_in_a_statement_is_in_the_catalog(
         re.findall(
             r"\w+",
             "SELECT FROM WHERE AND GROUP BY RANGE EVERY MILLISECOND ORDER DESC LIMIT COUNT MAX MIN AVG SUM TO_EPOCH_MS "
-            "TO_TIMESTAMP_MS FILL NONE NOW CASE WHEN THEN ELSE END v n",
+            "TO_TIMESTAMP_MS FILL NONE NOW COALESCE CASE WHEN THEN ELSE END v n",
         )
     )
     seen = 0

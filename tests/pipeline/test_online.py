@@ -12,12 +12,14 @@ import pytest
 
 from gridwatch import tracking
 from gridwatch.containers import ContainerInfo, ContainerType, Store
-from gridwatch.containers.catalog import DETECTIONS, anomaly_id, score_info
+from gridwatch.containers.catalog import DETECTIONS, anomaly_id, score_info, series_name
 from gridwatch.detectors import fingerprint
 from gridwatch.detectors.explain import DRIVERS
 from gridwatch.detectors.testing import random_walk
 from gridwatch.errors import DetectorError
 from gridwatch.pipeline.detect import detect
+from gridwatch.pipeline.label_targets import Target
+from gridwatch.pipeline.labels import say
 from gridwatch.pipeline.online import OnlineModel
 from gridwatch.pipeline.train import TrainReport, train
 from gridwatch.settings import Settings
@@ -191,3 +193,34 @@ def test_too_few_rows_says_how_many(make_dataset: MakeDataset, store: Store, set
     dataset = make_dataset("online_few", rows=60, detector={"type": "auto"})
     with pytest.raises(DetectorError, match=r"60 rows are too few to learn from: 'auto' needs at least 106, of which"):
         train(dataset, store, settings, now_ms=NOW_MS, force=True)
+
+
+@pytest.mark.parametrize("rule", ["alarm", "loss"])
+def test_what_people_call_expected_is_no_anomaly(
+    fresh: Dataset, write: Write, store: Store, settings: Settings, rule: str
+) -> None:
+    value = {"alarm": None, "loss": 5.0}[rule]
+    own = fresh.model_copy(update={"threshold": fresh.threshold.model_copy(update={"rule": rule, "value": value})})
+    write(own, TIMES, jumped())
+    around = Target(series_name(own.symbol), "", None, int(TIMES[JUMP - 1]), int(TIMES[JUMP + 30]))
+    say(store, "expected", around, author="me", now_ms=NOW_MS - 1)
+    report = detect(own, store, settings, now_ms=NOW_MS)
+    inside = [row for row in scores_of(store, own) if row["ts"].timestamp() * 1000 == TIMES[JUMP]]
+    assert (report.anomalies, inside[0]["anomaly_score"] > 97) == (0, True)
+
+
+def test_an_alarm_tells_what_people_said_of_those_like_it(
+    fresh: Dataset, write: Write, store: Store, settings: Settings
+) -> None:
+    write(fresh, TIMES[: JUMP + 5], jumped()[: JUMP + 5])
+    detect(fresh, store, settings, now_ms=NOW_MS)
+    row = Target(series_name(fresh.symbol), "", None, int(TIMES[JUMP]), int(TIMES[JUMP]))
+    say(store, "true", row, author="me", now_ms=NOW_MS + 1)
+    values = jumped()
+    values[870:] *= 4.0
+    write(fresh, TIMES, values)
+    report = detect(fresh, store, settings, now_ms=NOW_MS + 2)
+    assert report.anomalies >= 1
+    told = [one["explanation"] for one in store.get(report.anomaly_container, report.new_anomaly_ids).to_pylist()]
+    assert "would have been" in told[0]
+    assert told[0].endswith("is as odd. Of alarms like it, people have called 1 true and 0 false.")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from gridwatch.detectors import explain
 from gridwatch.errors import DeliveryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from gridwatch.containers import ContainerInfo, Store
+    from gridwatch.detectors import Explanation
 
 __all__ = ["PREFIX", "SEVERITIES", "Anomaly", "find_anomaly", "is_anomaly_container", "severity_rank"]
 
@@ -35,7 +38,7 @@ def severity_rank(severity: str | None) -> int:
 class Anomaly:
     """A row of `ANOMALY_<S>`; every field but the key may be null in the store.
 
-    Times are UTC epoch ms; `score` is 0..100; the other numbers are in the units of the series.
+    Times are UTC epoch ms; `score`, `anomaly_score` and `segment_score` are 0..100; values are in the series' units.
     """
 
     container: str
@@ -59,6 +62,23 @@ class Anomaly:
     flow_run_id: str | None = None
     input_from_ms: int | None = None
     input_to_ms: int | None = None
+    driver: str | None = None
+    anomaly_score: float | None = None
+    segment_score: float | None = None
+    surprise: float | None = None
+    explanation: str | None = None
+
+    @property
+    def why(self) -> Explanation | None:
+        """What stood out, and what would have been normal; None where the row lacks a number for that."""
+        numbers = (self.actual, self.expected, self.lower, self.upper)
+        actual, expected, lower, upper = (nan if number is None else number for number in numbers)
+        if not all(isfinite(number) for number in (actual, expected, lower, upper)):
+            return None
+        # Rows of older versions name no driver; what their detector is called says it then.
+        driver = self.driver or self.detector or ""
+        p_value = nan if self.p_value is None else self.p_value
+        return explain(driver, actual=actual, expected=expected, lower=lower, upper=upper, p_value=p_value)
 
     @property
     def series(self) -> str:

@@ -135,6 +135,10 @@ def _score(anomaly: Anomaly) -> str:
     return NONE if anomaly.score is None else f"{anomaly.score:.4g}"
 
 
+def _hundred(score: float) -> str:
+    return f"{score:.4g} of 100"
+
+
 def _words(
     anomaly: Anomaly,
     dataset: Dataset | None,
@@ -147,13 +151,18 @@ def _words(
 ) -> dict[str, Any]:
     """Everything the templates print, as text; escaping is theirs."""
     band = f"{number(anomaly.lower)} to {number(anomaly.upper)}"
+    why = anomaly.why
     facts = [
         ("Actual", number(anomaly.actual)),
         ("Expected", number(anomaly.expected)),
         ("Difference", change(anomaly.actual, anomaly.expected)),
         ("Expected range", NONE if anomaly.lower is None and anomaly.upper is None else band),
+        *([("What stood out", why.odd), ("Normal would be", why.normal)] if why else []),
+        ("Driven by", anomaly.driver or NONE),
         ("Score", f"{_score(anomaly)} of 100"),
         ("By chance", one_in(anomaly.p_value)),
+        *([("Alarm score", _hundred(anomaly.anomaly_score))] if anomaly.anomaly_score is not None else []),
+        *([("Segment score", _hundred(anomaly.segment_score))] if anomaly.segment_score is not None else []),
         ("Loss", number(anomaly.loss)),
         ("Severity", anomaly.severity or "unrated"),
     ]
@@ -212,6 +221,10 @@ def _validation(store: Store, anomaly: Anomaly) -> _Validation:
 
 
 def _sentence(anomaly: Anomaly) -> str:
+    if anomaly.explanation:
+        return anomaly.explanation
+    if anomaly.why:
+        return anomaly.why.sentence()
     off, chance = change_in_words(anomaly.actual, anomaly.expected), one_in(anomaly.p_value)
     words = [off and f"{off}.", chance != NONE and f"By chance, {chance} would be as unusual."]
     return " ".join(word for word in words if word)

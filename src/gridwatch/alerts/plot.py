@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridwatch.alerts.wording import number, one_in
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -67,10 +69,9 @@ def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo =
             when = np.datetime64(anomaly.ts_ms, "ms")
             if anomaly.expected is not None:
                 axes.plot([when, when], [anomaly.expected, anomaly.actual], color=ALERT, linewidth=1, linestyle=":")
-            axes.plot(
-                [when], [anomaly.actual], "o", color=ALERT, markersize=7, markeredgecolor="white", label="anomaly"
-            )
-        return _png(figure, axes, title)
+            name = f"anomaly ({anomaly.driver})" if anomaly.driver else "anomaly"
+            axes.plot([when], [anomaly.actual], "o", color=ALERT, markersize=7, markeredgecolor="white", label=name)
+        return _png(figure, axes, title, _normal(anomaly))
 
 
 def series_plot(
@@ -103,6 +104,15 @@ def series_plot(
                 marked["ts"], marked["actual"], "o", color=ALERT, markersize=6, markeredgecolor="white", label=count
             )
         return _png(figure, axes, title)
+
+
+def _normal(anomaly: Anomaly) -> str:
+    """Return in a line what would have been normal, with the numbers; empty where they are not known."""
+    why = anomaly.why
+    if why is None:
+        return ""
+    band = f"expected {number(why.expected)}, ordinary {number(why.lower)} to {number(why.upper)}"
+    return f"{band}, {one_in(why.p_value)}\nnormal: {why.normal}"
 
 
 def _arrays(rows: pa.Table | pd.DataFrame) -> dict[str, Any]:
@@ -150,22 +160,26 @@ def _lines(axes: Axes, rows: dict[str, Any], *, label: str) -> None:
     axes.plot(rows["ts"], rows["actual"], color=VALUE, linewidth=1.4, label=label)
 
 
-def _png(figure: Figure, axes: Axes, title: str) -> bytes:
+def _png(figure: Figure, axes: Axes, title: str, below: str = "") -> bytes:
     axes.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", parse_math=False)
+    if below:
+        axes.set_xlabel(below, loc="left", fontsize=7, color=INK, parse_math=False)
     legend = axes.legend(loc="best", fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
     for text in legend.get_texts():
         text.set_parse_math(False)
     axes.margins(x=0.02)
-    _margins(figure, axes)
+    _margins(figure, axes, lines=below.count("\n") + 1 if below else 0)
     picture = BytesIO()
     # Zlib's fastest levels cost a few KiB and save a tenth of the time.
     figure.savefig(picture, format="png", pil_kwargs={"compress_level": 2})
     return picture.getvalue()
 
 
-def _margins(figure: Figure, axes: Axes) -> None:
+def _margins(figure: Figure, axes: Axes, *, lines: int = 0) -> None:
     """Leave room for title and tick labels by counting characters: a layout engine would draw everything twice."""
     labels = axes.yaxis.get_major_formatter().format_ticks(list(axes.get_yticks()))
     width, height = figure.get_size_inches()
     left = (0.3 + 0.07 * max((len(label) for label in labels), default=0)) / width
-    figure.subplots_adjust(left=left, right=1 - 0.12 / width, bottom=0.42 / height, top=1 - 0.32 / height)
+    figure.subplots_adjust(
+        left=left, right=1 - 0.12 / width, bottom=(0.42 + 0.14 * lines) / height, top=1 - 0.32 / height
+    )

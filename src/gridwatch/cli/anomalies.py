@@ -56,7 +56,7 @@ def anomalies(
         print_json(rows)
     elif rows:
         print_table(
-            ("series", "time (UTC)", "actual", "expected", "score", "severity", "mail", "id"),
+            ("series", "time (UTC)", "actual", "expected", "score", "severity", "driven by", "mail", "id"),
             [
                 (
                     row["series"],
@@ -65,6 +65,7 @@ def anomalies(
                     f"{row['expected']:.6g}",
                     f"{row['score']:.2f}",
                     row["severity"],
+                    row.get("driver") or "",
                     row["mail"],
                     row["id"],
                 )

@@ -96,7 +96,7 @@ def anomaly_info(symbol: str) -> ContainerInfo:
         "id:STRING! ts:TIMESTAMP detector:STRING partition:STRING actual:DOUBLE expected:DOUBLE lower:DOUBLE "
         "upper:DOUBLE loss:DOUBLE score:DOUBLE p_value:DOUBLE severity:STRING detected_ms:LONG model_uri:STRING "
         "model_sha256:STRING run_id:STRING validation_id:STRING flow_run_id:STRING input_from_ms:LONG input_to_ms:LONG "
-        "driver:STRING anomaly_score:DOUBLE segment_score:DOUBLE surprise:DOUBLE",
+        "driver:STRING anomaly_score:DOUBLE segment_score:DOUBLE surprise:DOUBLE explanation:STRING",
         "id",
         indexes=("ts", "detected_ms"),
     )

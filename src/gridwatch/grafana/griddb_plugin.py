@@ -36,12 +36,12 @@ class GridDBPlugin:
         return {"refId": ref_id, "datasource": self.ref, **made}
 
     def annotation(self, container: str, pages: str, rows_max: int) -> dict[str, Any]:
-        """Return the annotation of the anomalies of a container; the plugin's text is one column, the severity."""
+        """Return the annotation of the anomalies of a container; the plugin's text is one column: why."""
         return {
             "container": container,
             "query": f"SELECT * FROM {container} WHERE $__timeFilter ORDER BY ts DESC LIMIT {rows_max}",
             "timeColumn": "ts",
-            "textColumn": "severity",
+            "textColumn": "explanation",
             "tagsColumn": "severity,detector",
             "isRegionsAnnotation": False,
         }

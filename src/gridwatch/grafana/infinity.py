@@ -38,9 +38,10 @@ class Infinity:
         return {"refId": ref_id, "datasource": self.ref, **request(statement, fields)}
 
     def annotation(self, container: str, pages: str, rows_max: int) -> dict[str, Any]:
-        """Return the annotation of the anomalies of a container: a red line each, its severity in the text."""
+        """Return the annotation of the anomalies of a container: a red line each, its severity and why in the text."""
         link = f'<a href="{pages}/anomalies/{container}/'
-        text = f"""\"severity" || ' anomaly: {link}' || "id" || '" target="_blank">why</a>'"""
+        said = "COALESCE(' ' || \"explanation\", '')"
+        text = f"""\"severity" || ' anomaly.' || {said} || ' {link}' || "id" || '" target="_blank">More</a>'"""
         statement = (
             f'SELECT "ts", {text}, "severity" || \',\' || "detector" FROM "{container}" '
             f'WHERE {_in_range("ts", Kind.TIME)} ORDER BY "ts" DESC LIMIT {rows_max}'

@@ -94,17 +94,18 @@ def figures(grid: Grid, dataset: Dataset, source: Source) -> None:
 
 
 def lines(grid: Grid, dataset: Dataset, source: Source) -> None:
-    """Add the value with its band, the score and the loss."""
+    """Add the value with its band, the scores and the loss."""
     told = "Red dashed lines are anomalies; their severity is in the text."
     title = f"{dataset.value} with its expected band"
     grid.add(value_lines(dataset, source, title, band=True, description=told), 24, 11)
     for title, column, told in (
-        ("Anomaly score", "score", "Calibrated, 0 to 100."),
+        ("Anomaly score", "score", "Calibrated, 0 to 100: how rare each row is by itself."),
+        ("Segment score", "segment_score", "0 to 100, high through the whole of what is odd; `auto` alone has it."),
         ("Loss", "loss", "The detector's raw error."),
     ):
         query = Buckets(score_container(dataset.symbol), (("MAX", column),), _by_row(dataset))
         gap_ms, interval = _gap_ms(dataset), _interval(dataset)
-        grid.add(timeseries(source, title, [query], description=told, gap_ms=gap_ms, interval=interval), 12, 7)
+        grid.add(timeseries(source, title, [query], description=told, gap_ms=gap_ms, interval=interval), 8, 7)
 
 
 def anomalies(grid: Grid, dataset: Dataset, source: Source) -> None:
@@ -119,6 +120,8 @@ def anomalies(grid: Grid, dataset: Dataset, source: Source) -> None:
         Field("upper"),
         Field("score"),
         Field("p_value", title="p-value"),
+        Field("driver", Kind.TEXT, "driven by"),
+        Field("explanation", Kind.TEXT, "why"),
         Field("detected_ms", Kind.TIME_MS, "detected", _INSTANT),
         Field("model_uri", Kind.TEXT, "model"),
         Field("id", Kind.TEXT),

@@ -10,14 +10,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
-from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info
+from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info, series_name
 from gridwatch.detectors import severity_of
+from gridwatch.pipeline.judging import judge
+from gridwatch.pipeline.labels import read_labels
 from gridwatch.pipeline.models import load_model, rule_of
 from gridwatch.pipeline.series import Series, gate, read_series
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.detectors.base import Times
+    from gridwatch.pipeline.judging import Verdicts
     from gridwatch.pipeline.models import Model
     from gridwatch.pipeline.scored import Scored
     from gridwatch.pipeline.validate import ValidationReport
@@ -109,8 +112,14 @@ def detect(
     watermark_ms = _watermark(dataset, store)
     work = _Work.find(series, store.read(scores_info.name, start_ms, end_ms, columns=["ts", "actual"]), watermark_ms)
     origin = _Origin(dataset, champion, validation, flow_run_id, now_ms)
-    scored = model.say(dataset, store, series, work.todo)
-    found = _anomalies(origin, model, scored.pick(rule_of(dataset, model).flags(scored)))
+    gone_through = model.say(dataset, store, series, work.todo)
+    labels = read_labels(store, series_name(dataset.symbol), now_ms)
+    verdicts = judge(gone_through, rule_of(dataset, model), labels, now_ms=now_ms)
+    wanted = np.isin(gone_through.times_ms, series.times_ms[work.todo])
+    scored = gone_through.pick(wanted)
+    found = _anomalies(
+        origin, model, gone_through.pick(wanted & verdicts.flagged), verdicts.pick(wanted & verdicts.flagged)
+    )
     known = _detected_before(store, found_info.name, found)
     if len(scored):
         rows = [{**row, "detected_ms": known.get(row["id"], now_ms)} for row in found]
@@ -182,7 +191,7 @@ class _Work:
         return int(np.isin(scored.times_ms, self.revised_ms).sum())
 
 
-def _anomalies(origin: _Origin, model: Model, scored: Scored) -> list[dict[str, Any]]:
+def _anomalies(origin: _Origin, model: Model, scored: Scored, verdicts: Verdicts) -> list[dict[str, Any]]:
     """Return the rows of `ANOMALY_<S>`, without `detected_ms`."""
     source = origin.champion
     return [
@@ -192,6 +201,7 @@ def _anomalies(origin: _Origin, model: Model, scored: Scored) -> list[dict[str, 
             "detector": model.kind,
             "partition": "",
             **scored.row(place),
+            "explanation": " ".join(part for part in (scored.explanation(place), verdicts.told(place)) if part),
             "severity": severity_of(float(scored.columns["p_value"][place])),
             "model_uri": source.uri,
             "model_sha256": source.sha256,

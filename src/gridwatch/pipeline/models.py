@@ -41,7 +41,7 @@ class Model(Protocol):
         """What is an anomaly unless the dataset says otherwise."""
 
     def say(self, dataset: Dataset, store: Store, series: Series, wanted: npt.NDArray[np.bool_]) -> Scored:
-        """Score rows, each from itself and those before it.
+        """Score rows, each from itself and those before it; others that are gone through on the way may come along.
 
         Args:
             dataset: Whose rows.

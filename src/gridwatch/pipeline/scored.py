@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gridwatch.detectors import Scores
+from gridwatch.detectors import Scores, explain
 
 if TYPE_CHECKING:
     from gridwatch.detectors.base import Floats, Times
@@ -76,6 +76,11 @@ class Scored:
         return {name: value if np.isfinite(value) else None for name, value in numbers.items()} | {
             "driver": str(self.drivers[place])
         }
+
+    def explanation(self, place: int) -> str:
+        """Return in words what stood out in one row, and what would have been normal."""
+        said = {name: float(self.columns[name][place]) for name in ("actual", "expected", "lower", "upper", "p_value")}
+        return explain(str(self.drivers[place]), **said).sentence()
 
     def table(self, schema: pa.Schema, detector: str, model_version: str) -> pa.Table:
         """Return the rows as `SCORE_<S>` takes them."""

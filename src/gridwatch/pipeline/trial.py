@@ -78,7 +78,8 @@ class Trial:
             try:
                 model = load_model(reigning.parts, dataset)
                 kind = model.kind
-                rival = model.say(dataset, store, series, np.arange(len(series)) >= len(series) - lesson.held)
+                wanted = np.arange(len(series)) >= len(series) - lesson.held
+                rival = model.say(dataset, store, series, wanted).at(series.times_ms[wanted])
                 theirs, rival_rate = _mae(rival), _rate(rule_of(dataset, model).flags(rival))
             except DetectorError as error:
                 # A champion that this version cannot read would otherwise stand in the way of every training.
