@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from gridwatch.cli.app import app
+from gridwatch.containers import open_store
+from gridwatch.containers.catalog import series_info
 from gridwatch.errors import ConfigError
 from gridwatch.sources.testing import write_labelled
 
@@ -44,3 +47,35 @@ def test_detectors_are_listed_and_a_folder_is_asked_for(folder: Path) -> None:
     )
     assert isinstance(refused.exception, ConfigError)
     assert "Cannot write 'no/such.json': No such file or directory" in str(refused.exception)
+
+
+def test_own_labels(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = {"name": "pump", "symbol": "PUMP", "source": {"kind": "sample", "series": "AAPL"}, "feature": "level"}
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "pump.json").write_text(json.dumps(raw))
+    monkeypatch.setenv("GRIDWATCH_DATASETS_DIR", str(tmp_path / "datasets"))
+    close = [1.0, 2.0] * 200
+    close[350] = 50.0
+    ts = pd.date_range("2024-01-01", periods=400, freq="min", tz="UTC").as_unit("ms")
+    with open_store(f"sqlite:///{tmp_path / 'home' / 'store.db'}") as store:
+        store.put_container(series_info("INTRADAY_PUMP"))
+        store.put("INTRADAY_PUMP", pd.DataFrame({"ts": ts, "close": close}))
+    words = ["label", "true", "pump", "--from", "2024-01-01T05:45", "--to", "2024-01-01T05:55"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    words = ["evaluate", "--dataset", "pump", "--detector", "zscore", "--no-track", "--jobs", "1", "--splits", "0"]
+    done = CliRunner().invoke(app, [*words, "--from", "2024-01-01T03:00", "--to", "2024-01-01"], catch_exceptions=False)
+    assert "zscore: 1 files, 258 rows, 1 windows" in done.stdout
+    assert "1 of 1, 100.0%" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nab", "--dataset", "pump"], "name a labelled folder, or datasets with --dataset"),
+        (["nab", "--from", "2024-01-01"], "a labelled folder is judged as a whole"),
+    ],
+)
+def test_a_folder_or_datasets(folder: Path, words: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["evaluate", *words], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert message in done.stderr

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gridwatch.cli._context import now_ms, settings
+from gridwatch.cli._context import datasets, now_ms, settings, store
 from gridwatch.cli._output import print_table, progress, seconds
 from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from gridwatch.pipeline.evaluation_report import EvaluationReport
+    from gridwatch.sources.labelled import LabelledSeries
 
 __all__ = ["register"]
 
-_EPILOG = "Example: gridwatch evaluate nab --detector auto --out scores --json figures.json"
+_EPILOG = (
+    "Examples: gridwatch evaluate nab --detector auto --out scores --json figures.json; "
+    "gridwatch evaluate --dataset aapl_daily --from 2010-01-01"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +36,21 @@ def evaluate(
     folder: Annotated[
         Path | None,
         typer.Argument(metavar="DIR", help="With data/GROUP/FILE.csv and labels/combined_windows.json (NAB's layout)."),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Instead of DIR a dataset and what `gridwatch label` says of it; may repeat."
+        ),
+    ] = None,
+    from_time: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="With --dataset: since when somebody looked. Default: first label."
+        ),
+    ] = None,
+    to_time: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="The same: until when. Default: the last label.")
     ] = None,
     detector: Annotated[str, typer.Option(metavar="NAME", help="Which; --list names them.")] = "auto",
     out: Annotated[
@@ -48,7 +68,8 @@ def evaluate(
 ) -> None:
     """Judge a detector on labelled series: NAB's score, VUS-PR, alarms right and wrong, and false-alarm rates.
 
-    Every row is scored before it is learnt. docs/detection.md explains each figure.
+    Every row is scored before it is learnt. docs/detection.md explains each figure. With --dataset, ranges that were
+    called true are what is to be found, those called expected are left out, and all else between is ordinary.
     """
     from gridwatch.detectors.registry import DETECTORS
 
@@ -58,14 +79,26 @@ def evaluate(
             [(one.name, one.threshold, one.about) for one in DETECTORS.values()],
         )
         return
-    if folder is None:
-        raise typer.BadParameter("name the labelled folder, or ask for --list", param_hint="DIR")
-    from gridwatch.pipeline.evaluate import evaluate as run
+    if (folder is None) == (not dataset):
+        raise typer.BadParameter(
+            "name a labelled folder, or datasets with --dataset, or ask for --list", param_hint="DIR"
+        )
+    if folder is not None and (from_time or to_time):
+        raise typer.BadParameter("a labelled folder is judged as a whole; it goes with --dataset", param_hint="--from")
+    from gridwatch.pipeline.evaluate import evaluate_series
     from gridwatch.pipeline.evaluation_report import plain
 
+    if folder is not None:
+        from gridwatch.sources.labelled import read_labelled
+
+        called, read = str(folder), partial(read_labelled, folder)
+    else:
+        called, read = f"labels of {', '.join(dataset or [])}", partial(_own, dataset or [], from_time, to_time)
+
     with progress(f"evaluate {detector}") as shown:
-        report = run(
-            folder,
+        report = evaluate_series(
+            called,
+            read,
             detector,
             out=out,
             plots=plots,
@@ -82,6 +115,20 @@ def evaluate(
         except OSError as error:
             raise ConfigError(f"Cannot write {str(json_file)!r}: {error.strerror}.") from error
     _show(report)
+
+
+def _own(names: list[str], from_time: str | None, to_time: str | None) -> list[LabelledSeries]:
+    """Return datasets with what was said of them."""
+    from gridwatch.pipeline.label_targets import time_ms
+    from gridwatch.pipeline.own_labels import own_labelled
+
+    found = settings(demo=True)
+    from_ms = None if from_time is None else time_ms(from_time)
+    to_ms = None if to_time is None else time_ms(to_time, last=True)
+    with store(found) as opened:
+        return [
+            own_labelled(one, opened, now_ms=now_ms(), from_ms=from_ms, to_ms=to_ms) for one in datasets(found, names)
+        ]
 
 
 def _show(report: EvaluationReport) -> None:

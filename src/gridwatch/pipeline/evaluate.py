@@ -19,7 +19,7 @@ import pandas as pd
 import structlog
 
 from gridwatch.detectors.evaluation import probation_rows
-from gridwatch.detectors.registry import Entry, entry
+from gridwatch.detectors.registry import Entry, Judged, entry
 from gridwatch.errors import ConfigError, DetectorError
 from gridwatch.pipeline.evaluation_report import EvaluationReport, JudgedFile, plain, summarise
 from gridwatch.sources.labelled import LabelledSeries, read_labelled
@@ -27,7 +27,7 @@ from gridwatch.sources.labelled import LabelledSeries, read_labelled
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_series"]
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +67,50 @@ def evaluate(
         DetectorError: The detector cannot judge a file; names it.
         TrackingError: MLflow failed; what was written to `out` is there.
     """
+    return evaluate_series(
+        str(folder),
+        lambda: read_labelled(folder),
+        detector_name,
+        out=out,
+        plots=plots,
+        jobs=jobs,
+        splits=splits,
+        seed=seed,
+        settings=settings,
+        now_ms=now_ms,
+        progress=progress,
+    )
+
+
+def evaluate_series(
+    called: str,
+    read: Callable[[], Sequence[LabelledSeries]],
+    detector_name: str,
+    *,
+    out: Path | None = None,
+    plots: bool = False,
+    jobs: int = 1,
+    splits: int = 50,
+    seed: int = 1,
+    settings: Settings | None = None,
+    now_ms: int = 0,
+    progress: Progress | None = None,
+) -> EvaluationReport:
+    """Judge a detector on labelled series from anywhere; see `evaluate`.
+
+    Args:
+        called: What the report calls them.
+        read: Returns the series; called when the rest is known to make sense.
+        detector_name: As `evaluate` takes it, and what follows.
+        out: Folder to write to.
+        plots: Draw each series.
+        jobs: Processes.
+        splits: Random halves.
+        seed: Of these.
+        settings: Where MLflow is.
+        now_ms: The present.
+        progress: Told the series done.
+    """
     for name, value, least in (("jobs", jobs, 1), ("splits", splits, 0)):
         if value < least:
             raise ConfigError(f"{value} {name} make no sense; give {least} or more.")
@@ -74,12 +118,12 @@ def evaluate(
     if out is not None:
         # Now, for a long run must not end in a folder that cannot be made.
         _make(out)
-    series = read_labelled(folder)
+    series = read()
     repeats = {one.name: one.repeats for one in series if one.repeats}
     if repeats:
         log.info("rows_at_one_time", files=len(repeats), rows=sum(repeats.values()))
     files = _judge_all(detector, series, jobs, progress)
-    report = summarise(detector, str(folder), files, splits=splits, seed=seed, seconds=time.monotonic() - started_s)
+    report = summarise(detector, called, files, splits=splits, seed=seed, seconds=time.monotonic() - started_s)
     if out is not None or settings is not None:
         with _folder(out) as written:
             _write(written, detector, files, report, plots=plots)
@@ -152,7 +196,7 @@ def _judge(detector_name: str, series: LabelledSeries) -> JudgedFile:
         # Once for nothing, so that the time does not count what is imported and compiled in a new process.
         judge(series.times_ms[:2], series.values[:2], 0)
         started_s = time.process_time()
-        judged = judge(series.times_ms, series.values, probation_rows(len(series)))
+        judged = judge(series.times_ms, series.values, series.lead + probation_rows(len(series) - series.lead))
     except DetectorError as error:
         raise DetectorError(f"{detector_name} cannot judge {series.name}: {error}") from error
     cpu_s = time.process_time() - started_s
@@ -162,7 +206,36 @@ def _judge(detector_name: str, series: LabelledSeries) -> JudgedFile:
                 f"{detector_name} gave {name} of the shape {getattr(judged, name).shape} for the {len(series)} rows of "
                 f"{series.name}; expected one number a row."
             )
-    return JudgedFile.of(series, judged, cpu_s)
+    counted, said = _counted(series, judged)
+    # Of the time, too, only the part of the rows that count, so that rows per second are those of the detector.
+    scoring_s = (cpu_s - judged.learn_s) * len(counted) / max(len(series), 1)
+    return JudgedFile.of(counted, said, judged.learn_s + scoring_s)
+
+
+def _counted(series: LabelledSeries, judged: Judged) -> tuple[LabelledSeries, Judged]:
+    """Return the rows that count, and what was said of them: nothing where they are not to be judged."""
+    if not series.lead and not series.unjudged:
+        return series, judged
+    lead, left_out = series.lead, np.zeros(len(series), bool)
+    for first, last in series.unjudged:
+        left_out[first : last + 1] = True
+    anomaly_score, segment_score, p_value = (
+        np.where(left_out, np.nan, column)[lead:]
+        for column in (judged.anomaly_score, judged.segment_score, judged.p_value)
+    )
+    windows, unjudged = (
+        tuple((first - lead, last - lead) for first, last in places) for places in (series.windows, series.unjudged)
+    )
+    counted = replace(
+        series,
+        timestamps=series.timestamps[lead:],
+        times_ms=series.times_ms[lead:],
+        values=series.values[lead:],
+        windows=windows,
+        lead=0,
+        unjudged=unjudged,
+    )
+    return counted, replace(judged, anomaly_score=anomaly_score, segment_score=segment_score, p_value=p_value)
 
 
 def _write(out: Path, detector: Entry, files: Sequence[JudgedFile], report: EvaluationReport, *, plots: bool) -> None:

@@ -42,6 +42,8 @@ class LabelledSeries:
         windows: First and last row of each window, both included, in order.
         repeats: Rows at the time of the row before.
         kinds: What is wrong in each window, where the folder says so; otherwise none.
+        lead: Rows at the beginning that the detector sees, and that count for nothing, not even probation.
+        unjudged: First and last row of stretches that no figure counts, in order.
     """
 
     name: str
@@ -51,6 +53,8 @@ class LabelledSeries:
     windows: tuple[tuple[int, int], ...]
     repeats: int = 0
     kinds: tuple[str, ...] = ()
+    lead: int = 0
+    unjudged: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
