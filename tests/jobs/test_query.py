@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gridwatch.containers import Store, open_store
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.errors import JobsError, JobsQueryError
 from gridwatch.jobs.fields import Fields
 from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.sql import compose
@@ -130,3 +131,215 @@ def test_a_query_gives_the_rows_that_a_plain_reading_gives(
     store: Store, data: list[dict[str, Any]], query: Any
 ) -> None:
     assert ids(store, query) == expected(data, query)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ([], r"^\[query\] expected an object but found \[\[\]\]"),
+        ({}, r"^\[query\] expected one query but found 0 keys \(none\); allowed: bool, "),
+        ({"fuzzy": {"id": "x"}}, r"^\[query.fuzzy\] the query \[fuzzy\] is unknown or not supported; use wildcard"),
+        (
+            {"bool": {"must": [{"match_all": {}}, {"match": {"id": "x"}}]}},
+            r"^\[query.bool.must\[1\].match\] .*use term",
+        ),
+        ({"bool": {"musst": []}}, r"^\[query.bool.musst\] unknown key \[musst\]; allowed: must, filter, should"),
+        (
+            {"bool": {"should": [], "minimum_should_match": "a"}},
+            r"minimum_should_match\] .*\[a\] cannot be read; allowed: 2",
+        ),
+        ({"bool": {"minimum_should_match": True}}, r"expected a number or a text such as 75% but found \[True\]"),
+        ({"term": {"id": "x", "Gender": "y"}}, r"^\[query.term\] expected one field but found 2 \(id, Gender\)"),
+        ({"term": {"id": None}}, r"^\[query.term.id\] \[value\] is missing or null"),
+        (
+            {"term": {"id": {"value": "x", "fuzziness": 2}}},
+            r"term.id.fuzziness\] unknown key .*case_insensitive, boost",
+        ),
+        ({"term": {"id": {"value": "x", "boost": "high"}}}, r"term.id.boost\] expected a number but found \[high\]"),
+        ({"term": {"count": "five"}}, r"^\[query.term.count\] expected a number but found \[five\]"),
+        ({"term": {"ratio": 1e39}}, r"\[float\] supports only finite values, but got \[1e\+39\]"),
+        ({"term": {"paid": "yes"}}, r"expected a boolean but found \[yes\]; allowed: true, false"),
+        (
+            {"term": {"count": {"value": 1, "case_insensitive": True}}},
+            r"a term without case works on keyword fields; \[count\]",
+        ),
+        ({"term": {"id": "a\0b"}}, r"NUL character"),
+        ({"term": {"id": "\ud800"}}, r"not Unicode"),
+        ({"terms": {"id": "x"}}, r"^\[query.terms.id\] expected a list of values but found \[x\]"),
+        (
+            {"terms": {"id": {"index": "other", "id": "1", "path": "p"}}},
+            r"terms lookup in another index is not supported",
+        ),
+        ({"terms": {"id": ["x"] * 10_001}}, r"10001 terms; at most 10000"),
+        ({"terms": {"id": ["x", None]}}, r"^\[query.terms.id\[1\]\] expected a value but found \[None\]"),
+        ({"range": {"count": {"gte": 1, "gt": 1}}}, r"both \[gt\] and \[gte\]; give one of them"),
+        (
+            {"range": {"count": {"from": 1}}},
+            r"range.count.from\] unknown key \[from\]; allowed: gt, gte, lt, lte, format",
+        ),
+        (
+            {"range": {"count": {"gte": 1, "time_zone": "Z"}}},
+            r"time_zone\] this is for dates; the field \[count\] is of type",
+        ),
+        (
+            {"range": {"paid": {"gte": True}}},
+            r"a range of the field \[paid\], which is of type \[boolean\]; allowed: term",
+        ),
+        (
+            {"range": {"@timestamp": {"gte": "yesterday"}}},
+            r"gte\] failed to parse date field \[yesterday\] with format \[strict",
+        ),
+        (
+            {"range": {"@timestamp": {"gte": "now-1x"}}},
+            r"gte\] date math \[now-1x\] cannot be read at \[-1x\]; allowed: \+1d",
+        ),
+        ({"range": {"@timestamp": {"gte": "now+999999y"}}}, r"\[now\+999999y\] leads outside the years 1 to 9999"),
+        (
+            {"range": {"@timestamp": {"gte": 0, "format": "QQ"}}},
+            r"format\] Invalid date format \[QQ\].*\[QQ\] in it is not",
+        ),
+        (
+            {"range": {"@timestamp": {"gte": 0, "time_zone": "Mars"}}},
+            r"time_zone\] unknown time zone \[Mars\]; allowed: Z",
+        ),
+        ({"exists": {}}, r"^\[query.exists\] exists needs \[field\]"),
+        (
+            {"prefix": {"count": "1"}},
+            r"^\[query.prefix.count\] prefix works on keyword fields; \[count\] is of type \[long\]",
+        ),
+        ({"wildcard": {"id": "a" * 1001}}, r"a pattern of 1001 characters; at most 1000"),
+        (
+            {"regexp": {"id": "ab+"}},
+            r"\[\+\] at 3 of the regular expression, after anything but \[.\]: SQL's GLOB cannot",
+        ),
+        ({"regexp": {"id": "a)"}}, r"has \[\)\] without its pair at 2"),
+        ({"regexp": {"id": "(a"}}, r"a group of the regular expression has no \[\)\]"),
+        ({"regexp": {"id": "[a"}}, r"\[\[\] at 1 of the regular expression has no end"),
+        ({"regexp": {"id": "<1-5>"}}, r"\[<\] at 1 of the regular expression, which SQL's GLOB has not"),
+        ({"regexp": {"id": "(a|b|c|d){9}"}}, r"stands for more than 256 patterns"),
+        ({"regexp": {"id": {"value": "a", "flags": "EMPTY"}}}, r"the flags \[EMPTY\].*allowed: ALL, NONE"),
+        ({"ids": {"values": ["x"] * 10_001}}, r"10001 ids; at most 10000"),
+        ({"constant_score": {}}, r"constant_score needs \[filter\]"),
+        ({"match_all": {"x": 1}}, r"^\[query.match_all.x\] unknown key \[x\]; allowed: boost, _name"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_path_and_what_is_allowed(query: Any, message: str) -> None:
+    with pytest.raises(JobsQueryError, match=message) as refusal:
+        compile_query(query, FIELDS, now_ms=NOW_MS)
+    assert (refusal.value.status, refusal.value.type) == (400, "parsing_exception")
+
+
+def test_nesting_and_clauses_have_a_bound() -> None:
+    deep: dict[str, Any] = {"match_all": {}}
+    for _ in range(2_000):
+        deep = {"bool": {"must": deep}}
+    with pytest.raises(JobsQueryError, match="a query nested deeper than 30 levels"):
+        compile_query(deep, FIELDS, now_ms=NOW_MS)
+    many = {"bool": {"should": [{"term": {"id": str(one)}} for one in range(1_100)]}}
+    with pytest.raises(JobsQueryError, match="more than 1024 clauses in one query"):
+        compile_query(many, FIELDS, now_ms=NOW_MS)
+
+
+def test_names_that_no_field_has_are_told_and_match_nothing(store: Store) -> None:
+    query = {"bool": {"must_not": [{"term": {"geoip.Country": "GB"}}]}}
+    found = compile_query(query, FIELDS, now_ms=NOW_MS)
+    assert (found.unmapped, found.fields) == (("geoip.Country",), ())
+    assert FIELDS.near("geoip.Country") == ["geoip.country"]
+    assert len(ids(store, query)) == 150
+
+
+def test_values_are_parameters_and_never_text() -> None:
+    evil = "\"; DROP TABLE orders; --'"
+    kinds = [
+        {"term": {"id": evil}},
+        {"wildcard": {"id": evil + "*"}},
+        {"terms": {"id": [evil]}},
+        {"prefix": {"id": evil}},
+    ]
+    for query in [*kinds, {"range": {"id": {"gte": evil}}}, {"ids": {"values": [evil]}}]:
+        found = compile_query(query, FIELDS, now_ms=NOW_MS)
+        assert "DROP" not in found.where.text
+        assert any(evil in str(one) for one in found.where.parameters)
+
+
+@pytest.mark.parametrize("case_insensitive", [False, True])
+def test_a_regexp_without_case_fits_both(store: Store, data: list[dict[str, Any]], case_insensitive: bool) -> None:
+    query = {"regexp": {"geoip.country": {"value": "gb(-m.*)?", "case_insensitive": case_insensitive}}}
+    wanted = {"gb", "Gb", "GB", "GB-MALE"} if case_insensitive else {"gb"}
+    assert ids(store, query) == {row["id"] for row in data if row["geoip.country"] in wanted}
+
+
+def test_rows_of_a_time_series_have_their_time_as_id(tmp_path: Any) -> None:
+    columns = (Column("ts", ColumnType.TIMESTAMP, nullable=False), Column("v", ColumnType.DOUBLE))
+    series = ContainerInfo("series", ContainerType.TIME_SERIES, columns, ("ts",))
+    with open_store(f"sqlite:///{tmp_path}/s.db") as store:
+        store.put_container(series)
+        store.put("series", pa.table({"ts": [1_000, 2_000, 86_400_000], "v": [1.0, 2.0, 3.0]}))
+        for wanted, count in [(["2000", "3000"], 1), (["1970-01-02", 1000], 2), ([], 0), (["-5"], 0)]:
+            where = compile_query({"ids": {"values": wanted}}, Fields.of(series), now_ms=NOW_MS).where
+            found = compose('SELECT COUNT(*) AS n FROM "series" WHERE {}', where)
+            assert store.sql(found.text, found.parameters).column(0).to_pylist() == [count]
+    none = Fields.of(ContainerInfo("log", ContainerType.COLLECTION, columns))
+    with pytest.raises(JobsQueryError, match="ids need a container with one row key column; this one has 0"):
+        compile_query({"ids": {"values": ["1"]}}, none, now_ms=NOW_MS)
+
+
+words = st.sampled_from(
+    [
+        *(
+            "bool",
+            "must",
+            "should",
+            "must_not",
+            "minimum_should_match",
+            "term",
+            "terms",
+            "range",
+            "exists",
+            "prefix",
+            "ids",
+        ),
+        *(
+            "wildcard",
+            "regexp",
+            "value",
+            "values",
+            "field",
+            "gte",
+            "lt",
+            "format",
+            "time_zone",
+            "boost",
+            "_name",
+            "flags",
+        ),
+        *("id", "count", "price", "ratio", "paid", "@timestamp", "geoip.country", "case_insensitive", "filter"),
+    ]
+)
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["now/d", "id", "2<5%"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | words, inner, max_size=3),
+    max_leaves=12,
+)
+odd_leaves = st.builds(
+    lambda kind, name, content: {kind: {name: content}},
+    st.sampled_from(["term", "terms", "range", "prefix", "wildcard", "regexp", "ids", "exists", "bool"]),
+    words,
+    junk | st.dictionaries(st.sampled_from(["value", "gte", "lt", "format", "time_zone", "flags"]), junk, max_size=3),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(query=junk | odd_leaves | st.builds(lambda one: {"bool": {"must_not": [one]}}, odd_leaves))
+def test_junk_is_refused_or_runs(store: Store, query: Any) -> None:
+    path = "query"
+    try:
+        ids(store, query)
+    except JobsError as error:
+        path = error.path
+    assert path.startswith("query")

@@ -397,4 +397,6 @@ def converted(node: tree.Node, value: Value, kind: Kind) -> Value:
     if kind is Kind.LONG and value.kind is Kind.INT:
         return Value(Kind.LONG, value.sql, value.fails, value.most, value.known)
     hint = f"; cast it with ({kind})" if value.kind.numeric and kind.numeric else ""
-    raise refused(node, f"a {value.kind} where a {kind} is needed{hint}", name=value.kind)
+    if kind is Kind.STRING and (value.kind.whole or value.kind is Kind.BOOLEAN):
+        hint = "; use String.valueOf(...)"
+    raise refused(node, f"[{value.kind}] where [{kind}] is needed{hint}", name=value.kind)

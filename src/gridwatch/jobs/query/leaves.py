@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from gridwatch.jobs import sql
@@ -17,6 +17,7 @@ from gridwatch.jobs.sql import FALSE, TRUE, Sql, all_of, any_of, compose
 
 __all__ = ["exists", "ids", "prefix", "regexp", "term", "terms", "value_range", "wildcard"]
 
+_ID_FORMAT = "epoch_millis||strict_date_optional_time"
 _BOUNDS = ("gt", "gte", "lt", "lte")
 
 
@@ -275,9 +276,6 @@ def ids(part: Part) -> Sql:
     if len(key) != 1:
         raise part.wrong(f"ids need a container with one row key column; this one has {len(key)}")
     parts = [wanted.at(number, one) for number, one in enumerate(content)]
-    if key[0].type.time:
-        part.reading.count(part, len(parts))
-        return any_of(_equal(key[0], one) for one in parts)
     found = [one for one in (_id(key[0], one) for one in parts) if one is not None]
     if not found:
         return FALSE
@@ -285,7 +283,10 @@ def ids(part: Part) -> Sql:
     return compose("({} IN ({}))", key[0].sql, marks)
 
 
-def _id(key: Field, part: Part) -> str | int | None:
+def _id(key: Field, part: Part) -> str | int | datetime | None:
+    if key.type.time:
+        ms = values.as_instant(part, date_format(_ID_FORMAT), UTC, round_up=False)
+        return values.moment(ms) if 0 <= ms <= values.TIMESTAMP_MS_MAX else None
     text = values.as_keyword(part)
     if key.type is FieldType.KEYWORD:
         return text

@@ -173,7 +173,7 @@ class _Regexp:
         if sign == "(":
             found = self.union(depth + 1) if self._peek() != ")" else [""]
             if self._peek() != ")":
-                raise self._wrong(f"[(] at {self.place} of the regular expression has no [)]")
+                raise self._wrong("a group of the regular expression has no [)]")
             self.place += 1
             return found
         if sign == ".":
