@@ -48,6 +48,12 @@ def _slide(sums: Any, new: Any, earlier: Any, value: Any) -> None:
 
 
 @fast
+def _forget(sums: Any) -> None:
+    for place in range(len(sums)):
+        sums[place] = 0.0
+
+
+@fast
 def _add(sums: Any, earlier: Any, value: Any) -> None:
     for place in range(len(sums)):
         sums[place] += np.sqrt(abs(value - earlier[place]))
@@ -78,8 +84,8 @@ def aligned(state: State, plan: Plan, row: int, fresh: bool, scratch: Any, odd: 
     for number in range(len(plan.aligned)):
         width, sums = plan.aligned[number], state.sums[number, :lags]
         if fresh or row == constants.warm_rows:
-            sums[:] = new
-            for back in range(1, width):
+            _forget(sums)
+            for back in range(width):
                 _gather(rows, fill - back, day, days, shift, earlier)
                 _add(sums, earlier, rows[fill - back])
         else:

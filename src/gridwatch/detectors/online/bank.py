@@ -138,15 +138,22 @@ class Bank:
                 "those that were scored already."
             )
 
+    def _rooms(self) -> tuple[Floats, npt.NDArray[np.float32]]:
+        """Return arrays for the kernels to work in."""
+        plan = self._plan
+        few = max(plan.constants.seasons, 5)
+        single = max(plan.constants.lag_max, 2 * self.state.sums.shape[2])
+        return np.zeros(2 * len(plan.windows) + plan.combined + few), np.zeros(single, np.float32)
+
     def _run(self, times: Times, values: Floats, out: Output, threads: int) -> None:
         if threads == 1:
-            kernels.advance(self.state, self._plan, times, values, out)
+            kernels.advance(self.state, self._plan, times, values, out, *self._rooms())
             return
 
         def part(places: slice) -> None:
             own = times if len(times) == 1 else times[places]
             state, some = State(*(array[places] for array in self.state)), Output(*(array[places] for array in out))
-            kernels.advance(state, self._plan, own, values[places], some)
+            kernels.advance(state, self._plan, own, values[places], some, *self._rooms())
 
         edges = np.linspace(0, len(self), threads + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:

@@ -17,6 +17,10 @@ __all__ = ["compiled", "fast", "part", "sources"]
 # Sums may be taken in any order, which is what lets a loop use the whole width of a register. Not `contract`: a fused
 # multiplication and addition would make the sums differ between machines.
 _FAST = {"nnan", "nsz", "reassoc"}
+# Without Numba's counts of references: each slice of an array would cost two locked additions, together nearly half the
+# time. A kernel may then neither make an array nor return one; what it works on belongs to its caller.
+_HOW: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+_HOW_PART = {**_HOW, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _SOURCES = ("compiling", "layout", "rows", "shapes", "aligned", "tails", "kernels")
 
 
@@ -27,19 +31,19 @@ def compiled(function: Callable[..., Any]) -> Any:
     in `$NUMBA_CACHE_DIR`. Where none of them can be written, it is compiled in each process.
     """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, nogil=True, **_HOW)(function)
     except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(nogil=True, **_HOW)(function)
 
 
 def part(function: Callable[..., Any]) -> Any:
     """Return a part of a compiled function, which Python itself cannot call: half the code, and half the time."""
-    return numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(**_HOW_PART)(function)
 
 
 def fast(function: Callable[..., Any]) -> Any:
     """Return a part whose sums may be taken in any order; nothing in it may be NaN."""
-    return numba.njit(error_model="numpy", fastmath=_FAST, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(fastmath=_FAST, **_HOW_PART)(function)
 
 
 def sources() -> int:

@@ -40,18 +40,13 @@ _BAND_ROWS = 16  # how often the band is brought up to date: it hardly moves fro
 
 
 @part
-def _past(state: State, plan: Plan, stream: int) -> Any:
-    return state.past[plan.past_at[stream] : plan.past_at[stream + 1]]
-
-
-@part
 def _band(state: State, plan: Plan) -> None:
     """Bring up to date how far below and above the expectation an ordinary value may lie."""
     constants, numbers = plan.constants, state.numbers
     for stream, down, up in ((plan.recent, RECENT_DOWN, RECENT_UP), (plan.residual, SEASON_DOWN, SEASON_UP)):
         if stream < 0:
             continue
-        past = _past(state, plan, stream)
+        past = state.past[plan.past_at[stream] : plan.past_at[stream + 1]]
         if past[SEEN] >= constants.warm_rows:
             numbers[down] = max(reach(past, False, 0.5 * constants.band_p, constants), 0.0)
             numbers[up] = max(reach(past, True, 0.5 * constants.band_p, constants), 0.0)
@@ -93,7 +88,8 @@ def _surprises(state: State, plan: Plan, odd: Any) -> tuple[float, int]:
         judged += plan.judged[stream]
         if np.isnan(odd[stream]):
             continue
-        surprise = judge(_past(state, plan, stream), stream < plan.two_sided, odd[stream], plan.constants)
+        past = state.past[plan.past_at[stream] : plan.past_at[stream + 1]]
+        surprise = judge(past, stream < plan.two_sided, odd[stream], plan.constants)
         if plan.judged[stream]:
             total += surprise
             if surprise > greatest:
@@ -119,8 +115,8 @@ def _score(
     out.expected[at], out.lower[at], out.upper[at] = middle, middle - numbers[down], middle + numbers[up]
     out.loss[at] = apart / (1.2533 * error) if error > 0.0 else 0.0
     out.driver[at], out.surprise[at] = driver, combined
-    two_sided = plan.combined < plan.two_sided
-    out.p_surprise[at] = judge(_past(state, plan, plan.combined), two_sided, combined, constants)
+    past = state.past[plan.past_at[plan.combined] :]
+    out.p_surprise[at] = judge(past, plan.combined < plan.two_sided, combined, constants)
     out.alarm[at] = _alarm(state, row, combined, constants)
     weight = 2.0 / (constants.segment_rows + 1.0)
     numbers[SMOOTH] += weight * (min(combined, constants.segment_cap) - numbers[SMOOTH])
@@ -129,26 +125,9 @@ def _score(
         _band(state, plan)
 
 
-@part
-def _series(state: State, series: int) -> State:
-    """Return one series of many."""
-    return State(
-        state.counts[series],
-        state.numbers[series],
-        state.steps[series],
-        state.newest[series],
-        state.rows[series],
-        state.stretches[series],
-        state.distances[series],
-        state.sums[series],
-        state.past[series],
-        state.held[series],
-    )
-
-
 def _advance(version: int) -> Any:
     @compiled
-    def advance(states: State, plan: Plan, times_ms: Any, values: Any, out: Output) -> None:
+    def advance(states: State, plan: Plan, times_ms: Any, values: Any, out: Output, rooms: Any, scratch: Any) -> None:
         """Score rows of many series, each before learning from it.
 
         Args:
@@ -157,14 +136,26 @@ def _advance(version: int) -> Any:
             times_ms: int64 (s, n), or (1, n) where all series have the same times.
             values: float64 (s, n), finite, or NaN where a series has no row.
             out: Arrays (s, n) to fill; a place without a row is left alone.
+            rooms: float64 to work in: two numbers a window, one a stream, and as many as there are seasons, at least 5.
+            scratch: float32 to work in, as many as lags, or twice as many as there are sums of one width.
         """
         _ = version
-        odd = np.empty(plan.combined)
-        few = np.empty(max(plan.constants.seasons, 5))
-        means, variances = np.zeros(len(plan.windows)), np.zeros(len(plan.windows))
-        scratch = np.empty(max(plan.constants.lag_max, 2 * states.sums.shape[2]), np.float32)
+        windows = len(plan.windows)
+        means, variances = rooms[:windows], rooms[windows : 2 * windows]
+        odd, few = rooms[2 * windows : 2 * windows + plan.combined], rooms[2 * windows + plan.combined :]
         for series in range(values.shape[0]):
-            state = _series(states, series)
+            state = State(
+                states.counts[series],
+                states.numbers[series],
+                states.steps[series],
+                states.newest[series],
+                states.rows[series],
+                states.stretches[series],
+                states.distances[series],
+                states.sums[series],
+                states.past[series],
+                states.held[series],
+            )
             one = Output(
                 out.expected[series],
                 out.lower[series],
@@ -180,7 +171,8 @@ def _advance(version: int) -> Any:
                 value = values[series, at]
                 if np.isnan(value):
                     continue
-                odd[:] = np.nan
+                for stream in range(len(odd)):
+                    odd[stream] = np.nan
                 row = take(state, plan, times_ms[series % times_ms.shape[0], at], value)
                 fresh = settle(state, plan, row)
                 plain(state, plan, row, means, variances, odd)
