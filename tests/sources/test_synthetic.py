@@ -118,6 +118,16 @@ def test_a_real_series_is_the_base(tmp_path: Path) -> None:
     assert len(read_labelled(tmp_path / "made")) == 4
 
 
+@pytest.mark.parametrize(("rows", "step_ms"), [(500, 1000), (500, 86_400_000), (3000, 500), (700, 3_600_000)])
+def test_any_sampling_takes_every_fault(rows: int, step_ms: int) -> None:
+    noise = np.random.default_rng(4).normal(size=rows)
+    made = make_series(2, 60, real=[real(rows, step_ms=step_ms, values=noise)], clean_share=0)
+    assert {put.kind for one in made for put in one.faults} >= {kind for kind in FAULTS if not FAULTS[kind].cycle}
+    for one in made:
+        changed = np.flatnonzero(one.series.values != one.clean)
+        assert all(any(put.first <= row <= put.last for put in one.faults) for row in changed)
+
+
 def test_a_constant_base_takes_the_faults_that_change_it() -> None:
     made = make_series(1, 5, real=[real(1000, values=np.full(1000, 7.0))], clean_share=0)
     assert all((one.series.values != 7).any() for one in made)
@@ -135,7 +145,12 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="None of the faults missing fits 'walk', which does not repeat by the day;"):
         make_series(1, 1, bases=["walk"], faults=["missing"])
     with pytest.raises(SourceError, match="fits 'pump', which does not repeat by the day in 600 rows; name another"):
-        make_series(1, 1, real=[real(600, step_ms=60_000)], faults=["swapped"])
+        make_series(1, 1, real=[real(600, step_ms=60_000)], faults=["swapped"], clean_share=0)
+    noise = np.random.default_rng(1).normal(size=1000)
+    with pytest.raises(SourceError, match="fits 'pump', which does not repeat by the day; name another"):
+        make_series(1, 1, real=[real(1000, values=noise)], faults=["swapped"], clean_share=0)
+    days = make_series(1, 1, real=[real(1000, values=np.sin(np.arange(1000) * np.pi / 48))], faults=["swapped"])
+    assert days[0].series.name == "pump/0000.csv"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(SourceError, match="full' holds something already; name a new folder"):

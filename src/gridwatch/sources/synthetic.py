@@ -28,6 +28,8 @@ _STEPS_MS = (300_000, 300_000, 600_000, 900_000, 3_600_000)
 _WINDOWS_SHARE = 0.1  # NAB's: the windows of a file span a tenth of it
 _PROBATION_SHARE = 0.15
 _TRIES = 20
+_DAYS_MIN = 4  # for a fault of a cycle: two before it, and some to put it in
+_REPEATS = 0.3  # correlation of rows a day apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class MadeSeries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ordinary:
-    """An ordinary series before its faults."""
+    """An ordinary series before its faults; `cycle_first` is how often faults of a cycle are tried before others."""
 
     name: str
     times_ms: npt.NDArray[np.int64]
@@ -65,6 +67,7 @@ class _Ordinary:
     day: int
     cycle: bool
     whole: bool
+    cycle_first: float
 
 
 def make_series(
@@ -156,13 +159,21 @@ def _ordinary(turn: str | LabelledSeries, index: int, rows: int, random: np.rand
         day = max(round(_DAY_MS / float(np.median(np.diff(times)))), 1)
         whole = bool((values == np.floor(values)).all() and (values >= 0).all())
         name = f"{Path(turn.name).stem}/{index:04d}.csv"
-        # Less than two days before the probation ends say nothing of a day: then it has no cycle to miss.
-        return _Ordinary(name, times, values, day, 4 * day <= len(values), whole)
+        return _Ordinary(name, times, values, day, _repeats(values, day), whole, 0.0)
     step_ms = int(random.choice(_STEPS_MS))
     day, base = _DAY_MS // step_ms, BASES[turn]
     times = _START_MS + step_ms * np.arange(rows, dtype=np.int64)
     values = base.make(rows, day, random)
-    return _Ordinary(f"{turn}/{index:04d}.csv", times, values, day, base.cycle and 4 * day <= rows, base.whole)
+    cycle = base.cycle and _DAYS_MIN * day <= rows
+    # Half of the bases have no cycle; so that faults of a cycle are as frequent as others.
+    return _Ordinary(f"{turn}/{index:04d}.csv", times, values, day, cycle, base.whole, 0.5)
+
+
+def _repeats(values: Values, day: int) -> bool:
+    """Tell whether a real series has a cycle to miss: days enough, and rows a day apart that go together."""
+    if _DAYS_MIN * day > len(values) or np.ptp(values[day:]) == 0 or np.ptp(values[:-day]) == 0:
+        return False
+    return bool(np.corrcoef(values[day:], values[:-day])[0, 1] > _REPEATS)
 
 
 def _with_faults(ordinary: _Ordinary, number: int, kinds: list[str], random: np.random.Generator) -> MadeSeries:
@@ -171,11 +182,11 @@ def _with_faults(ordinary: _Ordinary, number: int, kinds: list[str], random: np.
     if not fitting:
         raise SourceError(
             f"None of the faults {', '.join(kinds)} fits {ordinary.name.split('/')[0]!r}, which does not repeat by the "
-            f"day{' in ' + str(rows) + ' rows' if rows < 4 * ordinary.day else ''}; name another fault or base."
+            f"day{' in ' + str(rows) + ' rows' if rows < _DAYS_MIN * ordinary.day else ''}; name another fault or base."
         )
     values, puts, windows = ordinary.values.copy(), [], []
     for start, width in _windows(rows, number, ordinary.day, random):
-        put = _put(values, start, width, ordinary, _order(fitting, random), random)
+        put = _put(values, start, width, ordinary, _order(fitting, ordinary.cycle_first, random), random)
         puts.append(put)
         windows.append((start, start + width - 1))
     texts = tuple(np.datetime_as_string(ordinary.times_ms.astype("datetime64[ms]"), unit="ms").tolist())
@@ -185,10 +196,10 @@ def _with_faults(ordinary: _Ordinary, number: int, kinds: list[str], random: np.
     return MadeSeries(series, ordinary.values, tuple(puts))
 
 
-def _order(kinds: list[str], random: np.random.Generator) -> list[str]:
-    """Return the kinds as they are tried; every other time those of a cycle come first, as few bases have one."""
+def _order(kinds: list[str], cycle_first: float, random: np.random.Generator) -> list[str]:
+    """Return the kinds in the order they are tried."""
     order = [str(kind) for kind in random.permutation(kinds)]
-    return sorted(order, key=lambda kind: not FAULTS[kind].cycle) if random.random() < 0.5 else order
+    return sorted(order, key=lambda kind: not FAULTS[kind].cycle) if random.random() < cycle_first else order
 
 
 def _windows(rows: int, number: int, day: int, random: np.random.Generator) -> list[tuple[int, int]]:

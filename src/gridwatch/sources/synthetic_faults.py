@@ -21,7 +21,7 @@ class Place:
     """Where a fault is put.
 
     Attributes:
-        before: float64 (b,), the rows before it; at least two days and at least twice the stretch.
+        before: float64 (b,), the rows before it, at least twice as many as the stretch.
         stretch: float64 (m,), the rows it replaces.
         day: Rows of a day.
         strength: Its size; 1 is hard to see, 4 is plain.
@@ -119,7 +119,7 @@ def _burst(place: Place) -> Values:
 
 
 def _quiet(place: Place) -> Values:
-    reach = max(place.day // 24, 3)
+    reach = min(max(place.day // 24, 3), max(len(place.stretch) // 4, 1))
     known = np.r_[place.before[-reach:], place.stretch]
     total = np.cumsum(np.r_[0.0, known])
     means: Values = (total[reach + 1 :] - total[1:-reach]) / reach
