@@ -65,6 +65,12 @@ def test_what_is_answered_is_taken_again() -> None:
     assert first.fields == ("price", "a.b", "c", "d", "country")
 
 
+@pytest.mark.parametrize("span", ["7m", "17m", "1s", "2d"])
+def test_whatever_the_bucket_span_what_is_answered_is_taken_again(span: str) -> None:
+    answered = parse_job(job({"bucket_span": span}), job_id="j").to_json()
+    assert parse_job(answered).to_json() == answered
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

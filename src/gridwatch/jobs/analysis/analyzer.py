@@ -110,6 +110,11 @@ class Analyzer:
             return Results()
         return self._finish(to_ms)
 
+    def skip(self, to_ms: int) -> None:
+        """Go on at `to_ms` as if nothing had been there before: no results, nothing learnt, open buckets dropped."""
+        self._open = _Open()
+        self.next_bucket = self._floor(to_ms)
+
     def interim(self) -> Results:
         """Return what can be said of open buckets, without learning; too little of what adds up is not told yet."""
         rows = self.open_rows()

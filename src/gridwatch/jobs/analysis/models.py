@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gridwatch.detectors.online.config import AutoConfig
+
 if TYPE_CHECKING:
     from gridwatch.detectors.online.bank import Bank, BankScores
-    from gridwatch.detectors.online.config import AutoConfig
 
-__all__ = ["Judged", "Models"]
+__all__ = ["BUCKETS", "Judged", "Models"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
+
+BUCKETS = AutoConfig(
+    deviation=(), mean=(24,), change=(), shape=(), nearest=0, aligned=(), flat=False, history_rows=2048, warm_rows=40,
+    tail_rows_max=64,
+)  # fmt: skip
+"""What judges buckets: value, season and level; their shapes and steps are too few for more, and memory counts."""
 
 _PAGE_MAX = 256
 

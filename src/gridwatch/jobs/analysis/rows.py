@@ -128,12 +128,11 @@ class Rows:
             return parts[0]
         first = parts[0]
         weights = None if first.weights is None else np.concatenate([part.weights for part in parts])
-        union = pd.api.types.union_categoricals
         return cls(
             np.concatenate([part.times for part in parts]),
             weights,
             {name: np.concatenate([part.numbers[name] for part in parts]) for name in first.numbers},
-            {name: union([part.keywords[name] for part in parts]) for name in first.keywords},
+            {name: _union([part.keywords[name] for part in parts]) for name in first.keywords},
         )
 
     def to_bytes(self) -> bytes:
@@ -183,6 +182,14 @@ def _keywords(frame: pd.DataFrame, name: str) -> pd.Categorical:
     texts = [*(text_of(value) for value in uniques), ""]
     places, categories = pd.factorize(np.array(texts, object))
     return _coded(places[codes], list(categories))
+
+
+def _union(parts: Sequence[pd.Categorical]) -> pd.Categorical:
+    """Return the parts one after another; pandas' own union makes text of another type than it was given."""
+    texts = pd.unique(np.concatenate([np.asarray(part.categories, object) for part in parts]))
+    places = pd.Index(texts, dtype=object)
+    codes = [places.get_indexer(pd.Index(part.categories, dtype=object))[part.codes] for part in parts]
+    return _coded(np.concatenate(codes), list(texts))
 
 
 def _coded(codes: npt.NDArray[Any], categories: list[str]) -> pd.Categorical:

@@ -17,17 +17,17 @@ RECORD_P = 0.01
 LEAST_P = 1e-300
 """No probability is smaller."""
 
-_KNOTS = np.array([0.01, 1e-3, 1e-4, 1e-5, 1e-9])
+_KNOTS = np.array([0.01, 1e-3, 3e-4, 1e-4, 1e-6])
 _SCORES = np.array([0.0, 25.0, 50.0, 75.0, 100.0])
 
 
 def score_of(probability: Floats) -> Floats:
-    """Return 0 to 100, linear in -log10 p between 0.01 (0), 1e-3 (25), 1e-4 (50), 1e-5 (75) and 1e-9 (100).
+    """Return 0 to 100, linear in -log10 p between 0.01 (0), 1e-3 (25), 3e-4 (50), 1e-4 (75) and 1e-6 (100).
 
     25, 50 and 75 are where Elasticsearch's users read minor, major and critical. The probabilities are calibrated, so
     the knots say how often: 25 comes about once in a thousand buckets of an ordinary series.
 
-    >>> score_of(np.array([0.5, 1e-3, 1e-5])).tolist()
+    >>> score_of(np.array([0.5, 1e-3, 1e-4])).tolist()
     [0.0, 25.0, 75.0]
     """
     return np.asarray(np.interp(-np.log10(np.maximum(probability, LEAST_P)), -np.log10(_KNOTS), _SCORES))

@@ -151,7 +151,8 @@ class JobConfig(Body):
         """Series without rows for as long are forgotten, ms: 30 days or 20 buckets, whichever is more."""
         given = self.analysis_config.model_prune_window
         if given is None:
-            return max(30 * _DAY_MS, 20 * self.bucket_span_ms)
+            # Whole buckets, as what is given has to be.
+            return max(-(-30 * _DAY_MS // self.bucket_span_ms), 20) * self.bucket_span_ms
         return units.ms_of(given, "analysis_config.model_prune_window")
 
     @property

@@ -1,0 +1,81 @@
+"""Records that people should hear of, as anomaly rows: the same way on as those of a dataset's detection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from gridwatch.containers.catalog import anomaly_id, anomaly_info
+from gridwatch.detectors import severity_of
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+    from gridwatch.jobs.analysis import Record
+    from gridwatch.jobs.config import JobConfig
+
+__all__ = ["ALERT_SCORE", "alert_score", "write_anomalies"]
+
+ALERT_SCORE = 75.0
+"""Records below it raise no alarm: what Elasticsearch's users call critical."""
+
+
+def alert_score(job: JobConfig) -> float:
+    """Return the least score that raises an alarm: `custom_settings.gridwatch.alert_score`, or `ALERT_SCORE`."""
+    ours = (job.custom_settings or {}).get("gridwatch")
+    given = ours.get("alert_score") if isinstance(ours, dict) else None
+    return float(given) if isinstance(given, int | float) else ALERT_SCORE
+
+
+def write_anomalies(
+    store: Store, job: JobConfig, records: Sequence[Record], *, source: str, model_sha256: str | None, now_ms: int
+) -> int:
+    """Write the records that raise an alarm to `ANOMALY_<job>`; return how many were not there before.
+
+    Args:
+        store: Where to.
+        job: Whose they are.
+        records: Final records.
+        source: Containers that the rows came from.
+        model_sha256: Of the state that judged them.
+        now_ms: When they were found, UTC epoch ms; those that are there keep theirs.
+    """
+    least = alert_score(job)
+    told = [record for record in records if record.score >= least and not record.is_interim]
+    if not told:
+        return 0
+    info = anomaly_info(job.job_id)
+    store.put_container(info, modifiable=True)
+    rows = [_row(job, record, source, model_sha256, now_ms) for record in told]
+    known = set(store.get(info.name, [row["id"] for row in rows])["id"].to_pylist())
+    new = [row for row in rows if row["id"] not in known]
+    if new:
+        store.put(info.name, pa.Table.from_pylist(new, schema=info.arrow))
+    return len(new)
+
+
+def _row(job: JobConfig, record: Record, source: str, model_sha256: str | None, now_ms: int) -> dict[str, Any]:
+    detector = f"{job.job_id}/{record.detector_index}/{record.function}"
+    entities = [*record.partition, *([record.by] if record.by else [])]
+    partition = ", ".join(f"{name}={value}" for name, value in entities)
+    row: dict[str, Any] = {
+        "id": anomaly_id(source, detector, partition, record.timestamp),
+        "ts": record.timestamp,
+        "detector": detector,
+        "partition": partition,
+        "actual": record.actual,
+        "expected": record.typical,
+        "lower": record.lower,
+        "upper": record.upper,
+        "score": record.score,
+        "p_value": record.probability,
+        "severity": severity_of(record.probability),
+        "detected_ms": now_ms,
+        "model_uri": f"jobs:/{job.job_id}",
+        "model_sha256": model_sha256,
+        "input_from_ms": record.timestamp,
+        "input_to_ms": record.timestamp + job.bucket_span_ms - 1,
+    }
+    columns = set(anomaly_info(job.job_id).arrow.names)
+    return {name: value for name, value in {**row, "driver": record.driver}.items() if name in columns}

@@ -1,0 +1,5 @@
+"""What a datafeed reads from the store: the rows that it wants, with the fields that its job needs, in time order."""
+
+from gridwatch.jobs.extraction.plain import Extraction
+
+__all__ = ["Extraction"]

@@ -1,0 +1,124 @@
+"""Where a datafeed reads: its containers, their fields, runtime fields included, and the rows that its query wants."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gridwatch.errors import JobsNotFoundError, JobsValueError
+from gridwatch.jobs import sql
+from gridwatch.jobs.fields import Field, Fields
+from gridwatch.jobs.query import compile_query
+from gridwatch.jobs.sql import Sql
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+    from gridwatch.jobs.config import DatafeedConfig
+
+__all__ = ["Source", "containers_of", "open_sources"]
+
+_OWN = ("ml_*", "mlflow_*", "validations", "deliveries", "detections", "trainings", "labels", "loads", "leases")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One container of a datafeed.
+
+    Attributes:
+        container: Its name.
+        fields: Its fields, runtime fields included.
+        time: The time field.
+        where: Which rows the query wants.
+    """
+
+    container: str
+    fields: Fields
+    time: Field
+    where: Sql
+
+    def within(self, start: Sql, end: Sql) -> Sql:
+        """Return the condition for the rows wanted from `start`, inclusive, to `end`, exclusive."""
+        from_start = sql.compose("({} >= {})", self.time.sql, start)
+        return sql.all_of([from_start, sql.compose("({} < {})", self.time.sql, end), self.where])
+
+
+def containers_of(store: Store, patterns: Sequence[str]) -> list[str]:
+    """Return the containers that a datafeed's `indices` stand for, sorted; `-` before a pattern leaves out.
+
+    Wildcards pass over gridwatch's own tables; a name finds them.
+
+    Raises:
+        JobsNotFoundError: A name, or all patterns together, find nothing.
+    """
+    every = store.containers()
+    chosen: set[str] = set()
+    for pattern in patterns:
+        out = pattern.startswith("-") and bool(chosen)
+        mask = pattern[1:] if out else "*" if pattern == "_all" else pattern
+        found = _named(every, mask)
+        if not found and not out and "*" not in mask and "?" not in mask:
+            raise JobsNotFoundError(f"no such index [{mask}]: the store has no container of this name.", index=mask)
+        chosen = chosen - found if out else chosen | found
+    if not chosen:
+        raise JobsNotFoundError(f"no such index {list(patterns)}: no container matches.", indices=list(patterns))
+    return sorted(chosen)
+
+
+def open_sources(
+    store: Store, feed: DatafeedConfig, time_field: str, needed: Iterable[str], *, now_ms: int
+) -> list[Source]:
+    """Return the containers of a datafeed, its query and scripts compiled for each.
+
+    Args:
+        store: Any backend.
+        feed: The datafeed.
+        time_field: Of its job.
+        needed: Fields that have to be in at least one of the containers.
+        now_ms: What `now` in date maths means, UTC epoch ms.
+
+    Raises:
+        JobsNotFoundError: A container does not exist.
+        JobsError: The query or a script is wrong, or a field is missing or has no fit type.
+    """
+    sources = [_open(store, name, feed, time_field, now_ms) for name in containers_of(store, feed.index_names)]
+    for name in needed:
+        if not any(name in source.fields for source in sources):
+            near = sorted({near for source in sources for near in source.fields.near(name)})
+            hint = f", did you mean {near[0]!r}?" if near else "."
+            raise JobsValueError(
+                f"no container of {feed.index_names} has the field {name!r}{hint}", path="indices", field=name
+            )
+    return sources
+
+
+def _named(every: Sequence[str], mask: str) -> set[str]:
+    if "*" not in mask and "?" not in mask:
+        return {name for name in every if name.lower() == mask.lower()}
+    wanted = {name for name in every if fnmatch.fnmatchcase(name.lower(), mask.lower())}
+    return {name for name in wanted if not any(fnmatch.fnmatchcase(name.lower(), own) for own in _OWN)}
+
+
+def _open(store: Store, name: str, feed: DatafeedConfig, time_field: str, now_ms: int) -> Source:
+    info = store.container(name)
+    if info is None:
+        raise JobsNotFoundError(f"no such index [{name}]: the container is gone.", index=name)
+    fields = Fields.of(info)
+    if feed.runtime_mappings:
+        from gridwatch.jobs.painless import runtime_fields
+
+        fields = fields.with_runtime(runtime_fields(feed.runtime_mappings, fields))
+    time = fields.get(time_field)
+    if time is None:
+        near = fields.near(time_field)
+        hint = f", did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(fields))}."
+        raise JobsValueError(
+            f"container {name!r} has no time field {time_field!r}{hint}", path="data_description.time_field"
+        )
+    if not time.type.time:
+        raise JobsValueError(
+            f"the time field {time_field!r} of container {name!r} is {time.type}, not a TIMESTAMP.",
+            path="data_description.time_field",
+        )
+    return Source(name, fields, time, compile_query(feed.query, fields, now_ms=now_ms).where)

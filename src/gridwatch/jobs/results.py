@@ -1,0 +1,225 @@
+"""Results as rows of the store: written under keys that follow from what they are about, and looked up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from gridwatch.jobs import sql
+from gridwatch.jobs.tables import BUCKETS, INFLUENCERS, MODEL_PLOT, RECORDS
+
+if TYPE_CHECKING:
+    from gridwatch.containers import ContainerInfo, Store
+    from gridwatch.jobs.analysis import Bucket, InfluencerResult, ModelPlot, Record, Results
+    from gridwatch.jobs.config import JobConfig
+
+__all__ = ["Kind", "Page", "ResultRows", "Wanted", "record_id"]
+
+Kind: TypeAlias = Literal["buckets", "records", "influencers", "model_plot"]
+
+_TABLES: dict[Kind, ContainerInfo] = {
+    "buckets": BUCKETS,
+    "records": RECORDS,
+    "influencers": INFLUENCERS,
+    "model_plot": MODEL_PLOT,
+}
+_SCORES: dict[Kind, str] = {
+    "buckets": "anomaly_score",
+    "records": "record_score",
+    "influencers": "influencer_score",
+}
+_SORTABLE: dict[Kind, tuple[str, ...]] = {
+    "buckets": ("ts", "anomaly_score", "event_count", "probability"),
+    "records": ("ts", "record_score", "probability", "detector_index", "actual", "typical"),
+    "influencers": ("ts", "influencer_score", "probability", "field_name", "field_value"),
+    "model_plot": ("ts",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which results.
+
+    Attributes:
+        start_ms: First bucket wanted, UTC epoch ms.
+        end_ms: First not wanted any more.
+        score_min: Least score.
+        interim: Whether results that may change are wanted.
+        sort: Column, by which each kind has its own.
+        descending: Greatest first.
+        start: How many to pass over.
+        size: Most to return.
+    """
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    score_min: float = 0.0
+    interim: bool = True
+    sort: str = "ts"
+    descending: bool = False
+    start: int = 0
+    size: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the results, as rows of their container, and how many there are in all."""
+
+    count: int
+    rows: list[dict[str, Any]]
+
+
+class ResultRows:
+    """The result containers of a store, which are made when missing.
+
+    Args:
+        store: Any backend.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        for info in _TABLES.values():
+            store.put_container(info, modifiable=True)
+
+    def write(self, job: JobConfig, results: Results) -> None:
+        """Upsert results; the same results again change nothing."""
+        span = job.bucket_span_ms
+        rows = {
+            BUCKETS: [_bucket(job.job_id, span, one) for one in results.buckets],
+            RECORDS: [_record(job.job_id, span, one) for one in results.records],
+            INFLUENCERS: [_influencer(job.job_id, span, one) for one in results.influencers],
+            MODEL_PLOT: [_plot(job.job_id, span, one) for one in results.model_plot],
+        }
+        tables = {info.name: pa.Table.from_pylist(found, schema=info.arrow) for info, found in rows.items() if found}
+        if tables:
+            self.store.put_many(tables)
+
+    def drop_interim(self, job_id: str) -> None:
+        """Delete the results that may still have changed."""
+        for kind in ("buckets", "records", "influencers"):
+            ids = self._ids(_TABLES[kind], job_id, sql.compose("({} = {})", sql.name("is_interim"), sql.value(True)))
+            self.store.delete(_TABLES[kind].name, ids)
+
+    def drop(self, job_id: str) -> None:
+        """Delete all results of a job."""
+        for info in _TABLES.values():
+            self.store.delete(info.name, self._ids(info, job_id, sql.TRUE))
+
+    def find(self, kind: Kind, job_ids: Sequence[str], wanted: Wanted) -> Page:
+        """Return results of some jobs.
+
+        Raises:
+            ValueError: They cannot be sorted by that column.
+        """
+        if wanted.sort not in _SORTABLE[kind]:
+            raise ValueError(f"{kind} are sorted by {', '.join(_SORTABLE[kind])}, not by {wanted.sort!r}.")
+        if not job_ids:
+            return Page(0, [])
+        info = _TABLES[kind]
+        where = _where(kind, job_ids, wanted)
+        counted = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(info.name), where)
+        count = int(self.store.sql(counted.text, counted.parameters).column(0)[0].as_py())
+        # The key makes pages of rows with equal values follow one another.
+        order = sql.compose("ORDER BY {} DESC, {}", sql.name(wanted.sort), sql.name("id"))
+        if not wanted.descending:
+            order = sql.compose("ORDER BY {}, {}", sql.name(wanted.sort), sql.name("id"))
+        found = sql.compose("SELECT * FROM {} WHERE {} {}", sql.name(info.name), where, order)
+        # GridDB takes no parameter here; whole numbers are what int() leaves.
+        text = f"{found.text} LIMIT {int(wanted.size)} OFFSET {int(wanted.start)}"
+        return Page(count, self.store.sql(text, found.parameters).to_pylist())
+
+    def _ids(self, info: ContainerInfo, job_id: str, also: sql.Sql) -> list[str]:
+        where = sql.all_of([sql.compose("({} = {})", sql.name("job_id"), sql.value(job_id)), also])
+        found = sql.compose("SELECT {} FROM {} WHERE {}", sql.name("id"), sql.name(info.name), where)
+        return [str(one) for one in self.store.sql(found.text, found.parameters).column(0).to_pylist()]
+
+
+def record_id(job_id: str, record: Record) -> str:
+    """Return the key of a record: what it is about, never what it says."""
+    entities = (*record.partition, *([("by", record.by[1])] if record.by else []))
+    return _key(
+        job_id, record.timestamp, record.detector_index, record.function, *(part for one in entities for part in one)
+    )
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+def _where(kind: Kind, job_ids: Iterable[str], wanted: Wanted) -> sql.Sql:
+    parts = [sql.any_of(sql.compose("({} = {})", sql.name("job_id"), sql.value(one)) for one in job_ids)]
+    if wanted.start_ms is not None:
+        parts.append(sql.compose("({} >= {})", sql.name("ts"), sql.value(_time(wanted.start_ms))))
+    if wanted.end_ms is not None:
+        parts.append(sql.compose("({} < {})", sql.name("ts"), sql.value(_time(wanted.end_ms))))
+    if wanted.score_min > 0 and kind in _SCORES:
+        parts.append(sql.compose("({} >= {})", sql.name(_SCORES[kind]), sql.value(float(wanted.score_min))))
+    if not wanted.interim and kind != "model_plot":
+        parts.append(sql.compose("({} = {})", sql.name("is_interim"), sql.value(False)))
+    return sql.all_of(parts)
+
+
+def _known(number: float) -> float | None:
+    """Return a number, None for what no column of GridDB takes."""
+    return number if math.isfinite(number) else None
+
+
+def _time(ms: int) -> datetime:
+    # By whole numbers: a float would be off by a millisecond now and then.
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
+
+
+def _bucket(job_id: str, span: int, one: Bucket) -> dict[str, Any]:
+    return {
+        "id": _key(job_id, one.timestamp), "job_id": job_id, "ts": one.timestamp, "bucket_span_ms": span,
+        "event_count": one.event_count, "series": one.series, "probability": one.probability,
+        "anomaly_score": one.score, "initial_anomaly_score": one.score,
+        "influencers": json.dumps([list(influencer) for influencer in one.influencers]), "is_interim": one.is_interim,
+    }  # fmt: skip
+
+
+def _entities(one: Record | ModelPlot) -> dict[str, Any]:
+    return {
+        "partition_fields": json.dumps([list(part) for part in one.partition]),
+        "partition_value": ",".join(value for _, value in one.partition) if one.partition else None,
+        "by_field": one.by[0] if one.by else None,
+        "by_value": one.by[1] if one.by else None,
+    }
+
+
+def _record(job_id: str, span: int, one: Record) -> dict[str, Any]:
+    return {
+        "id": record_id(job_id, one), "job_id": job_id, "ts": one.timestamp, "bucket_span_ms": span,
+        "detector_index": one.detector_index, "function": one.function, "field_name": one.field_name,
+        **_entities(one), "actual": one.actual, "typical": _known(one.typical), "lower": _known(one.lower),
+        "upper": _known(one.upper),
+        "probability": one.probability, "record_score": one.score, "initial_record_score": one.score,
+        "driver": one.driver, "influencers": json.dumps([[each.field_name, *each.values] for each in one.influencers]),
+        "is_interim": one.is_interim,
+    }  # fmt: skip
+
+
+def _influencer(job_id: str, span: int, one: InfluencerResult) -> dict[str, Any]:
+    return {
+        "id": _key(job_id, one.timestamp, one.field_name, one.value), "job_id": job_id, "ts": one.timestamp,
+        "bucket_span_ms": span, "field_name": one.field_name, "field_value": one.value,
+        "probability": one.probability, "influencer_score": one.score, "initial_influencer_score": one.score,
+        "is_interim": one.is_interim,
+    }  # fmt: skip
+
+
+def _plot(job_id: str, span: int, one: ModelPlot) -> dict[str, Any]:
+    entities = [*(value for _, value in one.partition), *([one.by[1]] if one.by else [])]
+    return {
+        "id": _key(job_id, one.timestamp, one.detector_index, one.function, *entities), "job_id": job_id,
+        "ts": one.timestamp, "bucket_span_ms": span, "detector_index": one.detector_index, "function": one.function,
+        **_entities(one), "actual": one.actual, "lower": _known(one.lower), "median": _known(one.median),
+        "upper": _known(one.upper),
+    }  # fmt: skip

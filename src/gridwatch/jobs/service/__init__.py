@@ -1,0 +1,5 @@
+"""Jobs and datafeeds alive: made, opened, fed, stopped and deleted, over one store; REST, CLI and flows call this."""
+
+from gridwatch.jobs.service.service import JobsService
+
+__all__ = ["JobsService"]

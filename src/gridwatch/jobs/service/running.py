@@ -1,0 +1,245 @@
+"""Open jobs: one process at a time holds a job, goes on from its stored state, and stores the next one whole.
+
+The state is one object, replaced in one step after the results are written. A process that dies before that leaves
+the old state: the rows since then are analysed again, and their results overwrite themselves.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gridwatch.containers.catalog import LEASES
+from gridwatch.containers.lease import Lease
+from gridwatch.containers.objects import ObjectStore
+from gridwatch.errors import JobsConflictError, JobsRequestError, ObjectNotFoundError
+from gridwatch.jobs.analysis import Analyzer
+from gridwatch.jobs.anomalies import write_anomalies
+from gridwatch.jobs.sizes import counts_json, size_json
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+    from gridwatch.detectors.online.config import AutoConfig
+    from gridwatch.jobs.analysis import Results
+    from gridwatch.jobs.resources import Job, Resources
+    from gridwatch.jobs.results import ResultRows
+
+__all__ = ["OpenJob", "Running", "state_path"]
+
+log = structlog.get_logger(__name__)
+
+_LEASE_MS = 60_000
+_WAIT_S = 0.05
+
+
+def state_path(job_id: str) -> str:
+    """Return the object that holds the state of a job."""
+    return f"ml/state/{job_id}"
+
+
+class OpenJob:
+    """A job whose state is at hand.
+
+    Attributes:
+        job: As it is stored.
+        analyzer: Its state.
+        fed_to_ms: First instant whose rows have not been analysed, None before the first.
+        sha256: Of the stored state that the analyzer went on from, None where there is none.
+    """
+
+    def __init__(self, running: Running, job: Job, analyzer: Analyzer, fed_to_ms: int | None, version: str) -> None:
+        self.job = job
+        self.analyzer = analyzer
+        self.fed_to_ms = fed_to_ms
+        self.version = version
+        self.sha256: str | None = None
+        self._running = running
+        self._interim = True  # nobody knows what a process before this one left
+
+    def commit(self, results: Results, fed_to_ms: int | None, *, source: str = "") -> None:
+        """Write results, then the state that they led to.
+
+        Args:
+            results: Finished buckets since the last commit.
+            fed_to_ms: First instant whose rows the state has not seen.
+            source: Containers that the rows came from.
+
+        Raises:
+            JobsConflictError: Another process has taken the job over.
+        """
+        parts = self._running
+        parts.renew(self.job.id)
+        if results.buckets and self._interim:
+            parts.results.drop_interim(self.job.id)
+            self._interim = False
+        parts.results.write(self.job.config, results)
+        found = write_anomalies(
+            parts.store, self.job.config, results.records, source=source or self.job.id, model_sha256=self.sha256,
+            now_ms=parts.now_ms(),
+        )  # fmt: skip
+        self.fed_to_ms = fed_to_ms
+        info = parts.objects.put(state_path(self.job.id), _packed(self.analyzer, fed_to_ms))
+        self.version, self.sha256 = info.object_id, info.sha256
+        self.job = replace(
+            parts.resources.job(self.job.id),
+            counts=counts_json(self.analyzer),
+            size=size_json(self.analyzer, parts.now_ms()),
+            analysed_to_ms=self.analyzer.next_bucket,
+        )
+        parts.resources.put_job(self.job)
+        if results.buckets:
+            log.info(
+                "buckets_analysed", job=self.job.id, buckets=len(results.buckets), records=len(results.records),
+                anomalies=found,
+            )  # fmt: skip
+
+    def tell_interim(self) -> None:
+        """Write what can be said of the open buckets; it is replaced when they are finished."""
+        results = self.analyzer.interim()
+        parts = self._running.results
+        if self._interim:
+            parts.drop_interim(self.job.id)
+        parts.write(self.job.config, results)
+        self._interim = bool(results.buckets)
+
+
+class Running:
+    """The jobs that this process has at hand.
+
+    Args:
+        store: Any backend.
+        resources: Rows of the jobs.
+        results: Rows of the results.
+        model: Members and constants of all models.
+        now_ms: The clock, UTC epoch ms.
+        threads: How many threads share the analysis.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        resources: Resources,
+        results: ResultRows,
+        *,
+        model: AutoConfig,
+        now_ms: Callable[[], int],
+        threads: int = 1,
+    ) -> None:
+        self.store, self.resources, self.results = store, resources, results
+        self.now_ms = now_ms
+        self.objects = ObjectStore(store, now_ms=now_ms)
+        store.put_container(LEASES)
+        self._model = model
+        self._threads = threads
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._leases: dict[str, Lease] = {}
+        self._open: dict[str, OpenJob] = {}
+
+    @contextmanager
+    def hold(self, job_id: str, *, wait_s: float = 10.0) -> Iterator[OpenJob]:
+        """Have a job to oneself, with its newest state.
+
+        Args:
+            job_id: Which; it has to be open.
+            wait_s: How long another thread or process may go on with it.
+
+        Raises:
+            JobsConflictError: It is not open, or another one has it for longer.
+        """
+        with self._guard:
+            lock = self._locks.setdefault(job_id, threading.Lock())
+        if not lock.acquire(timeout=wait_s):
+            raise JobsConflictError(f"Job [{job_id}] is at work for somebody else; try again.", job_id=job_id)
+        try:
+            with self._lease(job_id, wait_s):
+                yield self._newest(self._opened(job_id))
+        except BaseException:
+            # What is in memory may be ahead of what is stored.
+            self._open.pop(job_id, None)
+            raise
+        finally:
+            lock.release()
+
+    def forget(self, job_id: str, *, state: bool = False) -> None:
+        """Drop a job from memory; with `state` also what it has learnt."""
+        self._open.pop(job_id, None)
+        if state:
+            self.objects.delete(state_path(job_id))
+
+    def renew(self, job_id: str) -> None:
+        """Keep a job during long work.
+
+        Raises:
+            JobsConflictError: Another process has taken it: this one was silent for too long.
+        """
+        if not self._leases[job_id].hold():
+            raise JobsConflictError(f"Job [{job_id}] was taken over by another process.", job_id=job_id)
+
+    @contextmanager
+    def _lease(self, job_id: str, wait_s: float) -> Iterator[None]:
+        lease = Lease(self.store, f"job:{job_id}", clock=self.now_ms, lasts_ms=_LEASE_MS)
+        ends = time.monotonic() + wait_s
+        while not lease.hold():
+            if time.monotonic() >= ends:
+                raise JobsConflictError(f"Job [{job_id}] is at work in another process; try again.", job_id=job_id)
+            time.sleep(_WAIT_S)
+        self._leases[job_id] = lease
+        try:
+            yield
+        finally:
+            del self._leases[job_id]
+            lease.release()
+
+    def _opened(self, job_id: str) -> Job:
+        job = self.resources.job(job_id)
+        if job.state != "opened":
+            raise JobsConflictError(f"Cannot use job [{job_id}] while its state is [{job.state}]; open it first.")
+        return job
+
+    def _newest(self, job: Job) -> OpenJob:
+        """Return the job at its stored state: that in memory where nobody has stored another since."""
+        known = self._open.get(job.id)
+        try:
+            info = self.objects.info(state_path(job.id))
+        except ObjectNotFoundError:
+            info = None
+        version = "" if info is None else info.object_id
+        if known is not None and known.version == version and known.job.config == job.config:
+            known.job = job
+            return known
+        if info is None:
+            opened = OpenJob(self, job, Analyzer(job.config, self._model, self._threads), None, "")
+        else:
+            analyzer, fed_to_ms = self._unpacked(job, self.objects.read(state_path(job.id)))
+            opened = OpenJob(self, job, analyzer, fed_to_ms, version)
+            opened.sha256 = info.sha256
+        self._open[job.id] = opened
+        return opened
+
+    def _unpacked(self, job: Job, content: bytes) -> tuple[Analyzer, int | None]:
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                parts = {name: archive.read(name) for name in archive.namelist()}
+            fed_to_ms: Any = json.loads(parts.pop("feed.json"))["fed_to_ms"]
+        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            raise JobsRequestError(f"the state of job [{job.id}] is damaged ({error!r}); reset the job.") from error
+        return Analyzer.load(job.config, self._model, parts, self._threads), fed_to_ms
+
+
+def _packed(analyzer: Analyzer, fed_to_ms: int | None) -> bytes:
+    """Return the state as one archive; not compressed, since models hardly are."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in {**analyzer.save(), "feed.json": json.dumps({"fed_to_ms": fed_to_ms}).encode()}.items():
+            archive.writestr(name, content)
+    return file.getvalue()

@@ -1,0 +1,78 @@
+"""The containers of jobs, datafeeds, transforms and results; docs/jobs.md explains each."""
+
+from __future__ import annotations
+
+from gridwatch.containers.catalog import _collection as collection
+
+__all__ = ["BUCKETS", "DATAFEEDS", "INFLUENCERS", "JOBS", "MESSAGES", "MODEL_PLOT", "RECORDS", "TABLES", "TRANSFORMS"]
+
+JOBS = collection(
+    "ml_jobs",
+    "id:STRING! config:STRING state:STRING reason:STRING created_ms:LONG opened_ms:LONG finished_ms:LONG "
+    "analysed_to_ms:LONG counts:STRING size:STRING",
+    "id",
+)
+"""`config` is the job's JSON. `counts` and `size` tell of the newest state; the state itself is an object."""
+
+DATAFEEDS = collection(
+    "ml_datafeeds",
+    "id:STRING! job_id:STRING config:STRING state:STRING reason:STRING created_ms:LONG start_ms:LONG end_ms:LONG "
+    "searched_ms:LONG searches:LONG empty_searches:LONG search_time_ms:DOUBLE checked_ms:LONG",
+    "id",
+    indexes=("job_id",),
+)
+"""`start_ms` and `end_ms` are those of the last start, null for open; `searched_ms` when it last searched."""
+
+TRANSFORMS = collection(
+    "ml_transforms",
+    "id:STRING! config:STRING state:STRING reason:STRING created_ms:LONG checkpoint:LONG checkpoint_ms:LONG "
+    "done_to_ms:LONG stats:STRING",
+    "id",
+)
+
+BUCKETS = collection(
+    "ml_buckets",
+    "id:STRING! job_id:STRING ts:TIMESTAMP bucket_span_ms:LONG event_count:LONG series:LONG probability:DOUBLE "
+    "anomaly_score:DOUBLE initial_anomaly_score:DOUBLE influencers:STRING is_interim:BOOL",
+    "id",
+    indexes=("job_id", "ts"),
+)
+
+RECORDS = collection(
+    "ml_records",
+    "id:STRING! job_id:STRING ts:TIMESTAMP bucket_span_ms:LONG detector_index:INTEGER function:STRING "
+    "field_name:STRING partition_fields:STRING partition_value:STRING by_field:STRING by_value:STRING actual:DOUBLE "
+    "typical:DOUBLE lower:DOUBLE upper:DOUBLE probability:DOUBLE record_score:DOUBLE initial_record_score:DOUBLE "
+    "driver:STRING influencers:STRING is_interim:BOOL",
+    "id",
+    indexes=("job_id", "ts"),
+)
+"""`partition_fields` is JSON, [[field, value], ...]; `partition_value` joins the values by a comma, to look for."""
+
+INFLUENCERS = collection(
+    "ml_influencers",
+    "id:STRING! job_id:STRING ts:TIMESTAMP bucket_span_ms:LONG field_name:STRING field_value:STRING "
+    "probability:DOUBLE influencer_score:DOUBLE initial_influencer_score:DOUBLE is_interim:BOOL",
+    "id",
+    indexes=("job_id", "ts"),
+)
+
+MODEL_PLOT = collection(
+    "ml_model_plot",
+    "id:STRING! job_id:STRING ts:TIMESTAMP bucket_span_ms:LONG detector_index:INTEGER function:STRING "
+    "partition_fields:STRING partition_value:STRING by_field:STRING by_value:STRING actual:DOUBLE lower:DOUBLE "
+    "median:DOUBLE upper:DOUBLE",
+    "id",
+    indexes=("job_id", "ts"),
+)
+
+MESSAGES = collection(
+    "ml_messages",
+    "id:STRING! job_id:STRING ts:TIMESTAMP level:STRING message:STRING",
+    "id",
+    indexes=("job_id",),
+)
+"""What a job's owner should know: late rows, memory, searches that failed."""
+
+TABLES = (JOBS, DATAFEEDS, TRANSFORMS, BUCKETS, RECORDS, INFLUENCERS, MODEL_PLOT, MESSAGES)
+"""All of them."""
