@@ -12,6 +12,8 @@ from gridwatch.alerts.anomaly import SEVERITIES, severity_rank
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.detectors import Severity, severity_of
+from gridwatch.pipeline.label_targets import Target
+from gridwatch.pipeline.labels import say
 
 
 def test_newest_first_over_all_series_with_their_mail(store: Store, put_anomaly: Any) -> None:
@@ -39,6 +41,22 @@ def test_newest_first_over_all_series_with_their_mail(store: Store, put_anomaly:
         "mail_to": "a@b.c",
         "mail_possible_duplicate": True,
     }
+
+
+def test_what_people_say_of_them(store: Store, put_anomaly: Any) -> None:
+    keys = [put_anomaly(day) for day in range(3)] + [put_anomaly(0, symbol="IBM")]
+    rows = {row["id"]: row for row in list_anomalies(store)}
+    assert {row["label"] for row in rows.values()} == {None}
+    first_ms, third_ms = rows[keys[0]]["ts_ms"], rows[keys[2]]["ts_ms"]
+    say(store, "expected", Target("AAPL", "", None, first_ms, third_ms - 1), author="ann", now_ms=third_ms)
+    say(store, "false", Target("AAPL", "", keys[0], first_ms, first_ms), author="bob", now_ms=third_ms, note="flush")
+    told = {row["id"]: (row["label"], row["label_note"], row["label_by"]) for row in list_anomalies(store)}
+    assert [told[key] for key in keys] == [
+        ("false", "flush", "bob"),
+        ("expected", "", "ann"),
+        (None, None, None),
+        (None, None, None),
+    ]
 
 
 def test_filters(store: Store, put_anomaly: Any) -> None:

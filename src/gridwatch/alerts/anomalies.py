@@ -1,4 +1,4 @@
-"""All anomalies, newest first, each with what became of its mail: the rows that people and scripts look at."""
+"""All anomalies, newest first, with what became of their mail and what people say: for people and scripts to look at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, is_anomaly_container, severity_rank
 from gridwatch.alerts.receipts import delivery_key
-from gridwatch.containers.catalog import DELIVERIES, anomaly_container
+from gridwatch.containers.catalog import DELIVERIES, LABELS, anomaly_container
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -46,7 +46,8 @@ def list_anomalies(
 
     Returns:
         A dict a row, of plain values: `series`, `time` (ISO 8601, UTC), `ts_ms`, all other columns of the container,
-        and `mail` (pending, sending, sent, dead), `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`.
+        `mail` (pending, sending, sent, dead), `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`, and what
+        people say of it: `label` (true, false, expected; None for nothing), `label_note` and `label_by`.
 
     Raises:
         ValueError: `limit` is below 1, or `severity` is no such word.
@@ -61,7 +62,7 @@ def list_anomalies(
         if wanted is None or name.lower() == wanted:
             rows += _rows(store, name, since_ms, severity, limit)
     rows.sort(key=lambda row: (row["ts_ms"], row["id"]), reverse=True)
-    return _with_mail(store, rows[:limit])
+    return _with_labels(store, _with_mail(store, rows[:limit]))
 
 
 def _rows(store: Store, name: str, since_ms: int | None, severity: str | None, limit: int) -> list[dict[str, Any]]:
@@ -98,4 +99,18 @@ def _with_mail(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
         row["mail_error"] = mail.get("error")
         row["mail_to"] = mail.get("recipients")
         row["mail_possible_duplicate"] = bool(mail.get("possible_duplicate"))
+    return rows
+
+
+def _with_labels(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    labels: list[Any] = [None] * len(rows)
+    if rows and store.container(LABELS.name) is not None:
+        # What NumPy and pandas take to load is for those who have labels.
+        from gridwatch.pipeline.labels import labels_of
+
+        labels = list(labels_of(store, rows))
+    for row, label in zip(rows, labels, strict=True):
+        row["label"] = label and label.verdict
+        row["label_note"] = label and label.note
+        row["label_by"] = label and label.author
     return rows

@@ -39,7 +39,7 @@ def anomalies(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most rows.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole provenance.")] = False,
 ) -> None:
-    """List anomalies, newest first, with what became of their mails."""
+    """List anomalies, newest first, with what became of their mails and what people said (`gridwatch label`)."""
     from gridwatch.alerts.anomalies import list_anomalies
 
     found = settings(demo=True)
@@ -56,7 +56,7 @@ def anomalies(
         print_json(rows)
     elif rows:
         print_table(
-            ("series", "time (UTC)", "actual", "expected", "score", "severity", "driven by", "mail", "id"),
+            ("series", "time (UTC)", "actual", "expected", "score", "severity", "driven by", "mail", "label", "id"),
             [
                 (
                     row["series"],
@@ -67,6 +67,7 @@ def anomalies(
                     row["severity"],
                     row.get("driver") or "",
                     row["mail"],
+                    row["label"] or "",
                     row["id"],
                 )
                 for row in rows

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import structlog
 
@@ -19,7 +21,7 @@ from gridwatch.pipeline.labelled_rows import scored_rows
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
 
-__all__ = ["AUTHOR_MAX", "NOTE_MAX", "list_labels", "read_labels", "remove_label", "say"]
+__all__ = ["AUTHOR_MAX", "NOTE_MAX", "labels_of", "list_labels", "read_labels", "remove_label", "say"]
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +98,29 @@ def list_labels(store: Store, series: str | None = None, *, history: bool = Fals
     ]
 
 
+def labels_of(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[Label | None]:
+    """Return the label in force for each anomaly: of itself, or of a range that it lies in; None without.
+
+    Args:
+        store: May hold `labels`.
+        rows: Anomalies with `series`, `partition`, which may be missing, and `ts_ms`.
+    """
+    found: list[Label | None] = [None] * len(rows)
+    everything = _rows(store, None) if rows else []
+    for series, partition in {(one.series.lower(), one.partition) for one in everything}:
+        of = [one for one in everything if (one.series.lower(), one.partition) == (series, partition)]
+        places = [
+            place
+            for place, row in enumerate(rows)
+            if (row["series"].lower(), row.get("partition") or "") == (series, partition)
+        ]
+        labels = Labels.of(of)
+        times = np.array([rows[place]["ts_ms"] for place in places], np.int64)
+        for place, which in zip(places, labels.in_force(times, TIMESTAMP_MS_MAX).tolist(), strict=True):
+            found[place] = labels.labels[which] if which >= 0 else None
+    return found
+
+
 def read_labels(store: Store, series: str, before_ms: int, *, partition: str = "") -> Labels:
     """Return what was said of a series until now, with what it teaches, for `adapt`.
 
@@ -141,9 +166,13 @@ def _check_author(author: str) -> None:
 
 def _write(store: Store, label: Label) -> Label:
     store.put_container(LABELS)
-    before = [one.labelled_ms for one in _rows(store, label.series) if one.target == label.target]
-    # The order of what was said holds although a clock was set back, or two words fall into one millisecond.
-    label = replace(label, labelled_ms=max([label.labelled_ms, *(ms + 1 for ms in before)]))
+    before = _rows(store, label.series)
+    # The order of what was said holds although a clock was set back, or several words fall into one millisecond.
+    at_ms = max([label.labelled_ms, *(one.labelled_ms + 1 for one in before if one.target == label.target)])
+    taken = {one.labelled_ms for one in before}
+    while at_ms in taken:
+        at_ms += 1
+    label = replace(label, labelled_ms=at_ms)
     text = "\x1f".join((label.series, *label.target, str(label.labelled_ms)))
     label = replace(label, id=hashlib.sha256(text.encode()).hexdigest()[:32])
     row = {"label" if name == "verdict" else name: getattr(label, name) for name in _FIELDS}
