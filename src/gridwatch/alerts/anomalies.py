@@ -1,4 +1,4 @@
-"""All anomalies, newest first, with what became of their mail and what people say: for people and scripts to look at."""
+"""All anomalies, newest first, with what became of their mail and what people say: for people and for scripts."""
 
 from __future__ import annotations
 
