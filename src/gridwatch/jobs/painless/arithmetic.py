@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from gridwatch.jobs import sql
 from gridwatch.jobs.painless.tree import Node
 from gridwatch.jobs.painless.values import (
     DOUBLE_MAX,
+    INT_MAX,
     LONG_MAX,
     Kind,
     Value,
@@ -34,6 +37,8 @@ def arithmetic(node: Node, sign: str, left: Value, right: Value) -> Value:
         if not part.kind.numeric:
             raise refused(node, f"[{sign}] of {left.kind} and {right.kind}", name=sign)
     whole = left.kind.whole and right.kind.whole
+    if sign in {"+", "-", "*"} and left.known is not None and right.known is not None:
+        return _folded(node, sign, left, right)
     if sign in {"/", "%"}:
         if right.known == 0:
             raise refused(node, f"[{sign}] by zero", name=sign)
@@ -43,6 +48,19 @@ def arithmetic(node: Node, sign: str, left: Value, right: Value) -> Value:
     most = left.most * right.most if sign == "*" else left.most + right.most
     estimate = _applied(sign, as_double(left).sql, as_double(right).sql)
     return fitted(node, _applied(sign, left.sql, right.sql), (left, right), most, estimate)
+
+
+def _folded(node: Node, sign: str, left: Value, right: Value) -> Value:
+    """Return a sum, difference or product of constants."""
+    kind = max(left.kind, right.kind, key=[Kind.INT, Kind.LONG, Kind.DOUBLE].index)
+    a, b = (Fraction(part.known or 0) for part in (left, right))
+    exact = a * b if sign == "*" else a + b if sign == "+" else a - b
+    if kind is Kind.DOUBLE and abs(exact) <= DOUBLE_MAX:
+        # Of two doubles the exact result, rounded once, is what Java has.
+        return constant(node, float(exact))
+    if abs(exact) <= (INT_MAX if kind is Kind.INT else LONG_MAX):
+        return constant(node, int(exact), kind)
+    raise refused(node, f"[{sign}] of constants leads beyond the range of {kind}", name=sign)
 
 
 def _applied(sign: str, left: Sql, right: Sql) -> Sql:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gridwatch.jobs.fields import Field, Fields, FieldType
@@ -91,7 +91,7 @@ class Expressions:
         """
         found = self.compile(node)
         if found.kind is not Kind.BOOLEAN:
-            raise refused(node, f"a {found.kind} as condition", allowed=("boolean",))
+            raise refused(node, f"[{found.kind}] as condition", allowed=("boolean",))
         return found
 
     def _constant(self, node: tree.Constant) -> Value:
@@ -185,6 +185,8 @@ class Expressions:
             if Kind.DOUBLE in {then.kind, otherwise.kind}:
                 then, otherwise = as_double(then), as_double(otherwise)
         kind = then.kind if then.kind is otherwise.kind else Kind.LONG
+        if isinstance(condition.known, bool):
+            return replace(then if condition.known else otherwise, kind=kind)
         text = chosen(condition, then.sql, otherwise.sql)
         return made(node, kind, text, condition, then, otherwise, most=max(then.most, otherwise.most))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from gridwatch.jobs import sql
 from gridwatch.jobs.painless.arithmetic import arithmetic
@@ -16,7 +18,6 @@ from gridwatch.jobs.painless.values import (
     Kind,
     Value,
     as_double,
-    bounded,
     constant,
     failing_unless,
     made,
@@ -230,8 +231,7 @@ _PARTS_OF_DATE = ("getYear()", "getMonthValue()", "getHour()", "toInstant().toEp
 def narrowed(node: Node, value: Value) -> Value:
     """Return a number as an int, failing beyond its range."""
     if value.kind is Kind.DOUBLE:
-        value = whole_of(node, bounded(node, value, float(INT_MAX)))
-        return replace(value, kind=Kind.INT, most=float(INT_MAX))
+        value = whole_of(node, value)
     if value.most <= INT_MAX:
         return replace(value, kind=Kind.INT)
     found = failing_unless(node, compose("{} BETWEEN -2147483648 AND 2147483647", value.sql), value)
@@ -269,9 +269,11 @@ def _absolute(node: Node, args: Sequence[Value]) -> Value:
 def _extreme(sign: str) -> Build:
     def build(node: Node, args: Sequence[Value]) -> Value:
         left, right = args
+        if Kind.LONG in {left.kind, right.kind} and Kind.INT in {left.kind, right.kind}:
+            left, right = (replace(one, kind=Kind.LONG) for one in args)
         if Kind.DOUBLE in {left.kind, right.kind}:
             left, right = as_double(left), as_double(right)
-        kind = Kind.LONG if Kind.LONG in {left.kind, right.kind} else left.kind
+        kind = left.kind
         least = compose("MIN({}, {})", left.sql, right.sql)
         found = compose("MAX({}, {})", left.sql, right.sql) if sign == ">" else least
         return made(node, kind, found, left, right, most=max(left.most, right.most))
@@ -279,41 +281,43 @@ def _extreme(sign: str) -> Build:
     return build
 
 
-def _floor_sql(x: Sql, *, up: bool) -> Sql:
-    whole = compose("CAST(CAST({} AS LONG) AS DOUBLE)", x)
-    if up:
-        return compose("({} + (CASE WHEN {} < {} THEN 1.0 ELSE 0.0 END))", whole, whole, x)
-    return compose("({} - (CASE WHEN {} > {} THEN 1.0 ELSE 0.0 END))", whole, whole, x)
-
-
 def _rounding(*, up: bool) -> Build:
-    """`floor` and `ceil`: what is beyond 2**52 has no decimals."""
+    """`floor` and `ceil`: the rest by 1 is exact, and 0 for what is too large to have decimals."""
 
     def build(node: Node, args: Sequence[Value]) -> Value:
         value = as_double(args[0])
-        small = compose("ABS({}) < 4503599627370496.0", value.sql)
-        large = compose("ABS({}) >= 4503599627370496.0", value.sql)
-        floor = _floor_sql(value.sql, up=up)
-        found = compose("(CASE WHEN {} THEN {} WHEN {} THEN {} END)", small, floor, large, value.sql)
-        return made(node, Kind.DOUBLE, found, value, most=value.most + 1)
+        if isinstance(value.known, float) and abs(value.known) < LONG_SAFE:
+            return constant(node, float(math.ceil(value.known) if up else math.floor(value.known)))
+        x = value.sql
+        if up:
+            step = compose("(CASE WHEN {} % 1.0 > 0.0 THEN 1.0 ELSE 0.0 END)", x)
+        else:
+            step = compose("(CASE WHEN {} % 1.0 < 0.0 THEN -1.0 ELSE 0.0 END)", x)
+        return made(node, Kind.DOUBLE, compose("(({} - {} % 1.0) + {})", x, x, step), value, most=value.most + 1)
 
     return build
 
 
 def _round(node: Node, args: Sequence[Value]) -> Value:
     """`round`: the nearest long, halves upwards."""
-    value = bounded(node, as_double(args[0]), LONG_SAFE)
+    value = as_double(args[0])
+    if isinstance(value.known, float) and abs(value.known) < LONG_SAFE:
+        return constant(node, math.floor(Fraction(value.known) + Fraction(1, 2)), Kind.LONG)
     x = value.sql
-    whole = compose("CAST({} AS LONG)", x)
-    rest = compose("({} - CAST({} AS DOUBLE))", x, whole)
     # x + 0.5 would itself be rounded: 0.49999999999999994 is 0.
-    step = compose("(CASE WHEN {} >= 0.5 THEN 1 WHEN {} < -0.5 THEN -1 ELSE 0 END)", rest, rest)
-    return made(node, Kind.LONG, compose("({} + {})", whole, step), value, most=LONG_SAFE + 1)
+    step = compose("(CASE WHEN {} % 1.0 >= 0.5 THEN 1.0 WHEN {} % 1.0 < -0.5 THEN -1.0 ELSE 0.0 END)", x, x)
+    whole = made(node, Kind.DOUBLE, compose("(({} - {} % 1.0) + {})", x, x, step), value, most=value.most + 1)
+    cast = made(node, Kind.LONG, compose("CAST({} AS LONG)", whole.sql), whole, most=whole.most)
+    if whole.most <= LONG_SAFE:
+        return cast
+    return replace(failing_unless(node, compose("ABS({}) < {}", x, sql.value(LONG_SAFE)), cast), most=LONG_SAFE)
 
 
 def _sqrt(node: Node, args: Sequence[Value]) -> Value:
     value = as_double(args[0])
     found = made(node, Kind.DOUBLE, compose("SQRT({})", value.sql), value, most=1.4e154)
+    if isinstance(value.known, float) and value.known >= 0:
+        return found
     return failing_unless(node, compose("{} >= 0.0", value.sql), found)
 
 
@@ -321,6 +325,8 @@ def _log(base: float) -> Build:
     def build(node: Node, args: Sequence[Value]) -> Value:
         value = as_double(args[0])
         found = made(node, Kind.DOUBLE, compose("LOG({}, {})", sql.value(base), value.sql), value, most=1000)
+        if isinstance(value.known, float) and value.known > 0:
+            return found
         return failing_unless(node, compose("{} > 0.0", value.sql), found)
 
     return build
@@ -338,6 +344,8 @@ def _power(node: Node, args: Sequence[Value]) -> Value:
 
 def _signum(node: Node, args: Sequence[Value]) -> Value:
     x = as_double(args[0])
+    if isinstance(x.known, float):
+        return constant(node, float((x.known > 0) - (x.known < 0)))
     found = compose(
         "(CASE WHEN {} > 0.0 THEN 1.0 WHEN {} < 0.0 THEN -1.0 WHEN {} = 0.0 THEN 0.0 END)", x.sql, x.sql, x.sql
     )

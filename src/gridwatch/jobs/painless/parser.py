@@ -19,7 +19,7 @@ __all__ = ["CHARACTERS_MAX", "parse"]
 CHARACTERS_MAX = 16_384
 
 _GRAMMAR = r"""
-start: statement* [_last]
+start: statement*
 _last: _simple
 
 ?statement: _simple ";"
@@ -125,7 +125,8 @@ def parse(source: str) -> tuple[tree.Statement, ...]:
             what = f"{_UNTAKEN[word.group()]} is not supported"
             raise JobsScriptError(what, line=line, column=column, name=word.group())
     try:
-        read = _parser().parse(source)
+        # The last statement needs no semicolon; a line of its own, since a comment may stand there.
+        read = _parser().parse(f"{source}\n;")
     except UnexpectedInput as error:
         raise _unexpected(error, source) from error
     builder = _Builder()
@@ -144,7 +145,7 @@ def _parser() -> Lark:
 
 def _unexpected(error: UnexpectedInput, source: str) -> JobsScriptError:
     """Return the error for what cannot be read, by name where it is of Painless."""
-    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+    if isinstance(error, UnexpectedToken) and (error.pos_in_stream or 0) < len(source) and error.token.type != "$END":
         word = str(error.token)[:40]
         return JobsScriptError(f"unexpected [{word}]", line=error.line, column=error.column, name=word)
     if isinstance(error, UnexpectedCharacters):
@@ -195,7 +196,7 @@ class _Builder:
     """Makes the nodes; a method for each rule of the grammar."""
 
     def start(self, meta: Any, children: list[Any]) -> list[tree.Statement]:
-        return [child for child in children if child is not None]
+        return children
 
     def nothing(self, meta: Any, children: list[Any]) -> tree.Statement:
         return tree.Block(*_place(meta), ())

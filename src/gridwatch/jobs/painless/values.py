@@ -108,7 +108,13 @@ def constant(node: Node, content: bool | int | float | str, kind: Kind | None = 
 
 
 def failing_unless(node: Node, condition: Sql, value: Value) -> Value:
-    """Return the value, failing where the condition is not true."""
+    """Return the value, failing where the condition is not true.
+
+    Raises:
+        JobsScriptError: No column is in it: a store works such an expression out beforehand, and fails as a whole.
+    """
+    if '"' not in condition.text and '"' not in value.sql.text:
+        raise refused(node, "a calculation with constants alone that may fail; write what it gives")
     guarded = compose("(CASE WHEN {} THEN {} END)", condition, value.sql)
     return replace(made(node, value.kind, guarded, value, most=value.most), fails=True)
 
@@ -132,8 +138,14 @@ def bounded(node: Node, value: Value, most: float) -> Value:
 
 def whole_of(node: Node, value: Value) -> Value:
     """Return a DOUBLE without its decimals as a LONG, failing where it is beyond the range of LONG."""
-    found = bounded(node, value, LONG_SAFE)
-    return made(node, Kind.LONG, compose("CAST({} AS LONG)", found.sql), found)
+    if isinstance(value.known, float) and abs(value.known) <= LONG_SAFE:
+        return constant(node, int(value.known), Kind.LONG)
+    found = made(node, Kind.LONG, compose("CAST({} AS LONG)", value.sql), value, most=value.most)
+    if value.most <= LONG_SAFE:
+        return found
+    return replace(
+        failing_unless(node, compose("ABS({}) <= {}", value.sql, sql.value(LONG_SAFE)), found), most=LONG_SAFE
+    )
 
 
 def fitted(node: Node, text: Sql, parts: tuple[Value, Value], most: float, estimate: Sql) -> Value:
