@@ -1,4 +1,4 @@
-"""Every command that the docs show runs and succeeds, in a project that `init` laid out."""
+"""Every command that the docs show runs and succeeds, in a project that `init` laid out; `up` and `down` do it all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.platform import check_down, check_up
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "docs" / "operations.md", ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -20,6 +22,9 @@ ELSEWHERE = {
     "test": "tests/test_runner.py",
     "bench": "tests/test_benchmarks.py",
 }
+
+CHECKED = {"up": check_up, "down": check_down}
+"""What is looked at once such a command has run: no other test starts a platform for it."""
 
 
 def shown(page: Path) -> list[str]:
@@ -63,13 +68,18 @@ def test_commands_left_to_other_tests_have_them() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_every_command_shown_succeeds(project: Path) -> None:
     ran = [words for words in commands() if words[0] not in ELSEWHERE]
-    assert ["up"] in ran
+    assert ran.index(["up"]) < ran.index(["load", "aapl_daily"]) < ran.index(["down"])
+    said = {}
     for words in ran:
         done = run(project, words)
         assert done.returncode == 0, f"gridwatch {' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        if words in ([name] for name in CHECKED):
+            CHECKED[words[0]](project, run)
+        said[" ".join(words)] = done.stdout
+    assert "gridwatch stopped" in said["down"]
 
 
 def test_links_between_pages_lead_somewhere() -> None:
