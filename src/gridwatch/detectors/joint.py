@@ -86,7 +86,10 @@ class Joint:
         p_value = np.maximum(10.0**-p_surprise, 1e-12)
         return OnlineScores(
             actual=values.copy(),
-            **expected,
+            expected=expected["expected"],
+            lower=expected["lower"],
+            upper=expected["upper"],
+            loss=expected["loss"],
             p_value=p_value,
             score=score_of(p_value),
             anomaly_score=to_100(alarm),

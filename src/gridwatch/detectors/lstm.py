@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from gridwatch.detectors.base import Floats, Scores, Times, check_series
 from gridwatch.detectors.calibration import SCALE_ROWS, Calibration, local_scale, p_of_score, score_of
-from gridwatch.detectors.features import FeatureName, clip_of, feature, rows_lost, value_of
+from gridwatch.detectors.features import FeatureName, clip_of, feature, rows_lost
+from gridwatch.detectors.misses import Misses, Scaler
 from gridwatch.detectors.onnx import OnnxModel
 from gridwatch.detectors.training import LstmConfig, OnEpoch, Trained, train_lstm
 from gridwatch.errors import DetectorError
 
-__all__ = ["Limit", "LstmDetector", "Misses", "Scaler"]
+__all__ = ["Limit", "LstmDetector"]
 
 _FORMAT = 1
 _JSON, _ONNX = "detector.json", "model.onnx"
@@ -38,51 +39,6 @@ class Limit:
     def flags(self, scores: Scores) -> npt.NDArray[np.bool_]:
         """Return bool (n,): which rows are anomalies; rows without a score are not."""
         return (scores.loss if self.rule == "loss" else scores.score) >= self.value
-
-
-@dataclass(frozen=True, slots=True)
-class Scaler:
-    """Mean and standard deviation of the feature's training part."""
-
-    mean: float
-    std: float
-
-    @classmethod
-    def fit(cls, values: Floats) -> Self:
-        """Fit to float64 (n,), n > 0; a constant has the standard deviation 1."""
-        std = float(values.std())
-        return cls(float(values.mean()), std if std > 1e-12 * max(1.0, float(np.abs(values).max())) else 1.0)
-
-    def scale(self, values: Floats) -> Floats:
-        """Return values in standard deviations from the mean."""
-        return (values - self.mean) / self.std
-
-    def unscale(self, scaled: Floats) -> Floats:
-        """Return what `scale` was given."""
-        return scaled * self.std + self.mean
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Misses:
-    """By how much a network missed n rows; NaN in those that it could not predict.
-
-    Attributes:
-        size: float64 (n,), the scaled feature less its prediction, in standard deviations of the learnt feature.
-        predicted: float64 (n,), that prediction.
-        previous: float64 (n,), the value of the row before, where the feature needs it.
-        scaler: Of the feature.
-        feature_name: Which feature.
-    """
-
-    size: Floats
-    predicted: Floats
-    previous: Floats
-    scaler: Scaler
-    feature_name: FeatureName
-
-    def value_at(self, size: Floats) -> Floats:
-        """Return the values, in their own units, that would have been missed by so much, float64 (n,)."""
-        return value_of(self.feature_name, self.scaler.unscale(self.predicted + size), self.previous)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -181,8 +181,10 @@ def _online(name: str, times_ms: Times, values: Floats, probation: int) -> Judge
     learn_s = time.process_time() - started_s if learnt else 0.0
     scores = detector.update(times_ms[learnt:], values[learnt:])
     unknown = np.full(learnt, np.nan)
-    columns = (scores.anomaly_score, scores.segment_score, scores.p_value)
-    return Judged(*(np.concatenate([unknown, column]) for column in columns), learn_s=learn_s)
+    alarms, segments, p_value = (
+        np.concatenate([unknown, column]) for column in (scores.anomaly_score, scores.segment_score, scores.p_value)
+    )
+    return Judged(alarms, segments, p_value, learn_s)
 
 
 def _zscore(_times_ms: Times, values: Floats, _probation: int) -> Judged:

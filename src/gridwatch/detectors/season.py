@@ -53,7 +53,10 @@ def find_period(values: Floats) -> int:
     if not peak.any():
         return 0
     found = lags[peak]
-    return int(found[alike[found] >= _NEARLY * alike[found].max()][0])
+    first = found[alike[found] >= _NEARLY * alike[found].max()][0]
+    # Noise lets a peak have several tops: the highest of those near the first.
+    near = found[(found >= first) & (found <= 1.25 * first)]
+    return int(near[np.argmax(alike[near])])
 
 
 class SeasonStream:

@@ -101,4 +101,4 @@ class Past:
         if ratio <= 1.0:
             return start
         excess = max(float(ordered[-extremes:].mean()) - start, 1e-3 * spread)
-        return start + excess * (ratio**config.tail_shape - 1.0) / config.tail_shape
+        return float(start + excess * (ratio**config.tail_shape - 1.0) / config.tail_shape)
