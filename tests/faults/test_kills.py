@@ -23,7 +23,7 @@ HEAD = "| killed | kills | restarts | records | dead letters | written again | t
 
 @pytest.mark.timeout(1800)
 def test_kills_of_every_part_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
-    with again(seed, tmp_path), Platform(tmp_path) as platform, Flow(platform, tmp_path, seed, 20_000) as flow:
+    with again(seed, tmp_path), Platform(tmp_path) as platform, Flow(platform, tmp_path, seed, 10_000) as flow:
         flow.add_sink()
         flow.add_worker()
         victims = [victim(flow) for victim in VICTIMS.values()]
