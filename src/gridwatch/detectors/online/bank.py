@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -19,6 +18,8 @@ from gridwatch.detectors.online.members import empty_state, members_of, plan_of
 from gridwatch.errors import DetectorError
 
 __all__ = ["Bank", "BankScores"]
+
+_PARTS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,15 +106,14 @@ class Bank:
                 f"A bank of {len(self)} series takes values (s, n) and times (n,) or (s, n); got {values.shape} and "
                 f"{np.shape(times_ms)}."
             )
-        if np.isinf(values).any():
-            series, row = (int(place) for place in np.argwhere(np.isinf(values))[0])
-            raise DetectorError(f"Series {series} has an infinite value in row {row}; leave such rows out.", row=row)
-        self._check_times(times, values)
-        blank = np.where(np.isnan(values), np.nan, 0.0)
-        columns = {name: blank.copy() for name in Output._fields if name != "driver"}
-        out = Output(**columns, driver=np.full(values.shape, -1, np.int64))
-        self._run(times, values, out, max(min(threads, len(self)), 1))
-        return BankScores(*out, self.members)
+        columns, driver = np.empty((len(Output._fields) - 1, *values.shape)), np.full(values.shape, -1)
+        # A sum is finite where all are; a row alone is scored in little more time than each look at all values takes.
+        if not np.isfinite(np.add.reduce(values, axis=None)):
+            _check_finite(values)
+            columns[:] = np.where(np.isnan(values), np.nan, 0.0)
+        self._check_times(times)
+        self._run(times, values, columns, driver, max(min(threads, len(self)), 1))
+        return BankScores(*columns, driver, self.members)
 
     def copy(self) -> Self:
         """Return a bank that goes on from here by itself."""
@@ -126,12 +126,12 @@ class Bank:
         other.state = State(*(array[list(series)] for array in self.state))
         return other
 
-    def _check_times(self, times: Times, values: Floats) -> None:
-        seen = self.rows > 0
+    def _check_times(self, times: Times) -> None:
+        counts, rows = self.state.counts, times.shape[1]
         # A first row at a time that the series has passed already is as wrong as two rows out of order.
-        if times.shape[1] and (np.any(np.diff(times, axis=1) <= 0) or np.any((times[:, 0] <= self.last_ms)[seen])):
-            late = np.broadcast_to(times, values.shape)[:, 0] <= self.last_ms
-            series = int(np.argmax(late & seen))
+        late = (times[:, 0] <= counts[:, LAST_MS]) & (counts[:, ROWS] > 0) if rows else np.zeros(len(self), np.bool_)
+        if late.any() or (rows > 1 and (times[:, 1:] <= times[:, :-1]).any()):
+            series = int(np.argmax(late))
             raise DetectorError(
                 "Times must increase in each series, and go on after the last row of the call before "
                 f"(series {series}: {np.datetime64(int(self.last_ms[series]), 'ms')}Z); sort the rows, and leave out "
@@ -145,16 +145,21 @@ class Bank:
         single = max(plan.constants.lag_max, 2 * self.state.sums.shape[2])
         return np.zeros(2 * len(plan.windows) + plan.combined + few), np.zeros(single, np.float32)
 
-    def _run(self, times: Times, values: Floats, out: Output, threads: int) -> None:
+    def _run(self, times: Times, values: Floats, columns: Floats, driver: npt.NDArray[np.int64], threads: int) -> None:
+        def part(first: int, last: int) -> None:
+            kernels.advance(self.state, self._plan, times, values, columns, driver, first, last, *self._rooms())
+
         if threads == 1:
-            kernels.advance(self.state, self._plan, times, values, out, *self._rooms())
+            part(0, len(self))
             return
-
-        def part(places: slice) -> None:
-            own = times if len(times) == 1 else times[places]
-            state, some = State(*(array[places] for array in self.state)), Output(*(array[places] for array in out))
-            kernels.advance(state, self._plan, own, values[places], some, *self._rooms())
-
-        edges = np.linspace(0, len(self), threads + 1).astype(int)
+        # More parts than threads: a core that is busy otherwise takes fewer of them.
+        edges = np.linspace(0, len(self), min(_PARTS * threads, len(self)) + 1).astype(int).tolist()
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, [slice(int(a), int(b)) for a, b in pairwise(edges)]))
+            list(pool.map(part, edges[:-1], edges[1:]))
+
+
+def _check_finite(values: Floats) -> None:
+    wrong = np.argwhere(np.isinf(values))
+    if len(wrong):
+        series, row = wrong[0].tolist()
+        raise DetectorError(f"Series {series} has an infinite value in row {row}; leave such rows out.", row=row)

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors.base import Detector, Floats, Scores, Times, check_series
-from gridwatch.detectors.calibration import score_of
 from gridwatch.detectors.online.bank import Bank, BankScores
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.detectors.online.layout import LAST_MS, State
@@ -175,15 +174,15 @@ class AutoDetector:
 
 
 def _scores(values: Floats, bank: BankScores) -> OnlineScores:
-    p_value = np.maximum(10.0 ** -bank.p_surprise[0], 1e-12)
+    p_surprise = np.minimum(bank.p_surprise[0], 12.0)
     return OnlineScores(
         actual=values.copy(),
         expected=bank.expected[0],
         lower=bank.lower[0],
         upper=bank.upper[0],
         loss=bank.loss[0],
-        p_value=p_value,
-        score=score_of(p_value),
+        p_value=10.0**-p_surprise,
+        score=to_100(p_surprise),
         anomaly_score=to_100(bank.alarm[0]),
         segment_score=to_100(bank.segment[0]),
         surprise=bank.surprise[0],
@@ -198,7 +197,7 @@ def check_follows(times_ms: Times, bank: Bank) -> None:
     Raises:
         DetectorError: They do not; names both times.
     """
-    if len(times_ms) and bank.rows[0] and times_ms[0] <= bank.last_ms[0]:
+    if len(times_ms) and times_ms[0] <= bank.state.counts[0, LAST_MS] and bank.rows[0]:
         raise DetectorError(
             f"Row 0 at {np.datetime64(int(times_ms[0]), 'ms')}Z does not come after the last row learnt "
             f"({np.datetime64(int(bank.last_ms[0]), 'ms')}Z); leave out the rows that were scored already.",
@@ -207,8 +206,8 @@ def check_follows(times_ms: Times, bank: Bank) -> None:
 
 
 def to_100(surprise: Floats) -> Floats:
-    """Return 0 to 100 as `score_of` does, for a surprise that is no exact -log10 p."""
-    return -100.0 * np.expm1(-surprise)
+    """Return 0 to 100 as `score_of` does, for a surprise: -log10 of a p-value, or what stands for it."""
+    return 100.0 * np.abs(np.expm1(-surprise))
 
 
 def write_state(state: State) -> bytes:

@@ -127,7 +127,18 @@ def _score(
 
 def _advance(version: int) -> Any:
     @compiled
-    def advance(states: State, plan: Plan, times_ms: Any, values: Any, out: Output, rooms: Any, scratch: Any) -> None:
+    def advance(
+        states: State,
+        plan: Plan,
+        times_ms: Any,
+        values: Any,
+        columns: Any,
+        driver: Any,
+        first: int,
+        last: int,
+        rooms: Any,
+        scratch: Any,
+    ) -> None:
         """Score rows of many series, each before learning from it.
 
         Args:
@@ -135,7 +146,10 @@ def _advance(version: int) -> Any:
             plan: Streams and constants.
             times_ms: int64 (s, n), or (1, n) where all series have the same times.
             values: float64 (s, n), finite, or NaN where a series has no row.
-            out: Arrays (s, n) to fill; a place without a row is left alone.
+            columns: float64 (8, s, n) to fill, in the order of `Output`; a place without a row is left alone.
+            driver: int64 (s, n), the last of `Output`.
+            first: The first series to go on with, and
+            last: the one to stop before.
             rooms: float64 to work in: two numbers a window, one a stream, and as many as there are seasons, at least 5.
             scratch: float32 to work in, as many as lags, or twice as many as there are sums of one width.
         """
@@ -143,7 +157,7 @@ def _advance(version: int) -> Any:
         windows = len(plan.windows)
         means, variances = rooms[:windows], rooms[windows : 2 * windows]
         odd, few = rooms[2 * windows : 2 * windows + plan.combined], rooms[2 * windows + plan.combined :]
-        for series in range(values.shape[0]):
+        for series in range(first, last):
             state = State(
                 states.counts[series],
                 states.numbers[series],
@@ -157,15 +171,15 @@ def _advance(version: int) -> Any:
                 states.held[series],
             )
             one = Output(
-                out.expected[series],
-                out.lower[series],
-                out.upper[series],
-                out.loss[series],
-                out.surprise[series],
-                out.p_surprise[series],
-                out.alarm[series],
-                out.segment[series],
-                out.driver[series],
+                columns[0, series],
+                columns[1, series],
+                columns[2, series],
+                columns[3, series],
+                columns[4, series],
+                columns[5, series],
+                columns[6, series],
+                columns[7, series],
+                driver[series],
             )
             for at in range(values.shape[1]):
                 value = values[series, at]
