@@ -132,6 +132,11 @@ class Labels:
         places = [place for place, label in enumerate(self.labels) if label.verdict == verdict]
         return np.isin(self.in_force(times_ms, at_ms), places)
 
+    def away(self, times_ms: Times, at_ms: int | Times) -> npt.NDArray[np.bool_]:
+        """Return bool (n,), which rows are out of the ordinary, called true or expected: not to be learnt as usual."""
+        places = [place for place, label in enumerate(self.labels) if label.verdict in {"true", "expected"}]
+        return np.isin(self.in_force(times_ms, at_ms), places)
+
     def with_lessons(self, times_ms: Times, levels: Floats, kinds: Kinds) -> Labels:
         """Return them with what they teach.
 
