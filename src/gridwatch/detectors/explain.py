@@ -22,6 +22,11 @@ DRIVERS = {
         "a value like those at the same place of earlier periods",
     ),
     "trend": ("the step from the rows just before", "a value that goes on from the rows just before"),
+    "ar": ("the miss of a linear forecast from the rows just before", "a value near that forecast"),
+    "residual": (
+        "the difference from the running mean over some {rows} rows",
+        "a value near the mean of the rows before",
+    ),
     "deviation": ("how much the last {rows} rows vary", "as much noise as before"),
     "mean": ("the level of the last {rows} rows", "rows around a level seen before"),
     "change": (

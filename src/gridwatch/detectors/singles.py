@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from typing_extensions import override
 
 from gridwatch.detectors.joined import JoinedDetector
@@ -20,8 +22,11 @@ def only(**members: object) -> AutoConfig:
     >>> only(value=True).shape, only(value=True).seasonal, only(value=True).hold_rows == AutoConfig().hold_rows
     ((), False, True)
     """
-    none = {"deviation": (), "mean": (), "change": (), "shape": (), "nearest": 0, "aligned": ()}
-    return AutoConfig(**(none | {"value": False, "seasonal": False, "flat": False} | members))  # type: ignore[arg-type]
+    none: dict[str, object] = {"nearest": 0}
+    # Members are widths, and switches.
+    none |= {one.name: () for one in fields(AutoConfig) if isinstance(one.default, tuple)}
+    none |= {one.name: False for one in fields(AutoConfig) if isinstance(one.default, bool)}
+    return AutoConfig(**(none | members))  # type: ignore[arg-type]
 
 
 _ALL = AutoConfig()
