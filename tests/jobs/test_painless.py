@@ -122,7 +122,7 @@ def expressions(depth: int) -> dict[str, st.SearchStrategy[str]]:
         ),
         "long": st.one_of(
             *(long, choice["long"], pair(arithmetic, long, whole), pair(arithmetic, whole, long)),
-            *(st.builds(lambda a: f"(-{a})", long), st.builds(lambda a: f"Math.abs({a})", long)),
+            *(st.builds(lambda a: f"(-({a}))", long), st.builds(lambda a: f"Math.abs({a})", long)),
             *(st.builds(lambda a: f"Math.round({a})", real), st.builds(lambda a: f"(long) ({a})", real)),
             st.builds(lambda f, a, b: f"Math.{f}({a}, {b})", st.sampled_from(["max", "min"]), long, long),
         ),

@@ -108,7 +108,7 @@ def _whole_quotient(node: Node, sign: str, left: Value, right: Value) -> Value:
     conditions = [] if right.known else [compose("{} <> 0", right.sql)]
     if left.most > LONG_MAX and right.known in (None, -1):
         # The least LONG has no opposite.
-        conditions.append(compose("{} > {}", left.sql, sql.value(-LONG_MAX)))
+        conditions.append(compose("({} >= {} OR {} <> -1)", left.sql, sql.value(-LONG_MAX), right.sql))
     return failing_unless(node, all_of(conditions), value) if conditions else value
 
 

@@ -127,11 +127,30 @@ def _clauses(part: Part) -> list[Part]:
     return [part]
 
 
+_EQUAL = re.compile(r'\(("(?:[^"]|"")*") = \?\)')
+
+
+def _one_of(should: list[Sql]) -> Sql:
+    """Return the disjunction; terms of one column become a list, in which a value is found faster."""
+    values: dict[str, list[Sql]] = {}
+    rest = []
+    for one in should:
+        column = _EQUAL.fullmatch(one.text)
+        if column is None:
+            rest.append(one)
+        else:
+            values.setdefault(column[1], []).append(one)
+    for column_text, equal in values.items():
+        marks = sql.joined(", ", [sql.value(one.parameters[0]) for one in equal])
+        rest.append(compose("({} IN ({}))", Sql(column_text), marks) if len(equal) > 1 else equal[0])
+    return any_of(rest)
+
+
 def _enough(should: list[Sql], least: int) -> Sql:
     if least == 0:
         return TRUE
     if least == 1:
-        return any_of(should)
+        return _one_of(should)
     if least == len(should):
         return all_of(should)
     counted = sql.joined(" + ", [compose("(CASE WHEN {} THEN 1 ELSE 0 END)", one) for one in should])
