@@ -180,7 +180,7 @@ def test_more_surprise_is_never_less_of_an_alarm() -> None:
         ]
         surprise, kinds = levels.copy(), np.full(240, "spread", dtype=object)
         adapted = adapt_rows(
-            Labels((), tuple(said)), np.arange(240), surprise, np.zeros(240), kinds, threshold=THRESHOLD
+            Labels((), tuple(said)), np.arange(1, 241), surprise, np.zeros(240), kinds, threshold=THRESHOLD
         )
         assert (np.diff(levels - adapted.handicap) >= -1e-9).all()
 
@@ -214,7 +214,7 @@ def test_overlapping_and_removed_labels() -> None:
     )
     assert labels.said("expected", times, 4).sum() == 0
     assert labels.said("expected", times, times).tolist() == [False] + [True] * 9
-    assert labels.said("expected", times, 100).tolist() == [True] * 4 + [False] * 3 + [True] * 3
+    assert labels.said("expected", times, 101).tolist() == [True] * 4 + [False] * 3 + [True] * 3
     assert labels.in_force(times, 115).tolist() == [0, 0, 0, 0, 1, 2, 1, 0, 0, 0]
     assert labels.in_force(times, 125).tolist() == [0, 0, 0, 0, 1, -1, 1, 0, 0, 0]
     assert labels.in_force(times, 135).tolist() == [-1, -1, -1, -1, 1, -1, 1, -1, -1, -1]

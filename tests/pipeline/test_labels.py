@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
 from gridwatch.containers.catalog import LABELS, anomaly_id, anomaly_info, score_info, series_info
+from gridwatch.detectors.adaptation import adapt
 from gridwatch.detectors.labels import Label, Labels, Lesson
+from gridwatch.detectors.online import AutoDetector
 from gridwatch.errors import ConfigError
 from gridwatch.pipeline.label_targets import Target, series_of, target_of, time_ms
 from gridwatch.pipeline.labels import list_labels, read_labels, remove_label, say
@@ -183,6 +186,43 @@ def test_what_cannot_be_said(tmp_path: Path, verdict: str, target: Target, more:
         with pytest.raises(ConfigError, match=message):
             say(store, verdict, target, **{"author": "ann", **more}, now_ms=NOW_MS)
         assert store.container(LABELS.name) is None
+
+
+def test_day_by_day_is_what_a_backtest_finds(tmp_path: Path) -> None:
+    """Labels that are said between detections, and read back, do what they do when all is replayed at once."""
+    rng = np.random.default_rng(8)
+    times, values = np.arange(2000, dtype=np.int64) * 60_000, rng.normal(0.0, 1.0, 2000)
+    odd = np.arange(150, 2000, 150)
+    values[odd] += rng.uniform(6.0, 9.0, len(odd)) * rng.choice([-1.0, 1.0], len(odd))
+    scores = AutoDetector().update(times, values)
+    kinds = scores.driver_names()
+    columns = {name: getattr(scores, name) for name in ("actual", "expected", "p_value", "anomaly_score", "surprise")}
+    found: dict[str, list[Any]] = {"right": [], "wrong": [], "handicap": []}
+    scored_ms = np.empty(2000, np.int64)
+    with open_store(f"sqlite:///{tmp_path / 's.db'}") as store:
+        info = score_info("X")
+        store.put_container(info)
+        for first in range(0, 2000, 250):
+            now_ms = int(times[first + 249]) + 1
+            day = slice(first, first + 250)
+            scored_ms[day] = now_ms
+            labels = read_labels(store, "X", now_ms)
+            now = adapt(scores, times, labels, threshold=96.98, scored_ms=now_ms)
+            for name, part in found.items():
+                part.extend(getattr(now, name)[day].tolist())
+            rows = {name: column[day] for name, column in columns.items()} | {"driver": kinds[day], "detector": "auto"}
+            ts = pd.to_datetime(times[day], unit="ms", utc=True).as_unit("ms")
+            store.put(info.name, pd.DataFrame({"ts": ts, **rows}))
+            for row in odd[(odd >= first) & (odd < first + 250)].tolist():
+                place = Target("X", "", None, int(times[row]), int(times[row + 1]))
+                say(store, "true" if row % 4 else "false", place, author="ann", now_ms=now_ms)
+        everything = Labels.of(read_labels(store, "X", NOW_MS).labels).learnt_from(scores, times)
+    assert len(everything.lessons) == len(odd)
+    backtest = adapt(scores, times, everything, threshold=96.98, scored_ms=scored_ms)
+    assert found["right"] == backtest.right.tolist()
+    assert found["wrong"] == backtest.wrong.tolist()
+    assert found["handicap"] == backtest.handicap.tolist()
+    assert sum(found["right"]) * sum(found["wrong"]) > 0
 
 
 def test_a_label_is_told_by_its_target() -> None:

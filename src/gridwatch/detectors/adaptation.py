@@ -76,8 +76,8 @@ def adapt(
         times_ms: int64 (n,), UTC epoch ms.
         labels: With what they teach.
         threshold: At or above which `anomaly_score` raises an alarm, 0 to 100.
-        scored_ms: When the rows are scored, UTC epoch ms, for all or one each, int64 (n,); what is said later does not
-            count. None: each at its own time.
+        scored_ms: When the rows are scored, UTC epoch ms, for all or one each, int64 (n,); only what was said
+            before counts. None: each at its own time.
         hold_rows: As in the detector's `AutoConfig`.
         dead_rows: The same.
         alarm_level: The same.
@@ -151,7 +151,7 @@ def _counted(
             like = rows_of.get(lesson.kind)
             if like is None:
                 continue
-            like = like & (lesson.from_ms <= np.asarray(at_ms)) & (np.asarray(at_ms) < lesson.until_ms)
+            like = like & (lesson.from_ms < np.asarray(at_ms)) & (np.asarray(at_ms) <= lesson.until_ms)
             if lesson.right:
                 right += like & (levels >= max(lesson.level, least))
             else:

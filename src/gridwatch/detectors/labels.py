@@ -113,12 +113,12 @@ class Labels:
 
         Args:
             times_ms: int64 (n,), UTC epoch ms.
-            at_ms: When one asks: for all rows, or int64 (n,) one each. Later labels are not known.
+            at_ms: When one asks: for all rows, or int64 (n,) one each. Only what was said before is known.
         """
         found = np.full(len(times_ms), -1, np.int64)
         targets: dict[tuple[str, ...], list[int]] = {}
         for place, label in enumerate(self.labels):
-            said = label.labelled_ms <= np.asarray(at_ms)
+            said = label.labelled_ms < np.asarray(at_ms)
             before = targets.setdefault(label.target, [])
             if before:
                 found[said & np.isin(found, before)] = -1

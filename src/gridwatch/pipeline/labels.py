@@ -129,11 +129,11 @@ def read_labels(store: Store, series: str, before_ms: int, *, partition: str = "
     Args:
         store: Holds `labels` and `SCORE_<S>`; without either nothing is known, and nothing changes.
         series: The `<S>` of container names.
-        before_ms: The present, UTC epoch ms; what was said later is not read.
+        before_ms: The present, UTC epoch ms; what was not said before is not read.
         partition: Part of the series, "" for all of it.
     """
     labels = Labels.of(
-        [label for label in _rows(store, series) if label.labelled_ms <= before_ms and label.partition == partition]
+        [label for label in _rows(store, series) if label.labelled_ms < before_ms and label.partition == partition]
     )
     rows = scored_rows(store, series, [one for one in labels.labels if one.verdict in {"true", "false"}])
     return labels if rows is None else labels.with_lessons(rows.times_ms, rows.levels, rows.kinds)

@@ -44,9 +44,11 @@ def own_labelled(
         ConfigError: Nobody has labelled anything, or there are no rows in the range.
         ContainerNotFoundError: Nothing has been loaded.
     """
-    labels = read_labels(store, series_name(dataset.symbol), now_ms)
+    # What was said in this very millisecond is in force as well.
+    at_ms = now_ms + 1
+    labels = read_labels(store, series_name(dataset.symbol), at_ms)
     series = _feature(dataset, read_series(dataset, store, None, to_ms))
-    force = labels.in_force(series.times_ms, now_ms)
+    force = labels.in_force(series.times_ms, at_ms)
     said = [labels.labels[place] for place in np.unique(force[force >= 0]).tolist()]
     if not said:
         raise ConfigError(
