@@ -57,7 +57,7 @@ def said(store: Store, verdict: str, first: int, last: int) -> None:
         verdict,
         Target("PUMP", "", None, first * MINUTE_MS, last * MINUTE_MS),
         author="ann",
-        now_ms=NOW_MS,
+        now_ms=NOW_MS - 1000,
     )
 
 
