@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gridwatch.containers import TIMESTAMP_MS_MAX
@@ -11,11 +12,11 @@ from gridwatch.jobs import sql
 from gridwatch.jobs.fields import Fields, FieldType
 from gridwatch.jobs.painless import tree
 from gridwatch.jobs.painless.arithmetic import arithmetic
-from gridwatch.jobs.painless.expressions import Expressions, Variables, chosen, converted
+from gridwatch.jobs.painless.expressions import Expressions, Variables, converted, either
 from gridwatch.jobs.painless.methods import as_text
 from gridwatch.jobs.painless.parser import parse
 from gridwatch.jobs.painless.values import Kind, Value, made, refused
-from gridwatch.jobs.sql import Sql, compose
+from gridwatch.jobs.sql import Sql, all_of, compose
 
 __all__ = ["TYPES", "compile_script"]
 
@@ -165,11 +166,7 @@ class _Script:
         otherwise = self._follow(after, variables, emitted)
         if then is None and otherwise is None:
             return None
-        kind = TYPES[self._kind]
-        parts = [one for one in (then, otherwise) if one is not None]
-        nothing = Sql("NULL")
-        sides = [one.sql if one is not None else nothing for one in (then, otherwise)]
-        return made(node, kind, chosen(condition, *sides), condition, *parts, fails=len(parts) < 2)
+        return either(node, condition, then, otherwise, TYPES[self._kind])
 
     def _declare(
         self, node: tree.Declare, rest: tuple[tree.Statement, ...], variables: Variables, emitted: Value | None
@@ -214,8 +211,11 @@ class _Script:
 
     def _unless(self, node: tree.Node, needed: Value, result: Value | None) -> Value | None:
         """Return what comes after a value was worked out: nothing, where that has failed."""
-        # What is nothing but the value is null by itself.
-        if result is None or not needed.fails or needed.sql == result.sql:
+        missing = needed.needs - result.needs if result is not None else frozenset()
+        # What is null without that value anyway needs no question.
+        if result is None or not missing:
             return result
-        text = compose("(CASE WHEN {} IS NOT NULL THEN {} END)", needed.sql, result.sql)
-        return made(node, result.kind, text, result, fails=True)
+        asked = [needed.sql] if needed.sql in missing else sorted(missing, key=lambda one: one.text)
+        there = all_of(compose("({} IS NOT NULL)", one) for one in asked)
+        text = compose("(CASE WHEN {} THEN {} END)", there, result.sql)
+        return replace(made(node, result.kind, text, result, needed, most=result.most), known=None)

@@ -10,10 +10,10 @@ from gridwatch.jobs.fields import Field, Fields, FieldType
 from gridwatch.jobs.painless import tree
 from gridwatch.jobs.painless.arithmetic import arithmetic, negative
 from gridwatch.jobs.painless.methods import MATH, STATIC, E, as_text, call_method, day_name, narrowed
-from gridwatch.jobs.painless.values import Kind, Value, as_double, constant, made, refused, whole_of
+from gridwatch.jobs.painless.values import Kind, Value, as_double, chosen, constant, made, refused, whole_of
 from gridwatch.jobs.sql import FALSE, TRUE, Sql, compose, opposite
 
-__all__ = ["Expressions", "Variables", "converted"]
+__all__ = ["Expressions", "Variables", "converted", "either"]
 
 DEPTH_MAX = 80
 _MOSTS = {
@@ -115,7 +115,7 @@ class Expressions:
         if node.sign == "!":
             found = self.condition(node.operand)
             known = None if found.known is None else not found.known
-            return Value(Kind.BOOLEAN, opposite(found.sql), found.fails, known=known)
+            return replace(found, sql=opposite(found.sql), known=known)
         if node.sign == "~":
             raise refused(node, "the operator [~] is not supported", name="~")
         found = self.compile(node.operand)
@@ -151,7 +151,9 @@ class Expressions:
             text = compose("(CASE WHEN {} THEN {} WHEN {} THEN {} END)", left.sql, right.sql, opposite(left.sql), FALSE)
         else:
             text = compose("(CASE WHEN {} THEN {} WHEN {} THEN {} END)", left.sql, TRUE, opposite(left.sql), right.sql)
-        return made(node, Kind.BOOLEAN, text, left, right)
+        if left.fails or right.fails:
+            return chosen(node, Kind.BOOLEAN, text, left.needs)
+        return made(node, Kind.BOOLEAN, text)
 
     def _equality(self, node: tree.Binary) -> Value:
         equal = node.sign.startswith("=")
@@ -187,8 +189,7 @@ class Expressions:
         kind = then.kind if then.kind is otherwise.kind else Kind.LONG
         if isinstance(condition.known, bool):
             return replace(then if condition.known else otherwise, kind=kind)
-        text = chosen(condition, then.sql, otherwise.sql)
-        return made(node, kind, text, condition, then, otherwise, most=max(then.most, otherwise.most))
+        return either(node, condition, then, otherwise, kind)
 
     def _cast(self, node: tree.Cast) -> Value:
         value = self.compile(node.operand)
@@ -202,7 +203,7 @@ class Expressions:
                 return as_double(value)
             if value.kind is Kind.DOUBLE:
                 return whole_of(node, value)
-            return Value(Kind.LONG, value.sql, value.fails, value.most, value.known)
+            return replace(value, kind=Kind.LONG)
         if node.type.lower() == value.kind.lower():
             return value
         raise refused(node, f"a cast of {value.kind} to {node.type}", allowed=("int", "long", "double"), name=node.type)
@@ -275,14 +276,18 @@ class Expressions:
         kind = Kind.LONG if found.type.whole else _KINDS.get(found.type)
         if kind is None:
             raise refused(node, f"the value of [{found.name}], which is of type {found.type}", name=found.name)
-        value = made(node, kind, found.sql, most=_MOSTS.get(found.type), fails=found.nullable)
+        value = made(node, kind, found.sql, most=_MOSTS.get(found.type))
+        if found.nullable:
+            value = replace(value, fails=True, needs=frozenset({found.sql}))
         if method == "getValue":
             return value
         if not args:
             raise refused(node, "get() without a default", allowed=_OF_FIELD, name="get")
         default = converted(node, args[0], value.kind)
+        if default.fails:
+            raise refused(node, "a default that may itself be missing", name="get")
         text = compose("COALESCE({}, {})", value.sql, default.sql)
-        return made(node, kind, text, default, most=max(value.most, default.most))
+        return made(node, kind, text, most=max(value.most, default.most))
 
     def _param(self, node: tree.Node, name: str) -> Value:
         if name not in self._params:
@@ -370,15 +375,26 @@ class Expressions:
 _OF_FIELD = (".value", ".size()", ".empty", "field('f').get(default)")
 
 
-def chosen(condition: Value, then: Sql, otherwise: Sql) -> Sql:
-    """Return `then` or `otherwise`, and null where the condition fails."""
+def either(node: tree.Node, condition: Value, then: Value | None, otherwise: Value | None, kind: Kind) -> Value:
+    """Return one of two values, None being none, and null where the condition fails."""
     if isinstance(condition.known, bool):
-        return then if condition.known else otherwise
-    if not condition.fails:
-        return compose("(CASE WHEN {} THEN {} ELSE {} END)", condition.sql, then, otherwise)
-    return compose(
-        "(CASE WHEN {} THEN {} WHEN {} THEN {} END)", condition.sql, then, opposite(condition.sql), otherwise
-    )
+        found = then if condition.known else otherwise
+        return found if found is not None else chosen(node, kind, Sql("NULL"), frozenset())
+    c, most = condition.sql, max(one.most for one in (then, otherwise) if one is not None)
+    if then is None or otherwise is None:
+        if then is not None:
+            text = compose("(CASE WHEN {} THEN {} END)", c, then.sql)
+        else:
+            text = compose("(CASE WHEN {} THEN {} END)", opposite(c), otherwise.sql if otherwise else c)
+        return chosen(node, kind, text, condition.needs, most=most)
+    if condition.needs <= otherwise.needs:
+        # Where the condition is null, so is what comes after ELSE.
+        text = compose("(CASE WHEN {} THEN {} ELSE {} END)", c, then.sql, otherwise.sql)
+    else:
+        text = compose("(CASE WHEN {} THEN {} WHEN {} THEN {} END)", c, then.sql, opposite(c), otherwise.sql)
+    if not (condition.fails or then.fails or otherwise.fails):
+        return made(node, kind, text, most=most)
+    return chosen(node, kind, text, condition.needs | (then.needs & otherwise.needs), most=most)
 
 
 def _compared(sign: str, left: Value, right: Value) -> Sql:
@@ -397,7 +413,7 @@ def converted(node: tree.Node, value: Value, kind: Kind) -> Value:
     if kind is Kind.DOUBLE and value.kind.whole:
         return as_double(value)
     if kind is Kind.LONG and value.kind is Kind.INT:
-        return Value(Kind.LONG, value.sql, value.fails, value.most, value.known)
+        return replace(value, kind=Kind.LONG)
     hint = f"; cast it with ({kind})" if value.kind.numeric and kind.numeric else ""
     if kind is Kind.STRING and (value.kind.whole or value.kind is Kind.BOOLEAN):
         hint = "; use String.valueOf(...)"

@@ -14,7 +14,18 @@ from gridwatch.jobs import sql
 from gridwatch.jobs.painless.tree import Node
 from gridwatch.jobs.sql import Sql, compose
 
-__all__ = ["DOUBLE_MAX", "LONG_SAFE", "Kind", "Value", "constant", "failing_unless", "made", "refused", "whole_of"]
+__all__ = [
+    "DOUBLE_MAX",
+    "LONG_SAFE",
+    "Kind",
+    "Value",
+    "chosen",
+    "constant",
+    "failing_unless",
+    "made",
+    "refused",
+    "whole_of",
+]
 
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 INT_MAX = 2**31 - 1
@@ -58,6 +69,7 @@ class Value:
         fails: Whether it is null where the script has failed.
         most: Greatest magnitude of a number.
         known: The value of a constant, else None.
+        needs: The value is null where one of these is; where it fails, one of these is null.
     """
 
     kind: Kind
@@ -65,6 +77,7 @@ class Value:
     fails: bool = False
     most: float = 0
     known: bool | int | float | str | None = None
+    needs: frozenset[Sql] = frozenset()
 
 
 def refused(node: Node, message: str, allowed: tuple[object, ...] = (), name: str = "") -> JobsScriptError:
@@ -75,8 +88,8 @@ def refused(node: Node, message: str, allowed: tuple[object, ...] = (), name: st
 _MOSTS = {Kind.INT: float(2**31), Kind.LONG: float(2**63), Kind.DOUBLE: 1.8e308}
 
 
-def made(node: Node, kind: Kind, text: Sql, *parts: Value, most: float | None = None, fails: bool = False) -> Value:
-    """Return a value made of parts.
+def made(node: Node, kind: Kind, text: Sql, *parts: Value, most: float | None = None) -> Value:
+    """Return a value that is null where one of its parts is, and nowhere else.
 
     Raises:
         JobsScriptError: Its SQL has grown too long.
@@ -84,7 +97,17 @@ def made(node: Node, kind: Kind, text: Sql, *parts: Value, most: float | None = 
     if len(text.text) > TEXT_MAX:
         raise refused(node, f"an expression that becomes SQL of more than {TEXT_MAX} characters")
     size = _MOSTS.get(kind, 0.0)
-    return Value(kind, text, fails or any(part.fails for part in parts), size if most is None else min(most, size))
+    needs = frozenset().union(*(part.needs for part in parts))
+    return Value(kind, text, any(part.fails for part in parts), size if most is None else min(most, size), needs=needs)
+
+
+def chosen(node: Node, kind: Kind, text: Sql, needs: frozenset[Sql], *, most: float | None = None) -> Value:
+    """Return a value that may be null for reasons of its own, and is where one of `needs` is null.
+
+    Raises:
+        JobsScriptError: Its SQL has grown too long.
+    """
+    return replace(made(node, kind, text, most=most), fails=True, needs=needs | {text})
 
 
 def constant(node: Node, content: bool | int | float | str, kind: Kind | None = None) -> Value:
@@ -116,7 +139,7 @@ def failing_unless(node: Node, condition: Sql, value: Value) -> Value:
     if '"' not in condition.text and '"' not in value.sql.text:
         raise refused(node, "a calculation with constants alone that may fail; write what it gives")
     guarded = compose("(CASE WHEN {} THEN {} END)", condition, value.sql)
-    return replace(made(node, value.kind, guarded, value, most=value.most), fails=True)
+    return chosen(node, value.kind, guarded, value.needs, most=value.most)
 
 
 def as_double(value: Value) -> Value:
