@@ -317,18 +317,20 @@ def test_to_update_is_to_score_and_learn(name: str) -> None:
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_units_do_not_matter(name: str) -> None:
-    times, values = daily(1_000, seed=6)
+    times, values = daily(1_000)
     values[800] += 30.0
-    plain, other = DETECTORS[name](), DETECTORS[name]()
+    # What is learnt of an eighth is the same to the bit, which spares a network's training.
+    zero = 0.0 if "lstm" in name else -1_000.0
     scores = []
-    for one, own in ((plain, values), (other, 0.125 * values - 1_000.0)):
+    for own in (values, 0.125 * values + zero):
+        one = DETECTORS[name]()
         assert isinstance(one, OnlineDetector)
         one.learn(times[:400], own[:400])
         scores.append(one.update(times[400:], own[400:]))
     alarms = [np.flatnonzero(one.anomaly_score >= 96.98).tolist() for one in scores]
     assert alarms[0] == alarms[1]
-    assert np.mean(np.abs(scores[0].score - scores[1].score) > 1.0) < (0.2 if "lstm" in name else 0.02)
-    assert np.allclose(0.125 * scores[0].expected - 1_000.0, scores[1].expected, atol=0.05)
+    assert np.mean(np.abs(scores[0].score - scores[1].score) > 1.0) < 0.02
+    assert np.allclose(0.125 * scores[0].expected + zero, scores[1].expected, atol=0.01)
 
 
 @pytest.mark.parametrize("name", ONLINE)
