@@ -272,6 +272,14 @@ def test_what_scripts_give(store: Store, source: str, kind: str, wanted: Any) ->
             r"\[substring\] of \(String\); allowed: substring\(int\), substring\(int, int\)",
         ),
         ("emit(doc['s'].values)", r"\[values\] of a field; allowed: .value, .size\(\)"),
+        (
+            "emit(doc['@time'].value.dayOfWeekEnum.getDisplayName(TextStyle.NARROW, Locale.US))",
+            r"TextStyle.NARROW; allowed",
+        ),
+        (
+            "emit(doc['@time'].value.dayOfWeekEnum.getDisplayName('x'))",
+            r"getDisplayName of anything but a TextStyle and",
+        ),
         ("emit(doc['s'])", r"a field without .value or .size\(\)"),
         ("emit(doc.s.value)", r"\[doc.s\]; write doc\['s'\]"),
         ("emit(doc['d'].value + '')", r"a double as text, which SQL writes otherwise than Java; cast it to \(long\)"),

@@ -12,10 +12,10 @@ from gridwatch.jobs import sql
 from gridwatch.jobs.fields import Fields, FieldType
 from gridwatch.jobs.painless import tree
 from gridwatch.jobs.painless.arithmetic import arithmetic
-from gridwatch.jobs.painless.expressions import Expressions, Variables, converted, either
+from gridwatch.jobs.painless.expressions import Expressions, Variables
 from gridwatch.jobs.painless.methods import as_text
 from gridwatch.jobs.painless.parser import parse
-from gridwatch.jobs.painless.values import Kind, Value, made, refused
+from gridwatch.jobs.painless.values import Kind, Value, converted, either, made, refused
 from gridwatch.jobs.sql import Sql, all_of, compose
 
 __all__ = ["TYPES", "compile_script"]

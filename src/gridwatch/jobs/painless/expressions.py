@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from gridwatch.jobs.fields import Field, Fields, FieldType
+from gridwatch.jobs.fields import Fields
 from gridwatch.jobs.painless import tree
 from gridwatch.jobs.painless.arithmetic import arithmetic, negative
-from gridwatch.jobs.painless.methods import MATH, STATIC, E, as_text, call_method, day_name, narrowed
-from gridwatch.jobs.painless.values import Kind, Value, as_double, chosen, constant, made, refused, whole_of
+from gridwatch.jobs.painless.maths import MATH, E, narrowed
+from gridwatch.jobs.painless.methods import STATIC, as_text, call_method
+from gridwatch.jobs.painless.reads import OF_FIELD, Doc, doc_of, field_value, param_of, plain_text
+from gridwatch.jobs.painless.times import day_name
+from gridwatch.jobs.painless.values import Kind, Value, as_double, chosen, constant, either, made, refused, whole_of
 from gridwatch.jobs.sql import FALSE, TRUE, Sql, compose, opposite
 
-__all__ = ["Expressions", "Variables", "converted", "either"]
+__all__ = ["Expressions", "Variables"]
 
 DEPTH_MAX = 80
-_MOSTS = {
-    FieldType.BYTE: 2.0**7,
-    FieldType.SHORT: 2.0**15,
-    FieldType.INTEGER: 2.0**31,
-    FieldType.FLOAT: 3.5e38,
-}
-_KINDS = {
-    FieldType.KEYWORD: Kind.STRING,
-    FieldType.FLOAT: Kind.DOUBLE,
-    FieldType.DOUBLE: Kind.DOUBLE,
-    FieldType.DATE: Kind.DATE,
-    FieldType.BOOLEAN: Kind.BOOLEAN,
-}
 _ROOTS = ("doc", "params", "field", "$", "emit", "Math", "String", "Integer", "Long")
-_LOCALES = ("Locale.ROOT", "Locale.ENGLISH", "Locale.US", "Locale.UK")
 
 Variables = Mapping[str, tuple[str, Value | None]]
 """Name to the type it is declared with, and its value if it has one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Doc:
-    """`doc['f']` or `field('f')`: a field, before its value is asked for."""
-
-    field: Field
-    present: Sql
 
 
 class Expressions:
@@ -216,13 +197,13 @@ class Expressions:
         if root == "Math" and node.name in {"PI", "E"}:
             return constant(node, 3.141592653589793 if node.name == "PI" else E)
         if root == "params":
-            return self._param(node, node.name)
+            return param_of(node, node.name, self._params)
         doc = self._doc(node.target)
         if doc is not None:
             if node.name in {"value", "empty", "length"}:
                 method = {"value": "getValue", "empty": "isEmpty", "length": "size"}[node.name]
-                return self._of_field(node, doc, method, ())
-            raise refused(node, f"[{node.name}] of a field", allowed=_OF_FIELD, name=node.name)
+                return field_value(node, doc, method, ())
+            raise refused(node, f"[{node.name}] of a field", allowed=OF_FIELD, name=node.name)
         if root == "doc":
             raise refused(node, f"[doc.{node.name}]; write doc['{node.name}']", name=node.name)
         target = self.compile(node.target)
@@ -231,72 +212,26 @@ class Expressions:
 
     def _index(self, node: tree.Index) -> Value:
         if isinstance(node.target, tree.Name) and node.target.name == "params" and "params" not in self.variables:
-            return self._param(node, self._plain_text(node.key, "the name of a parameter"))
+            return param_of(node, plain_text(node.key, "the name of a parameter"), self._params)
         doc = self._doc(node.target)
         if doc is not None and isinstance(node.key, tree.Constant) and node.key.value == 0:
-            return self._of_field(node, doc, "getValue", ())
+            return field_value(node, doc, "getValue", ())
         if self._doc(node) is not None:
-            raise refused(node, "a field without .value or .size()", allowed=_OF_FIELD)
+            raise refused(node, "a field without .value or .size()", allowed=OF_FIELD)
         raise refused(node, "[...] of anything but doc and params")
 
-    def _doc(self, node: tree.Expression) -> _Doc | None:
+    def _doc(self, node: tree.Expression) -> Doc | None:
         """Return the field of `doc['f']`, `doc.get('f')` or `field('f')`; None where the node is none of these."""
         if isinstance(node, tree.Index) and self._is(node.target, "doc"):
-            return self._field(node.key, self._plain_text(node.key, "the name of a field"))
+            return doc_of(node.key, plain_text(node.key, "the name of a field"), self._fields)
         if isinstance(node, tree.Call) and len(node.arguments) == 1:
             of_doc = node.target is not None and node.name == "get" and self._is(node.target, "doc")
             if of_doc or (node.target is None and node.name == "field"):
-                return self._field(node.arguments[0], self._plain_text(node.arguments[0], "the name of a field"))
+                return doc_of(node.arguments[0], plain_text(node.arguments[0], "the name of a field"), self._fields)
         return None
 
     def _is(self, node: tree.Expression, name: str) -> bool:
         return isinstance(node, tree.Name) and node.name == name and name not in self.variables
-
-    def _plain_text(self, node: tree.Expression, what: str) -> str:
-        if isinstance(node, tree.Constant) and isinstance(node.value, str):
-            return node.value
-        raise refused(node, f"{what} has to be a text that is written out")
-
-    def _field(self, node: tree.Node, name: str) -> _Doc:
-        found = self._fields.get(name)
-        if found is None:
-            near = self._fields.near(name)
-            raise refused(node, f"No field found for [{name}] in mapping", allowed=tuple(near), name=name)
-        return _Doc(found, compose("({} IS NOT NULL)", found.sql) if found.nullable else TRUE)
-
-    def _of_field(self, node: tree.Node, doc: _Doc, method: str, args: tuple[Value, ...]) -> Value:
-        if method == "size" and not args:
-            count = compose("(CASE WHEN {} THEN 1 ELSE 0 END)", doc.present)
-            return made(node, Kind.INT, count, most=1) if doc.present != TRUE else constant(node, 1)
-        if method == "isEmpty" and not args:
-            return Value(Kind.BOOLEAN, opposite(doc.present))
-        if method not in {"getValue", "get"} or len(args) > 1:
-            raise refused(node, f"the method [{method}] of a field", allowed=_OF_FIELD, name=method)
-        found = doc.field
-        kind = Kind.LONG if found.type.whole else _KINDS.get(found.type)
-        if kind is None:
-            raise refused(node, f"the value of [{found.name}], which is of type {found.type}", name=found.name)
-        value = made(node, kind, found.sql, most=_MOSTS.get(found.type))
-        if found.nullable:
-            value = replace(value, fails=True, needs=frozenset({found.sql}))
-        if method == "getValue":
-            return value
-        if not args:
-            raise refused(node, "get() without a default", allowed=_OF_FIELD, name="get")
-        default = converted(node, args[0], value.kind)
-        if default.fails:
-            raise refused(node, "a default that may itself be missing", name="get")
-        text = compose("COALESCE({}, {})", value.sql, default.sql)
-        return made(node, kind, text, most=max(value.most, default.most))
-
-    def _param(self, node: tree.Node, name: str) -> Value:
-        if name not in self._params:
-            hint = "; doc['...'].value reads a field" if name == "_source" else ""
-            raise refused(node, f"no parameter [{name}]{hint}", allowed=tuple(self._params), name=name)
-        content = self._params[name]
-        if not isinstance(content, bool | int | float | str):
-            raise refused(node, f"the parameter [{name}] is no text, number or boolean", name=name)
-        return constant(node, content)
 
     def _call(self, node: tree.Call) -> Value:
         if node.target is None:
@@ -312,30 +247,17 @@ class Expressions:
             if node.name == "get" and of_doc:
                 if [one.value for one in node.arguments if isinstance(one, tree.Constant)] != [0]:
                     raise refused(node, "another value of a field than the first, .get(0)", name="get")
-                return self._of_field(node, doc, "getValue", ())
-            return self._of_field(node, doc, node.name, tuple(self.compile(one) for one in node.arguments))
+                return field_value(node, doc, "getValue", ())
+            return field_value(node, doc, node.name, tuple(self.compile(one) for one in node.arguments))
         target = self.compile(node.target)
         if node.name == "getDisplayName" and target.kind is Kind.DAY_OF_WEEK:
-            return day_name(node, target, self._style(node))
+            return day_name(node, target)
         return call_method(node, target, node.name, [self.compile(one) for one in node.arguments])
-
-    def _style(self, node: tree.Call) -> str:
-        words = [
-            f"{one.target.name}.{one.name}"
-            for one in node.arguments
-            if isinstance(one, tree.Member) and isinstance(one.target, tree.Name)
-        ]
-        if len(words) != 2 or words[1] not in _LOCALES or not words[0].startswith("TextStyle."):
-            raise refused(
-                node, "getDisplayName of anything but a TextStyle and an English Locale",
-                allowed=("TextStyle.FULL, Locale.ROOT", "TextStyle.SHORT, Locale.ENGLISH"), name="getDisplayName",
-            )  # fmt: skip
-        return words[0].removeprefix("TextStyle.")
 
     def _function(self, node: tree.Call) -> Value:
         if node.name == "$" and len(node.arguments) == 2:
-            doc = self._field(node.arguments[0], self._plain_text(node.arguments[0], "the name of a field"))
-            return self._of_field(node, doc, "get", (self.compile(node.arguments[1]),))
+            doc = doc_of(node.arguments[0], plain_text(node.arguments[0], "the name of a field"), self._fields)
+            return field_value(node, doc, "get", (self.compile(node.arguments[1]),))
         if node.name == "emit":
             raise refused(node, "emit(...) inside an expression; it is a statement of its own", name="emit")
         if node.name == "field":
@@ -345,10 +267,10 @@ class Expressions:
     def _static(self, node: tree.Call, root: str) -> Value | None:
         """Return a call of a class, or of `doc` itself; None where the target is neither."""
         if root == "doc" and node.name == "containsKey" and len(node.arguments) == 1:
-            return constant(node, self._plain_text(node.arguments[0], "the name of a field") in self._fields)
+            return constant(node, plain_text(node.arguments[0], "the name of a field") in self._fields)
         if root == "params" and node.name in {"get", "containsKey"} and len(node.arguments) == 1:
-            name = self._plain_text(node.arguments[0], "the name of a parameter")
-            return self._param(node, name) if node.name == "get" else constant(node, name in self._params)
+            name = plain_text(node.arguments[0], "the name of a parameter")
+            return param_of(node, name, self._params) if node.name == "get" else constant(node, name in self._params)
         if root == "Math":
             return self._math(node)
         if root not in STATIC:
@@ -372,49 +294,6 @@ class Expressions:
         return build(node, args)
 
 
-_OF_FIELD = (".value", ".size()", ".empty", "field('f').get(default)")
-
-
-def either(node: tree.Node, condition: Value, then: Value | None, otherwise: Value | None, kind: Kind) -> Value:
-    """Return one of two values, None being none, and null where the condition fails."""
-    if isinstance(condition.known, bool):
-        found = then if condition.known else otherwise
-        return found if found is not None else chosen(node, kind, Sql("NULL"), frozenset())
-    c, most = condition.sql, max(one.most for one in (then, otherwise) if one is not None)
-    if then is None or otherwise is None:
-        if then is not None:
-            text = compose("(CASE WHEN {} THEN {} END)", c, then.sql)
-        else:
-            text = compose("(CASE WHEN {} THEN {} END)", opposite(c), otherwise.sql if otherwise else c)
-        return chosen(node, kind, text, condition.needs, most=most)
-    if condition.needs <= otherwise.needs:
-        # Where the condition is null, so is what comes after ELSE.
-        text = compose("(CASE WHEN {} THEN {} ELSE {} END)", c, then.sql, otherwise.sql)
-    else:
-        text = compose("(CASE WHEN {} THEN {} WHEN {} THEN {} END)", c, then.sql, opposite(c), otherwise.sql)
-    if not (condition.fails or then.fails or otherwise.fails):
-        return made(node, kind, text, most=most)
-    return chosen(node, kind, text, condition.needs | (then.needs & otherwise.needs), most=most)
-
-
 def _compared(sign: str, left: Value, right: Value) -> Sql:
     signs = {"<": "({} < {})", "<=": "({} <= {})", ">": "({} > {})", ">=": "({} >= {})", "=": "({} = {})"}
     return compose(signs.get(sign, "({} <> {})"), left.sql, right.sql)
-
-
-def converted(node: tree.Node, value: Value, kind: Kind) -> Value:
-    """Return a value as it is given to a variable or field of another type, as Java widens numbers.
-
-    Raises:
-        JobsScriptError: It would have to be narrowed, or the types have nothing in common.
-    """
-    if value.kind is kind:
-        return value
-    if kind is Kind.DOUBLE and value.kind.whole:
-        return as_double(value)
-    if kind is Kind.LONG and value.kind is Kind.INT:
-        return replace(value, kind=Kind.LONG)
-    hint = f"; cast it with ({kind})" if value.kind.numeric and kind.numeric else ""
-    if kind is Kind.STRING and (value.kind.whole or value.kind is Kind.BOOLEAN):
-        hint = "; use String.valueOf(...)"
-    raise refused(node, f"[{value.kind}] where [{kind}] is needed{hint}", name=value.kind)

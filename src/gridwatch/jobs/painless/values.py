@@ -12,16 +12,24 @@ from enum import StrEnum
 from gridwatch.errors import JobsScriptError
 from gridwatch.jobs import sql
 from gridwatch.jobs.painless.tree import Node
-from gridwatch.jobs.sql import Sql, compose
+from gridwatch.jobs.sql import Sql, compose, opposite
 
 __all__ = [
     "DOUBLE_MAX",
+    "INT_MAX",
+    "LENGTH_MAX",
+    "LONG_MAX",
     "LONG_SAFE",
     "Kind",
     "Value",
+    "as_double",
+    "bounded",
     "chosen",
     "constant",
+    "converted",
+    "either",
     "failing_unless",
+    "fitted",
     "made",
     "refused",
     "whole_of",
@@ -189,3 +197,43 @@ def fitted(node: Node, text: Sql, parts: tuple[Value, Value], most: float, estim
         condition = compose("ABS({}) <= {}", estimate, sql.value(LONG_SAFE))
         return replace(failing_unless(node, condition, value), most=LONG_SAFE)
     return value
+
+
+def either(node: Node, condition: Value, then: Value | None, otherwise: Value | None, kind: Kind) -> Value:
+    """Return one of two values, None being none, and null where the condition fails."""
+    if isinstance(condition.known, bool):
+        found = then if condition.known else otherwise
+        return found if found is not None else chosen(node, kind, Sql("NULL"), frozenset())
+    c, most = condition.sql, max(one.most for one in (then, otherwise) if one is not None)
+    if then is None or otherwise is None:
+        if then is not None:
+            text = compose("(CASE WHEN {} THEN {} END)", c, then.sql)
+        else:
+            text = compose("(CASE WHEN {} THEN {} END)", opposite(c), otherwise.sql if otherwise else c)
+        return chosen(node, kind, text, condition.needs, most=most)
+    if condition.needs <= otherwise.needs:
+        # Where the condition is null, so is what comes after ELSE.
+        text = compose("(CASE WHEN {} THEN {} ELSE {} END)", c, then.sql, otherwise.sql)
+    else:
+        text = compose("(CASE WHEN {} THEN {} WHEN {} THEN {} END)", c, then.sql, opposite(c), otherwise.sql)
+    if not (condition.fails or then.fails or otherwise.fails):
+        return made(node, kind, text, most=most)
+    return chosen(node, kind, text, condition.needs | (then.needs & otherwise.needs), most=most)
+
+
+def converted(node: Node, value: Value, kind: Kind) -> Value:
+    """Return a value as it is given to a variable or field of another type, as Java widens numbers.
+
+    Raises:
+        JobsScriptError: It would have to be narrowed, or the types have nothing in common.
+    """
+    if value.kind is kind:
+        return value
+    if kind is Kind.DOUBLE and value.kind.whole:
+        return as_double(value)
+    if kind is Kind.LONG and value.kind is Kind.INT:
+        return replace(value, kind=Kind.LONG)
+    hint = f"; cast it with ({kind})" if value.kind.numeric and kind.numeric else ""
+    if kind is Kind.STRING and (value.kind.whole or value.kind is Kind.BOOLEAN):
+        hint = "; use String.valueOf(...)"
+    raise refused(node, f"[{value.kind}] where [{kind}] is needed{hint}", name=value.kind)
