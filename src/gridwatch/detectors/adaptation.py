@@ -144,18 +144,24 @@ def _counted(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return how many alarms like each row were right, and how many wrong, as was known when it was scored."""
     right, wrong = np.zeros(len(levels), np.int64), np.zeros(len(levels), np.int64)
-    if lessons:
-        codes, known = pd.factorize(kinds)
-        rows_of = {str(kind): codes == code for code, kind in enumerate(known)}
-        for lesson in lessons:
-            like = rows_of.get(lesson.kind)
-            if like is None:
-                continue
-            like = like & (lesson.from_ms < np.asarray(at_ms)) & (np.asarray(at_ms) <= lesson.until_ms)
-            if lesson.right:
-                right += like & (levels >= max(lesson.level, least))
-            else:
-                wrong += like & (levels <= lesson.level + _ALIKE)
+    if not lessons:
+        return right, wrong
+    # Between two moments at which something was said or replaced, the same lessons hold.
+    moments = np.unique([(lesson.from_ms, lesson.until_ms) for lesson in lessons])
+    passed = np.searchsorted(moments, np.broadcast_to(np.asarray(at_ms, np.int64), levels.shape))
+    codes, known = pd.factorize(kinds)
+    for code, kind in enumerate(known):
+        own = [lesson for lesson in lessons if lesson.kind == kind]
+        rows = np.flatnonzero(codes == code) if own else np.empty(0, np.int64)
+        rows = rows[np.argsort(passed[rows], kind="stable")]
+        counts, starts = np.unique(passed[rows], return_index=True)
+        for count, some in zip(counts.tolist(), np.split(rows, starts[1:]), strict=False):
+            newest_ms = moments[count - 1] if count else -1
+            held = [lesson for lesson in own if lesson.from_ms <= newest_ms < lesson.until_ms]
+            rights = np.sort([max(lesson.level, least) for lesson in held if lesson.right])
+            wrongs = np.sort([lesson.level + _ALIKE for lesson in held if not lesson.right])
+            right[some] = np.searchsorted(rights, levels[some], side="right")
+            wrong[some] = len(wrongs) - np.searchsorted(wrongs, levels[some], side="left")
     return right, wrong
 
 

@@ -112,19 +112,22 @@ class Labels:
         Where labels overlap, that which was said last holds.
 
         Args:
-            times_ms: int64 (n,), UTC epoch ms.
+            times_ms: int64 (n,), UTC epoch ms, increasing.
             at_ms: When one asks: for all rows, or int64 (n,) one each. Only what was said before is known.
         """
         found = np.full(len(times_ms), -1, np.int64)
-        targets: dict[tuple[str, ...], list[int]] = {}
+        asked = np.broadcast_to(np.asarray(at_ms, np.int64), times_ms.shape)
+        spans = np.searchsorted(times_ms, [(label.from_ms, label.to_ms + 1) for label in self.labels])
+        before: dict[tuple[str, ...], list[int]] = {}
         for place, label in enumerate(self.labels):
-            said = label.labelled_ms < np.asarray(at_ms)
-            before = targets.setdefault(label.target, [])
-            if before:
-                found[said & np.isin(found, before)] = -1
+            replaced = before.setdefault(label.target, [])
+            for earlier in replaced:
+                rows = slice(*spans[earlier])
+                found[rows][(found[rows] == earlier) & (asked[rows] > label.labelled_ms)] = -1
             if label.verdict != "removed":
-                found[said & (times_ms >= label.from_ms) & (times_ms <= label.to_ms)] = place
-            before.append(place)
+                rows = slice(*spans[place])
+                found[rows][asked[rows] > label.labelled_ms] = place
+            replaced.append(place)
         return found
 
     def said(self, verdict: Verdict, times_ms: Times, at_ms: int | Times) -> npt.NDArray[np.bool_]:

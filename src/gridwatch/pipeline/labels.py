@@ -115,6 +115,7 @@ def labels_of(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[Label | N
             if (row["series"].lower(), row.get("partition") or "") == (series, partition)
         ]
         labels = Labels.of(of)
+        places.sort(key=lambda place: int(rows[place]["ts_ms"]))
         times = np.array([rows[place]["ts_ms"] for place in places], np.int64)
         for place, which in zip(places, labels.in_force(times, TIMESTAMP_MS_MAX).tolist(), strict=True):
             found[place] = labels.labels[which] if which >= 0 else None
