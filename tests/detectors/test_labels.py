@@ -9,7 +9,8 @@ import pytest
 
 from gridwatch.detectors.adaptation import Adapted, adapt, adapt_rows
 from gridwatch.detectors.base import Floats, Times
-from gridwatch.detectors.labels import Label, Labels, Lesson, Verdict, kinds_of, level_of
+from gridwatch.detectors.explain import DRIVERS
+from gridwatch.detectors.labels import Label, Labels, Lesson, Verdict, kind_of, kinds_of, level_of
 from gridwatch.detectors.online import AutoDetector, OnlineScores
 
 HOUR_MS, STEP_MS, DAY = 3_600_000, 300_000, 288
@@ -236,6 +237,10 @@ def test_a_lesson_is_the_most_surprising_row_until_another_word() -> None:
         Lesson("c", 5.0, False, 20, FOREVER),
         Lesson("f", 2.5, True, 40, 50),
     )
+
+
+def test_what_each_driver_looks_at_is_known() -> None:
+    assert {kind_of(driver, 2.0, 1.0) for driver in DRIVERS} <= {"value above", "spread", "shape", "flat"}
 
 
 def test_levels() -> None:
