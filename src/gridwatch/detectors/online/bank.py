@@ -19,7 +19,7 @@ from gridwatch.errors import DetectorError
 
 __all__ = ["Bank", "BankScores"]
 
-_PARTS = 8
+_PARTS = 8  # of each thread's share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +113,8 @@ class Bank:
             columns[:] = np.where(np.isnan(values), np.nan, 0.0)
         self._check_times(times)
         self._run(times, values, columns, driver, max(min(threads, len(self)), 1))
-        return BankScores(*columns, driver, self.members)
+        expected, lower, upper, loss, surprise, p_surprise, alarm, segment = columns
+        return BankScores(expected, lower, upper, loss, surprise, p_surprise, alarm, segment, driver, self.members)
 
     def copy(self) -> Self:
         """Return a bank that goes on from here by itself."""

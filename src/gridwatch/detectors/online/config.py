@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from gridwatch.errors import DetectorError
 
@@ -71,6 +72,27 @@ class AutoConfig:
     segment_rows: int = 50
     segment_cap: float = 6.0
     band_p: float = 1e-3
+
+    @classmethod
+    def light(cls) -> Self:
+        """Return members and constants for thousands of series: a third of the memory and half the time.
+
+        No shapes over a thousand lags, one width of a kind, half as many numbers kept of each stream: its tail is exact
+        for 8,500 rows rather than 17,000, its ranks are within 1/32.
+
+        >>> AutoConfig.light().shape, AutoConfig.light().aligned
+        ((), (24, 48, 96))
+        """
+        return cls(
+            deviation=(48,),
+            mean=(48,),
+            change=(48,),
+            shape=(),
+            nearest=0,
+            aligned=(24, 48, 96),
+            tail_rows_max=128,
+            bins=32,
+        )
 
     def __post_init__(self) -> None:
         """Check what the kernels rely on.

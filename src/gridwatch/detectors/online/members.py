@@ -118,7 +118,7 @@ def all_knots(config: AutoConfig) -> npt.NDArray[np.bool_]:
     """Return where in `State.past` of a series the knots are, the only numbers that may be infinite."""
     two_sided = plan_of(config).two_sided
     pasts = [empty_past(config, two_sided=number < two_sided) for number in range(len(members_of(config)))]
-    return np.isinf(np.concatenate(pasts))  # type: ignore[no-any-return]
+    return np.isinf(np.concatenate(pasts))
 
 
 def in_bounds(state: State, config: AutoConfig) -> bool:

@@ -172,7 +172,7 @@ def settle(state: State, plan: Plan, row: int) -> bool:
     at, size = state.counts[NEWEST], min(row + 1, plan.newest_kept)
     mean, variance = moments(state.newest[at - size + 1 : at + 1])
     deviation = np.sqrt(variance)
-    if deviation <= 1e-12 * numbers[LARGEST]:
+    if deviation <= 1e-15 * numbers[LARGEST]:
         return due
     here = deviation * numbers[SCALE]
     if abs(mean - numbers[BASE]) <= _FAR * deviation and 1.0 / _WIDE <= here <= _WIDE:
