@@ -10,13 +10,19 @@ from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 
+from gridwatch.cli._demo_prices import datasets_of
 from gridwatch.cli._demo_result import Result, mlflow_page
 from gridwatch.cli._demo_stages import Timeline
-from gridwatch.errors import GridwatchError
+from gridwatch.errors import GridwatchError, SourceError
+from gridwatch.sources import Dataset
 
-SPLIT = {"ts_ms": 1109566800000, "score": 99.6, "severity": "high", "mail": "sent", "mail_error": None}
+SPLIT = {
+    "ts_ms": 1109566800000, "score": 99.6, "severity": "high", "mail": "sent", "mail_error": None, "actual": 44.86,
+    "expected": 88.8, "lower": 85.5, "upper": 92.1, "driver": "value", "explanation": "44.86 is below.",
+}  # fmt: skip
 OTHER = {**SPLIT, "ts_ms": 1109566800000 + 86_400_000}
 
 
@@ -28,6 +34,57 @@ def test_the_verdict_counts_the_others() -> None:
     assert _result(SPLIT).verdict().endswith("No other rows of 252 scored were flagged.")
     assert _result(OTHER, SPLIT).verdict().endswith("1 other row of 252 scored was flagged.")
     assert _result(OTHER, OTHER, SPLIT).verdict().endswith("2 other rows of 252 scored were flagged.")
+
+
+def test_the_table_and_the_words_say_why(capsys: pytest.CaptureFixture[str]) -> None:
+    result = _result(OTHER, SPLIT)
+    result.table()
+    assert "85.50 to 92.10" in capsys.readouterr().out
+    assert result.why() == ["44.86 is below."]
+    assert result.summary() == "2 of 252 scored rows were flagged."
+    empty = _result()
+    empty.table()
+    assert (capsys.readouterr().out, empty.why(), empty.shown) == ("", [], None)
+    assert empty.summary() == "None of 252 scored rows were flagged."
+
+
+def test_own_bars_are_a_dataset_a_symbol(tmp_path: Path) -> None:
+    days = pd.date_range("2024-03-04", periods=4, freq="1D")
+    for symbol, step in (("IBM", "1min"), ("BRK.B", "5min")):
+        times = [time for day in days for time in pd.date_range(f"{day:%F} 09:30", periods=100, freq=step)]
+        pd.DataFrame({"timestamp": times}).to_csv(tmp_path / f"{symbol}_bars.csv", index=False)
+    (tmp_path / "notes.txt").write_text("no bars")
+    brk, ibm = datasets_of(tmp_path, ["me@example.com"])
+    assert (ibm["name"], ibm["interval"], brk["name"], brk["interval"]) == ("ibm", "60s", "brk_b", "300s")
+    found = Dataset.model_validate(ibm)
+    assert found.scoring.start is not None
+    assert (f"{found.training.end}", f"{found.scoring.start}") == ("2024-03-06", "2024-03-07")
+    assert found.detector.type == "auto"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"No CSV files in .*; bars are wanted in files SYMBOL_\*\.csv"),
+        ("when,close\n2024-03-04,1\n", r"Cannot read the column 'timestamp' of the bars of X"),
+        ("timestamp,close\nsoon,1\n", r"Cannot read the column 'timestamp' of the bars of X"),
+        ("timestamp,close\n2024-03-04 09:30,1\n", r"X has 1 bars on 1 days .*at least 300 on two days are wanted"),
+    ],
+)
+def test_a_folder_without_bars_is_told(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "X_1.csv").write_text(text)
+    with pytest.raises(SourceError, match=message):
+        datasets_of(tmp_path, [])
+
+
+def test_the_comparison_is_told_once_it_is_there(tmp_path: Path) -> None:
+    lines: list[str] = []
+    timeline = Timeline(lines.append)
+    assert not timeline.compared(tmp_path)
+    (tmp_path / "detectors.json").touch()
+    assert timeline.compared(tmp_path)
+    assert "the same rows by an LSTM" in lines[0]
 
 
 def test_without_the_split_the_demo_has_failed() -> None:

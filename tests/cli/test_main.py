@@ -12,7 +12,7 @@ import pytest
 
 COMMANDS = (
     *("demo", "init", "doctor", "up", "down", "status", "load", "ingest", "validate", "anomalies"),
-    *("train", "detect", "models", "evaluate", "serve", "relay", "sink", "kafka", "bench"),
+    *("train", "detect", "models", "compare", "evaluate", "serve", "relay", "sink", "kafka", "bench"),
 )
 
 

@@ -93,8 +93,18 @@ def test_the_split_is_found_and_said(demo: Demo) -> None:
     assert f"other row{'' if len(demo.rows) == 2 else 's'} of 252 scored" in demo.output
 
 
-def test_the_plot_is_a_picture(demo: Demo) -> None:
-    assert (demo.home / "aapl_daily.png").read_bytes().startswith(b"\x89PNG")
+def test_the_plots_are_pictures(demo: Demo) -> None:
+    for name in ("aapl_daily.png", "aapl_daily_detectors.png"):
+        assert (demo.home / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_fixed_threshold_is_shown_beside_it(demo: Demo) -> None:
+    auto, fixed = json.loads((demo.home / "detectors.json").read_text(encoding="utf-8"))["aapl_daily"]
+    assert (auto["detector"], fixed["detector"], fixed["threshold"]) == ("auto", "lstm-fixed", 0.65)
+    assert auto["times_ms"] == sorted(row["ts_ms"] for row in demo.rows)
+    assert demo.split["ts_ms"] in fixed["times_ms"]
+    assert "same rows by each detector" in demo.output
+    assert demo.split["explanation"] in demo.output
 
 
 def test_every_anomaly_names_a_validation_that_there_is(demo: Demo) -> None:
@@ -109,7 +119,7 @@ def test_the_sha256_of_the_model_is_that_of_the_stored_bytes(demo: Demo) -> None
     parts = {
         Path(found.path).name: objects.read(found.path)
         for found in objects.list("")
-        if Path(found.path).name in {"model.onnx", "detector.json"}
+        if Path(found.path).name in {"detector.json", "series.json", "state.npz"}
     }
     assert fingerprint(parts) == demo.split["model_sha256"]
 

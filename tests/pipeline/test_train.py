@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,15 @@ from gridwatch.containers import Store
 from gridwatch.containers.catalog import TRAININGS
 from gridwatch.detectors.testing import random_walk
 from gridwatch.errors import ContainerNotFoundError, DetectorError, ValidationFailedError
+from gridwatch.pipeline.compare import compare, with_detector
+from gridwatch.pipeline.compare_plot import compare_plot
+from gridwatch.pipeline.lesson import learn
+from gridwatch.pipeline.models import load_model, rule_of
 from gridwatch.pipeline.train import TrainReport, train, training_series
 from gridwatch.pipeline.train_report import write_training
+from gridwatch.pipeline.trial import Trial
 from gridwatch.settings import Settings
-from gridwatch.sources.dataset import Dataset
+from gridwatch.sources.dataset import Dataset, DateRange
 
 NOW_MS = 1_800_000_000_000
 MakeDataset = Callable[..., Dataset]
@@ -79,7 +85,9 @@ def test_the_run_says_where_it_comes_from(first: TrainReport, settings: Settings
 
 
 def test_the_same_again_is_not_better(first: TrainReport, walk: Dataset, store: Store, settings: Settings) -> None:
-    again = train(walk, store, settings, now_ms=NOW_MS)
+    seen: list[tuple[int, int | None]] = []
+    again = train(walk, store, settings, now_ms=NOW_MS, progress=lambda done, most: seen.append((done, most)))
+    assert seen == [(1, 2), (2, 2)]
     assert not again.champion
     assert again.why.startswith(f"Not better than version {first.model_version}: mean absolute error ")
     assert again.sha256 == first.sha256
@@ -93,7 +101,7 @@ def test_a_better_model_becomes_champion(
     dataset = make_dataset("train_better", rows=0, feature="level")
     write(dataset, random_walk(400)[0], 100.0 + np.sin(np.arange(400) / 5.0))
     poor = train(dataset, store, settings, now_ms=NOW_MS, force=True)
-    more = dataset.model_copy(update={"model": dataset.model.model_copy(update={"epochs": 40, "learning_rate": 0.01})})
+    more = dataset.model_copy(update={"model": dataset.model.model_copy(update={"epochs": 15, "learning_rate": 0.03})})
     good = train(more, store, settings, now_ms=NOW_MS, force=True)
     assert good.champion
     assert good.champion_mae == pytest.approx(poor.val_mae, rel=1e-6)
@@ -102,16 +110,10 @@ def test_a_better_model_becomes_champion(
     assert tracking.champion(settings, dataset.model_name, dataset.name).version == good.model_version
 
 
-def test_progress_tells_the_epochs(walk: Dataset, store: Store, settings: Settings) -> None:
-    seen: list[tuple[int, int | None]] = []
-    train(walk, store, settings, now_ms=NOW_MS, progress=lambda done, most: seen.append((done, most)))
-    assert seen == [(1, 2), (2, 2)]
-
-
 def test_a_failed_validation_refuses_and_names_what_failed(
     make_dataset: MakeDataset, validated: Validated, store: Store, settings: Settings
 ) -> None:
-    dataset = make_dataset("train_failed")
+    dataset = make_dataset("train_failed", detector={"type": "auto"})
     validated(dataset, run_ms=1)
     validated(dataset, success=False, run_ms=2)
     wanted = r"validation of dataset 'train_failed' \(train_failed-2\) failed 1 of 9 .*expect_ohlc_consistent.*row 7"
@@ -185,3 +187,66 @@ def test_rows_without_a_value_are_left_out(make_dataset: MakeDataset, store: Sto
     store.put(dataset.container, pd.DataFrame({"ts": ts, "open": [1.0, 1.0, 1.0]}))
     series = training_series(dataset, store, NOW_MS)
     assert (len(series), series.nulls) == (47, 3)
+
+
+def test_detectors_side_by_side_flag_the_same_rows_by_their_own_rules(
+    walk: Dataset, first: TrainReport, store: Store
+) -> None:
+    before = store.containers()
+    auto, fixed = compare(walk, store, ["auto", "lstm-fixed"], now_ms=NOW_MS)
+    assert store.containers() == before
+    assert [(auto.feature, auto.rule.name), (fixed.feature, fixed.rule.name)] == [
+        ("log_return", "alarm"),
+        ("level", "loss"),
+    ]
+    assert fixed.rule.value == 0.65
+    assert len(auto.scored) == len(fixed.scored) == first.validation_rows
+    assert compare_plot([auto, fixed], title="$walk$", label="close").startswith(b"\x89PNG")
+    for side in (auto, fixed):
+        told = side.summary()
+        assert told["anomalies"] == int(side.flagged.sum()) == len(told["times_ms"])  # type: ignore[arg-type]
+    assert with_detector(walk, "lstm") is walk
+    away = walk.model_copy(update={"scoring": DateRange(start=date(2000, 1, 1), end=date(2000, 1, 2))})
+    with pytest.raises(DetectorError, match=r"'train_walk' has no rows in its scoring range"):
+        compare(away, store, ["auto"], now_ms=NOW_MS)
+
+
+def test_an_lstm_may_be_one_of_the_members(walk: Dataset, store: Store) -> None:
+    joined = with_detector(walk, "auto+lstm")
+    series = training_series(joined, store, NOW_MS)
+    epochs: list[int] = []
+    lesson = learn(joined, series, lambda done, _most: epochs.append(done))
+    assert (lesson.model.kind, epochs) == ("auto+lstm", [1, 2])
+    assert set(lesson.parts) >= {"detector.json", "model.onnx", "series.json"}
+    assert lesson.example is not None
+    assert lesson.example.shape == (3, 8, 1)
+    again = load_model(lesson.parts, joined)
+    newest = np.arange(len(series)) >= len(series) - lesson.held
+    said = again.say(joined, store, series, newest)
+    assert said.columns["score"].tolist() == lesson.scored.columns["score"][-lesson.held :].tolist()
+    # Rows that were learnt are scored by one that begins anew with the same network.
+    early = again.say(joined, store, series, ~newest)
+    assert np.allclose(early.columns["score"], lesson.scored.columns["score"][: -lesson.held])
+
+
+def test_another_kind_of_detector_follows_the_file(
+    walk: Dataset, first: TrainReport, store: Store, settings: Settings
+) -> None:
+    other = with_detector(walk, "auto")
+    switched = train(other, store, settings, now_ms=NOW_MS)
+    assert switched.champion
+    assert switched.why.startswith(f"The dataset names 'auto', and version {first.model_version} is 'lstm': mean abs")
+    assert switched.champion_mae == pytest.approx(first.val_mae, rel=1e-6)
+    crowned = tracking.champion(settings, walk.model_name, walk.name)
+    assert crowned.version == switched.model_version
+    # Until the next training it scores a dataset that names the LSTM again, by its own rule.
+    assert rule_of(walk, load_model(crowned.parts, walk)).name == "alarm"
+
+
+def test_a_champion_that_cannot_be_read_does_not_stand_in_the_way(walk: Dataset, store: Store) -> None:
+    lesson = learn(with_detector(walk, "auto"), training_series(walk, store, NOW_MS))
+    parts = {**lesson.parts, "state.npz": b"of another version"}
+    old = tracking.ChampionModel("models:/x/7", "7", "r", "s", parts)
+    trial = Trial.run(with_detector(walk, "auto"), store, training_series(walk, store, NOW_MS), lesson, old)
+    assert trial.better
+    assert trial.why.startswith("Version 7 cannot be read (state.npz is damaged")

@@ -1,15 +1,16 @@
-"""How the demo ends: what was found, whether the split is among it, and where to look."""
+"""How the demo ends: what was found, whether the split is among it, and what else would have been."""
 
 from __future__ import annotations
 
 import json
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from gridwatch.cli._demo_child import FIGURES, plot_name
 from gridwatch.cli._output import print_table
 from gridwatch.errors import GridwatchError
 
@@ -19,45 +20,72 @@ if TYPE_CHECKING:
 
 __all__ = ["SPLIT_DAY", "Result", "collect"]
 
+_DAY_MS = 86_400_000
+
 SPLIT_DAY = "2005-02-28"
 """Apple's shares were split two for one: the unadjusted price halved overnight."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The rows that were found, newest first, and how many were scored."""
+    """The rows that were found, newest first, how many were scored, and what each detector said of them."""
 
     rows: list[dict[str, Any]]
     scored: int
     plot: Path
     zone: ZoneInfo
+    title: str = ""
+    daily: bool = True
+    sides: list[dict[str, Any]] = field(default_factory=list)
+    sides_plot: Path | None = None
 
     def day(self, row: dict[str, Any]) -> str:
         """Return the trading day of a row."""
-        return f"{datetime.fromtimestamp(row['ts_ms'] / 1000, UTC).astimezone(self.zone):%Y-%m-%d}"
+        return f"{self._moment(row):%Y-%m-%d}"
+
+    def _moment(self, row: dict[str, Any]) -> datetime:
+        return datetime.fromtimestamp(row["ts_ms"] / 1000, UTC).astimezone(self.zone)
 
     @property
     def split(self) -> dict[str, Any] | None:
         """The row of the split, if it was found."""
         return next((row for row in self.rows if self.day(row) == SPLIT_DAY), None)
 
+    @property
+    def shown(self) -> dict[str, Any] | None:
+        """The row to look at: the split, or the oddest."""
+        return self.split or max(self.rows, key=lambda row: float(row["score"]), default=None)
+
     def table(self) -> None:
         """Print the anomalies, oldest first."""
+        if not self.rows:
+            return
         print_table(
-            ("date", "close", "expected", "score", "severity", "mail"),
+            ("date", "actual", "expected", "ordinary", "score", "severity", "driven by", "mail"),
             [
                 (
-                    self.day(r),
+                    self.day(r) if self.daily else f"{self._moment(r):%Y-%m-%d %H:%M}",
                     f"{r['actual']:.2f}",
                     f"{r['expected']:.2f}",
+                    f"{r['lower']:.2f} to {r['upper']:.2f}",
                     f"{r['score']:.2f}",
                     r["severity"],
+                    r.get("driver") or "",
                     r["mail"],
                 )
                 for r in reversed(self.rows)
             ],
-            title="Anomalies in Apple's daily closing prices of 2005",
+            title=self.title,
         )
+
+    def why(self) -> list[str]:
+        """Return in words what stood out in the row to look at, and what would have been normal."""
+        return [str(self.shown["explanation"])] if self.shown and self.shown.get("explanation") else []
+
+    def summary(self) -> str:
+        """Say how many were flagged."""
+        verb = "was" if len(self.rows) == 1 else "were"
+        return f"{len(self.rows) or 'None'} of {self.scored:,} scored rows {verb} flagged."
 
     def verdict(self) -> str:
         """Say whether the split was found, and what else was flagged.
@@ -101,7 +129,17 @@ def collect(settings: Settings, dataset: Dataset) -> Result:
     plot.write_bytes(
         series_plot(scores, anomalies, f"{dataset.symbol}: {dataset.value}", zone=zone, label=dataset.value)
     )
-    return Result(rows, scores.num_rows, plot, zone)
+    figures = json.loads((settings.home / FIGURES).read_text(encoding="utf-8"))
+    return Result(
+        rows,
+        scores.num_rows,
+        plot,
+        zone,
+        title=f"Anomalies of {dataset.symbol}, {dataset.value}: {dataset.description}",
+        daily=dataset.interval_ms >= _DAY_MS,
+        sides=figures[dataset.name],
+        sides_plot=settings.home / plot_name(dataset.name),
+    )
 
 
 def mlflow_page(base: str, run_id: str) -> str:

@@ -8,8 +8,10 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from gridwatch.cli._demo_child import FIGURES
 from gridwatch.supervisor import State, Supervisor
 
 __all__ = ["SERVICES", "STAGES", "Timeline", "flow_runs"]
@@ -26,9 +28,11 @@ SERVICES = {
 STAGES = {
     "load-batch": "real prices through Kafka into the store",
     "validate": "Great Expectations holds them against the suite",
-    "train": "LSTM trained in Keras, logged to MLflow, bytes in the store",
-    "detect": "rows scored on ONNX Runtime, anomalies written, mails sent",
+    "train": "the detector learns, is logged to MLflow, its bytes in the store",
+    "detect": "rows scored, each before it is learnt; anomalies written, mails sent",
 }
+
+_COMPARE = "compare: the same rows by an LSTM trained in Keras, with its fixed threshold"
 
 
 @dataclass
@@ -59,6 +63,13 @@ class Timeline:
                 self.line(f"{label}: {shown.error}; starting it again")
         self.doing("starting " + ", ".join(name for name in SERVICES if name not in self.told))
 
+    def compared(self, home: Path) -> bool:
+        """Tell whether the detectors have been compared; says so once they have."""
+        there = (home / FIGURES).exists()
+        if there:
+            self.line(_COMPARE)
+        return there
+
     def stages(self, prefect_api: str) -> None:
         """Say which stages of the flow have ended since the last call."""
         for run in flow_runs(prefect_api):
@@ -72,7 +83,7 @@ class Timeline:
                 took_s = (_moment(run["end_time"]) - _moment(run["start_time"])).total_seconds()
                 well = run["state_type"] == "COMPLETED"
                 self.line(f"{name}: {STAGES[name] if well else run['state_name']}", took_s)
-        self.doing(next((f"{name}: {text}" for name, text in STAGES.items() if name not in self.told), "ending"))
+        self.doing(next((f"{name}: {text}" for name, text in STAGES.items() if name not in self.told), _COMPARE))
 
 
 def _moment(text: str) -> datetime:

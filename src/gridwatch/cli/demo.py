@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gridwatch.cli._context import settings
+from gridwatch.cli._demo_prices import datasets_of
 from gridwatch.cli._output import JARS, progress
 from gridwatch.cli._project import shipped
 from gridwatch.cli.platform import stop_on_signals
@@ -45,8 +46,19 @@ def demo(
     leave: Annotated[
         bool, typer.Option("--exit", help="Stop everything at the end; without it only so off a terminal.")
     ] = False,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Your own bars of US shares instead: files SYMBOL_*.csv with timestamp,open,high,low,close,volume.",
+        ),
+    ] = None,
 ) -> None:
-    """Find the 2005 split in Apple's real share prices: Kafka, validation, LSTM, anomaly, mail. Starts from nothing.
+    """Find the 2005 split in Apple's real share prices: Kafka, validation, scores, anomaly, mail. Starts from nothing.
+
+    Ends with `auto` and the LSTM with a fixed threshold side by side on the same rows.
 
     Keeps its own state apart, in `demo` of the home folder, and begins anew each time.
     """
@@ -60,13 +72,14 @@ def demo(
         sweep(home)
         timeline = Timeline(typer.echo)
         timeline.line(f"gridwatch demo: everything from nothing, state in {home}")
-        platform = _prepare(found, home)
+        platform = _prepare(found, home, prices)
         supervisor = Supervisor(platform.services, home, platform.addresses, hold_back=_LATER)
-        with _supervised(supervisor), _flow(platform) as flow:
+        names = sorted(path.stem for path in platform.settings.datasets_dir.glob("*.json"))
+        with _supervised(supervisor), _flow(platform, names) as flow:
             with _status(timeline):
                 if not _watch(supervisor, platform, flow, timeline, stop):
                     raise KeyboardInterrupt
-            _tell(platform, timeline)
+            _tell(platform, timeline, names)
             if not leave and sys.stdout.isatty():
                 supervisor.release(*_LATER)
                 _next(home)
@@ -94,7 +107,7 @@ def _status(timeline: Timeline) -> Iterator[None]:
     timeline.say, timeline.doing = typer.echo, lambda _text: None
 
 
-def _prepare(found: Settings, home: Path) -> Platform:
+def _prepare(found: Settings, home: Path, prices: Path | None) -> Platform:
     """Clear the state of the last demo and plan a platform that uses nothing but its own services."""
     from gridwatch.supervisor import plan
 
@@ -103,11 +116,12 @@ def _prepare(found: Settings, home: Path) -> Platform:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     (home / "run" / "state.json").unlink(missing_ok=True)
     project = shipped()
-    dataset = json.loads((project / "flows" / "datasets" / f"{_DATASET}.json").read_text(encoding="utf-8"))
+    packaged = json.loads((project / "flows" / "datasets" / f"{_DATASET}.json").read_text(encoding="utf-8"))
     # With a real SendGrid key the mail should reach a real person.
-    dataset["recipients"] = found.alerts.recipients or dataset["recipients"]
+    packaged["recipients"] = found.alerts.recipients or packaged["recipients"]
     (home / "datasets").mkdir()
-    (home / "datasets" / f"{_DATASET}.json").write_text(json.dumps(dataset), encoding="utf-8")
+    for dataset in datasets_of(prices, packaged["recipients"]) if prices else [packaged]:
+        (home / "datasets" / f"{dataset['name']}.json").write_text(json.dumps(dataset), encoding="utf-8")
     default = type(found).model_fields
     own = found.model_copy(
         update={
@@ -138,14 +152,14 @@ def _supervised(supervisor: Supervisor) -> Iterator[None]:
 
 
 @contextmanager
-def _flow(platform: Platform) -> Iterator[subprocess.Popen[bytes]]:
+def _flow(platform: Platform, names: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Start the process of the flow, which imports what it needs and then waits for a line."""
     from gridwatch.supervisor.process import MARKER, child_environ, stop_groups
     from gridwatch.supervisor.state import run_dir
 
     home = platform.settings.home
     (home / "logs").mkdir(exist_ok=True)
-    argv = [sys.executable, "-m", "gridwatch.cli._demo_child", str(shipped() / "flows" / "run_all.py"), _DATASET]
+    argv = [sys.executable, "-m", "gridwatch.cli._demo_child", str(shipped() / "flows" / "run_all.py"), *names]
     with (home / "logs" / "flow.log").open("ab") as log:
         child = subprocess.Popen(
             argv,
@@ -204,7 +218,7 @@ def _watch(
         ended = flow.poll()
         if running:
             timeline.stages(api)
-        if timeline.completed or ended == 0:
+        if (timeline.completed and timeline.compared(platform.settings.home)) or ended == 0:
             return True
         if ended:
             raise GridwatchError(f"The flow failed (status {ended}); its log is {log}. {_tail(log)}")
@@ -224,24 +238,33 @@ def _tail(log: Path) -> str:
     return f"It ends: {lines[-1][:500]}" if lines else "It is empty."
 
 
-def _tell(platform: Platform, timeline: Timeline) -> None:
+def _tell(platform: Platform, timeline: Timeline, names: list[str]) -> None:
     """Print what was found and where to look."""
     from gridwatch.cli._demo_result import collect, mlflow_page
-    from gridwatch.sources import load_dataset
+    from gridwatch.cli.compare import sides_table
+    from gridwatch.sources import load_datasets
 
-    result = collect(platform.settings, load_dataset(platform.settings.datasets_dir / f"{_DATASET}.json"))
     timeline.line("done")
-    result.table()
-    typer.echo(result.verdict())
-    row, base = result.split or {}, platform.addresses["handler"].removesuffix("/trigger")
+    base = platform.addresses["handler"].removesuffix("/trigger")
     prefect = platform.addresses["prefect"].removesuffix("/api")
-    typer.echo(f"\n  plot     {result.plot}")
-    typer.echo(
-        f"  mail     {base}/inbox/{row['mail_id']}" if not platform.settings.sendgrid.api_key else "  mail     sent"
-    )
-    typer.echo(f"  pages    {base}/anomalies")
-    typer.echo(f"  model    {mlflow_page(platform.addresses['mlflow'], row['run_id'])}")
-    typer.echo(f"  flow     {prefect}/runs/flow-run/{row['flow_run_id']}\n")
+    for dataset in load_datasets(platform.settings.datasets_dir, names):
+        result = collect(platform.settings, dataset)
+        result.table()
+        typer.echo(result.verdict() if dataset.name == _DATASET else result.summary())
+        for sentence in result.why():
+            typer.echo(f"  {sentence}")
+        sides_table(dataset, result.sides)
+        typer.echo(f"  plot     {result.plot}")
+        typer.echo(f"  both     {result.sides_plot}")
+        row = result.shown
+        if row and platform.settings.sendgrid.api_key:
+            typer.echo(f"  mail     {row['mail']}")
+        elif row:
+            typer.echo(f"  mail     {base}/inbox/{row['mail_id']}")
+        if row:
+            typer.echo(f"  model    {mlflow_page(platform.addresses['mlflow'], row['run_id'])}")
+            typer.echo(f"  flow     {prefect}/runs/flow-run/{row['flow_run_id']}")
+    typer.echo(f"  pages    {base}/anomalies\n")
 
 
 def _next(home: Path) -> None:

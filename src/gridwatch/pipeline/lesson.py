@@ -10,7 +10,7 @@ import numpy as np
 
 from gridwatch.detectors import LstmDetector
 from gridwatch.errors import DetectorError
-from gridwatch.pipeline.models import Model, WindowModel, new_lstm
+from gridwatch.pipeline.models import Model, WindowModel, network_of, new_lstm
 from gridwatch.pipeline.online import OnlineModel
 from gridwatch.pipeline.scored import Scored
 
@@ -68,9 +68,14 @@ def learn(dataset: Dataset, series: Series, progress: Callable[[int, int | None]
     Raises:
         DetectorError: Too few rows, or rows that cannot be learnt.
     """
-    if dataset.detector.type == "auto":
-        return _online(dataset, series)
-    detector = new_lstm(dataset, None if progress is None else lambda epoch, most, _row: progress(epoch, most))
+    on_epoch = None if progress is None else lambda epoch, most, _row: progress(epoch, most)
+    if dataset.detector.online:
+        return _online(
+            dataset,
+            series,
+            OnlineModel(dataset.feature, dataset.detector.type, network=network_of(dataset), on_epoch=on_epoch),
+        )
+    detector = new_lstm(dataset, on_epoch)
     detector.learn(series.times_ms, series.values)
     return _trained(dataset, series, detector)
 
@@ -93,8 +98,7 @@ def _trained(dataset: Dataset, series: Series, detector: LstmDetector) -> Lesson
     )
 
 
-def _online(dataset: Dataset, series: Series) -> Lesson:
-    model = OnlineModel(dataset.feature)
+def _online(dataset: Dataset, series: Series, model: OnlineModel) -> Lesson:
     held = max(round(len(series) * dataset.model.validation_fraction), _HELD_ROWS_MIN)
     learnt = len(series) - held
     if learnt < model.rows_min:
@@ -104,13 +108,20 @@ def _online(dataset: Dataset, series: Series) -> Lesson:
             rows=len(series),
             rows_min=model.rows_min + held,
         )
+    model.train(series.times_ms[:learnt], series.values[:learnt])
+    trained = None if model.network is None else model.network.trained
     seen = model.update(series.times_ms[:learnt], series.values[:learnt])
     parts = model.save()
     unseen = model.update(series.times_ms[learnt:], series.values[learnt:])
+    own = dataset.model.model_dump() if trained else {"validation_fraction": dataset.model.validation_fraction}
     return Lesson(
         OnlineModel.load(parts),
         parts=parts,
         scored=Scored.joined([seen, unseen]),
         held=held,
-        params={**model.constants, "validation_fraction": dataset.model.validation_fraction},
+        params={**model.constants, **own},
+        epochs=trained.history if trained else [],
+        best_epoch=trained.best_epoch if trained else 0,
+        network=trained.model if trained else None,
+        example=model.network.example(*model.seen(series.times_ms, series.values)) if model.network else None,
     )

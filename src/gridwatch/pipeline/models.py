@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors import Limit, LstmConfig, LstmDetector
-from gridwatch.errors import DetectorError
 from gridwatch.pipeline.scored import Rule, Scored
 from gridwatch.pipeline.series import Series, rows_before
 
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["Model", "WindowModel", "load_model", "new_lstm", "rule_of", "stretches"]
-
-_JSON = "detector.json"
+__all__ = ["Model", "WindowModel", "load_model", "network_of", "new_lstm", "rule_of", "stretches"]
 
 
 class Model(Protocol):
@@ -52,20 +48,14 @@ class Model(Protocol):
 
 
 def load_model(parts: Mapping[str, bytes], dataset: Dataset) -> Model:
-    """Return the model that was saved, by the kind that it names.
+    """Return the model that was saved.
 
     Raises:
         DetectorError: A file is missing, damaged, or of a later version than this one reads.
     """
-    from gridwatch.pipeline.online import OnlineModel
+    from gridwatch.pipeline.online import SERIES_JSON, OnlineModel
 
-    try:
-        kind = json.loads(parts[_JSON])["kind"] if _JSON in parts else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise DetectorError(f"detector.json is damaged: {error!r}.") from error
-    if kind is None or kind == LstmDetector.kind:
-        return WindowModel(LstmDetector.load(parts), dataset)
-    return OnlineModel.load(parts)
+    return OnlineModel.load(parts) if SERIES_JSON in parts else WindowModel(LstmDetector.load(parts), dataset)
 
 
 def rule_of(dataset: Dataset, model: Model) -> Rule:
@@ -79,7 +69,7 @@ def rule_of(dataset: Dataset, model: Model) -> Rule:
 def _rule(dataset: Dataset, own: Rule) -> Rule:
     threshold = dataset.threshold
     by_alarm = threshold.rule == "alarm"
-    named = dataset.detector.type == "auto"
+    named = dataset.detector.online
     if by_alarm != (own.name == "alarm") and by_alarm == named:
         return own
     return Rule(threshold.rule, own.value if threshold.value is None else threshold.value)
@@ -87,10 +77,15 @@ def _rule(dataset: Dataset, own: Rule) -> Rule:
 
 def new_lstm(dataset: Dataset, on_epoch: Callable[[int, int, dict[str, float]], None] | None = None) -> LstmDetector:
     """Return an untrained LSTM as the dataset file asks for."""
-    chosen: dict[str, Any] = dataset.model.model_dump(exclude={"kind", "units"})
-    config = LstmConfig(units=tuple(dataset.model.units), **chosen)
     rule = _rule(dataset, WindowModel.rule)
-    return LstmDetector(dataset.feature, config, limit=Limit(rule.name, rule.value), on_epoch=on_epoch)
+    limit = Limit(rule.name, rule.value)
+    return LstmDetector(dataset.feature, network_of(dataset), limit=limit, on_epoch=on_epoch)
+
+
+def network_of(dataset: Dataset) -> LstmConfig:
+    """Return size and training of an LSTM as the dataset file asks for."""
+    chosen: dict[str, Any] = dataset.model.model_dump(exclude={"kind", "units"})
+    return LstmConfig(units=tuple(dataset.model.units), **chosen)
 
 
 class WindowModel:

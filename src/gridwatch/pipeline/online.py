@@ -11,20 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors.features import FeatureName, feature, rows_lost, value_of
+from gridwatch.detectors.registry import load_detector, new_detector
 from gridwatch.errors import DetectorError
 from gridwatch.pipeline.scored import Rule, Scored
 from gridwatch.pipeline.series import Series, read_series
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
+    from gridwatch.detectors import Detector, LstmConfig, LstmDetector
     from gridwatch.detectors.base import Floats, Times
-    from gridwatch.detectors.online import AutoDetector, OnlineScores
+    from gridwatch.detectors.online import OnlineScores
+    from gridwatch.detectors.training import OnEpoch
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["OnlineModel"]
+__all__ = ["SERIES_JSON", "OnlineModel"]
+
+SERIES_JSON = "series.json"
+"""The file that tells a detector's place in its series; one that does not learn as it goes has none."""
 
 _FORMAT = 1
-_JSON = "series.json"
 
 
 class OnlineModel:
@@ -35,26 +40,35 @@ class OnlineModel:
 
     Args:
         feature_name: What of the value is looked at: `log_return` or `level`.
-        detector: What looks at it; a new one when None.
+        detector: What looks at it: its name in the registry, or itself.
+        network: Size and training of its network, where it has one.
+        on_epoch: Told after each epoch of that.
     """
 
-    def __init__(self, feature_name: FeatureName = "log_return", detector: AutoDetector | None = None) -> None:
-        # Numba takes seconds to load, and only here is it needed.
-        from gridwatch.detectors.online import AutoDetector
-
+    def __init__(
+        self,
+        feature_name: FeatureName = "log_return",
+        detector: str | Detector = "auto",
+        *,
+        network: LstmConfig | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
         self.feature_name: FeatureName = feature_name
-        self._detector = AutoDetector() if detector is None else detector
+        if isinstance(detector, str):
+            # It sees the feature, so that a network in it has to take that as it is.
+            detector = new_detector(detector, feature_name="level", network=network, on_epoch=on_epoch)
+        self._detector: Any = detector
         self._last: tuple[int, float] | None = None
 
     @property
     def kind(self) -> str:
         """Short name of the method."""
-        return self._detector.kind
+        return str(self._detector.kind)
 
     @property
     def rows_min(self) -> int:
         """Fewest rows to begin with; with fewer no row is judged."""
-        return self._detector.rows_min + rows_lost(self.feature_name)
+        return int(self._detector.rows_min) + rows_lost(self.feature_name)
 
     @property
     def unseen_from_ms(self) -> int | None:
@@ -70,6 +84,25 @@ class OnlineModel:
     def constants(self) -> dict[str, Any]:
         """What the detector looks at and how it judges, by name."""
         return asdict(self._detector.config)
+
+    @property
+    def network(self) -> LstmDetector | None:
+        """The network in the detector, where it has one."""
+        return getattr(self._detector, "network", None)
+
+    def train(self, times_ms: Times, values: Floats) -> None:
+        """Train the network in the detector, if it has one, on rows that `update` is given afterwards.
+
+        Raises:
+            DetectorError: Too few rows, or rows that cannot be learnt.
+        """
+        if self.network is not None:
+            self.network.learn(*self.seen(times_ms, values))
+
+    def seen(self, times_ms: Times, values: Floats) -> tuple[Times, Floats]:
+        """Return what the detector sees of a series from its beginning: times int64 (m,) and features float64 (m,)."""
+        features = feature(self.feature_name, times_ms, values)
+        return times_ms[len(times_ms) - len(features) :], features
 
     def update(self, times_ms: Times, values: Floats) -> Scored:
         """Score rows that follow those of the call before, each before learning from it.
@@ -133,7 +166,8 @@ class OnlineModel:
 
     def anew(self) -> OnlineModel:
         """Return a detector with the same constants that has learnt nothing."""
-        return OnlineModel(self.feature_name, type(self._detector)(self._detector.config))
+        kind, config = type(self._detector), self._detector.config
+        return OnlineModel(self.feature_name, kind.of(self.network, config) if self.network else kind(config))
 
     def save(self) -> dict[str, bytes]:
         """Return the detector's files and `series.json`, its place in the series.
@@ -141,10 +175,10 @@ class OnlineModel:
         Raises:
             DetectorError: Nothing has been learnt yet.
         """
-        parts = self._detector.save()
+        parts: dict[str, bytes] = self._detector.save()
         last_ms, last = self._last or (0, 0.0)
         raw = {"format": _FORMAT, "feature": self.feature_name, "last_ms": last_ms, "last_value": last}
-        return {**parts, _JSON: json.dumps(raw, indent=1, sort_keys=True, allow_nan=False).encode()}
+        return {**parts, SERIES_JSON: json.dumps(raw, indent=1, sort_keys=True, allow_nan=False).encode()}
 
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> Self:
@@ -153,21 +187,19 @@ class OnlineModel:
         Raises:
             DetectorError: A file is missing, damaged, or of a later version than this one reads.
         """
-        from gridwatch.detectors.online import AutoDetector
-
-        if _JSON not in parts:
-            raise DetectorError(f"The saved detector lacks {_JSON}; it has {sorted(parts)}.")
-        detector = AutoDetector.load(parts)
+        if SERIES_JSON not in parts:
+            raise DetectorError(f"The saved detector lacks {SERIES_JSON}; it has {sorted(parts)}.")
+        detector = load_detector(parts)
         try:
-            raw: dict[str, Any] = json.loads(parts[_JSON])
+            raw: dict[str, Any] = json.loads(parts[SERIES_JSON])
             if raw["format"] != _FORMAT or raw["feature"] not in {"log_return", "level"}:
                 raise DetectorError(
-                    f"{_JSON} is of format {raw['format']!r} with the feature {raw['feature']!r}; this version reads "
-                    f"format {_FORMAT}. Train again, or use the gridwatch that wrote it."
+                    f"{SERIES_JSON} is of format {raw['format']!r} with the feature {raw['feature']!r}; this version "
+                    f"reads format {_FORMAT}. Train again, or use the gridwatch that wrote it."
                 )
             last = int(raw["last_ms"]), float(raw["last_value"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DetectorError(f"{_JSON} is damaged: {error!r}.") from error
+            raise DetectorError(f"{SERIES_JSON} is damaged: {error!r}.") from error
         model = cls(raw["feature"], detector)
         model._last = last
         return model

@@ -101,13 +101,12 @@ def _files(dataset: Dataset, lesson: Lesson, trial: Trial) -> dict[str, bytes]:
     from gridwatch.pipeline.training_plots import alarms, loss_curve, predictions
 
     scored, flagged = lesson.scored, rule_of(dataset, lesson.model).flags(lesson.scored)
-    own = (
-        {"plots/loss.png": loss_curve(lesson.epochs, lesson.best_epoch)}
-        if lesson.epochs
-        else {"plots/alarms.png": alarms(scored, flagged, lesson.held, value=dataset.value)}
-    )
+    loss = {"plots/loss.png": loss_curve(lesson.epochs, lesson.best_epoch)} if lesson.epochs else {}
+    online = lesson.model.rule.name == "alarm"
+    found = {"plots/alarms.png": alarms(scored, flagged, lesson.held, value=dataset.value)} if online else {}
     return {
-        **own,
+        **loss,
+        **found,
         "plots/predictions.png": predictions(trial.scored, trial.champion_scored, value=dataset.value),
         "dataset.json": dataset.model_dump_json(indent=1).encode(),
     }

@@ -33,7 +33,7 @@ _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 # What GridDB and Kafka both take as a name; `.dlq` is put behind it, and Kafka's topics end at 249 characters.
 _CONTAINER = r"^[A-Za-z_][A-Za-z0-9_]{0,199}$"
 _THRESHOLDS: dict[str, float | None] = {"alarm": None, "score": 95.0, "loss": 0.65}
-_RULES = {"auto": "alarm", "lstm": "score", "lstm-fixed": "loss"}
+_RULES = {"lstm": "score", "lstm-fixed": "loss"}  # of the detectors that do not learn as they go
 _RESERVED = ("SCORE_", "ANOMALY_", "ML_", "__")
 
 
@@ -106,9 +106,14 @@ class LstmModel(_Model):
 
 
 class DetectorChoice(_Model):
-    """Which detector: `auto` learns as it goes, `lstm` is trained, `lstm-fixed` too and is judged by a fixed miss."""
+    """Which detector: all but `lstm` and `lstm-fixed` learn as they go."""
 
-    type: Literal["auto", "lstm", "lstm-fixed"] = "auto"
+    type: Literal["auto", "auto+lstm", "seasonal", "shape", "range", "spectral", "lstm", "lstm-fixed"] = "auto"
+
+    @property
+    def online(self) -> bool:
+        """Whether it learns as it goes."""
+        return self.type not in _RULES
 
 
 class Threshold(_Model):
@@ -210,7 +215,7 @@ class Dataset(_Model):
         chosen = raw.get("detector", {"type": "lstm" if older else "auto"})
         kind = chosen.get("type", "auto") if isinstance(chosen, dict) else getattr(chosen, "type", "auto")
         if isinstance(threshold, dict):
-            threshold = {"rule": _RULES.get(str(kind), "score")} | threshold
+            threshold = {"rule": _RULES.get(str(kind), "alarm")} | threshold
         feature = {"feature": "level"} if kind == "lstm-fixed" else {}
         return feature | raw | {"detector": chosen, "threshold": threshold}
 
@@ -277,7 +282,7 @@ class Dataset(_Model):
 
     @model_validator(mode="after")
     def _rule_of_the_detector(self) -> Dataset:
-        if self.threshold.rule == "alarm" and _RULES[self.detector.type] != "alarm":
+        if self.threshold.rule == "alarm" and not self.detector.online:
             msg = f"threshold rule 'alarm' is none of detector {self.detector.type!r}; use score or loss"
             raise ValueError(msg)
         return self
