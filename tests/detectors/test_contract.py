@@ -333,6 +333,20 @@ def test_units_do_not_matter(name: str) -> None:
     assert np.allclose(0.125 * scores[0].expected + zero, scores[1].expected, atol=0.01)
 
 
+@pytest.mark.parametrize("name", [name for name in ONLINE if "lstm" not in name])
+@pytest.mark.parametrize(
+    "scale", [1e300, 1e-310, 10.0 ** np.arange(-300.0, 300.0)], ids=["huge", "tiny", "from tiny to huge"]
+)
+def test_any_finite_values_have_finite_scores(name: str, scale: float | Floats) -> None:
+    times, values = random_walk(600)
+    one = DETECTORS[name]()
+    assert isinstance(one, OnlineDetector)
+    scores = one.update(times, (values - 100.0) * scale)
+    for column in (*scores.columns(), "anomaly_score", "segment_score", "surprise"):
+        assert np.isfinite(getattr(scores, column)).all(), column
+    assert np.all((scores.lower <= scores.expected) & (scores.expected <= scores.upper))
+
+
 @pytest.mark.parametrize("name", ONLINE)
 def test_what_is_refused_leaves_nothing_learnt(name: str) -> None:
     times, values = daily(450)

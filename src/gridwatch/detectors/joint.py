@@ -30,6 +30,8 @@ from gridwatch.errors import DetectorError
 __all__ = ["Joint"]
 
 _STATE, _STREAMS = "state.npz", "streams.npz"
+_HUGE = float(np.finfo(np.float64).max)
+_MOST = 1e150  # of an odd number: its square is finite
 _BAND_ROWS = 64  # rows between two looks at how far an ordinary miss reaches
 
 
@@ -74,7 +76,9 @@ class Joint:
     def update(self, times_ms: Times, values: Floats) -> OnlineScores:
         """Score rows, then learn them; what fails may have learnt a part of them."""
         first = self.rows
-        taken = [stream.take(times_ms, values) for stream in self.streams]
+        # Differences of values near the end of what a float holds are infinite; the pasts take finite numbers alone.
+        with np.errstate(over="ignore"):
+            taken = [stream.take(times_ms, values) for stream in self.streams]
         bank = self.bank.update(times_ms, values[None, :])
         surprises, bands = self._judge(first, taken)
         combined, driver = self._combine(bank, surprises)
@@ -141,13 +145,13 @@ class Joint:
         edges = [0, *range(_BAND_ROWS - first % _BAND_ROWS, rows, _BAND_ROWS), rows]
         for number, (past, one) in enumerate(zip(self.pasts, taken, strict=True)):
             if one.value_at is None:
-                surprises[number] = past.judge(one.odd)
+                surprises[number] = past.judge(np.clip(one.odd, -_MOST, _MOST))
                 continue
             for begin, end in pairwise(edges):
                 if (first + begin) % _BAND_ROWS == 0:
                     self.bands[number] = past.band()
                 bands[number, begin:end] = self.bands[number]
-                surprises[number, begin:end] = past.judge(one.odd[begin:end])
+                surprises[number, begin:end] = past.judge(np.clip(one.odd[begin:end], -_MOST, _MOST))
         return surprises, bands
 
     def _combine(self, bank: BankScores, surprises: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -173,8 +177,9 @@ class Joint:
             rows = open_rows if self.streams_expect else driver == len(bank.members) + number
             rows = rows & ~np.isnan(one.odd) & (band[:, 1] > band[:, 0])
             edges = np.zeros(len(rows)), np.minimum(band[:, 0], 0.0), np.maximum(band[:, 1], 0.0)
-            for name, miss in zip(("expected", "lower", "upper"), edges, strict=True):
-                out[name][rows] = one.value_at(miss)[rows]
+            with np.errstate(over="ignore"):
+                for name, miss in zip(("expected", "lower", "upper"), edges, strict=True):
+                    out[name][rows] = np.clip(one.value_at(miss)[rows], -_HUGE, _HUGE)
             if one.loss is not None:
                 out["loss"][rows] = one.loss[rows]
             open_rows = open_rows & ~rows

@@ -36,10 +36,14 @@ def find_period(values: Floats) -> int:
     rows = len(values)
     if rows < 3 * (_PERIOD_MIN + 1):
         return 0
+    largest = float(np.abs(values).max())
+    if largest == 0.0:
+        return 0
     at = np.arange(rows) - (rows - 1) / 2.0
-    apart = values - values.mean()
+    apart = values / largest
+    apart = apart - apart.mean()
     apart = apart - at * float((apart * at).sum() / (at * at).sum())
-    if apart.std() <= 1e-9 * max(float(np.abs(values).max()), 1e-300):
+    if apart.std() <= 1e-9:
         return 0
     apart /= apart.std()
     transformed = np.fft.rfft(apart, 1 << int(2 * rows - 1).bit_length())

@@ -41,11 +41,12 @@ def spectral_residuals(windows: Floats) -> Floats:
     >>> bool(residuals[1] > 3 * residuals[0])
     True
     """
-    mean = windows.mean(axis=1, keepdims=True)
-    apart = windows - mean
-    size = np.abs(apart).max(axis=1, initial=0.0)
-    flat = size <= 1e-9 * np.abs(mean[:, 0])
-    apart /= np.where(flat | (size == 0.0), 1.0, size)[:, None]
+    largest = np.abs(windows).max(axis=1, keepdims=True)
+    apart = windows / np.where(largest > 0.0, largest, 1.0)
+    apart -= apart.mean(axis=1, keepdims=True)
+    size = np.abs(apart).max(axis=1, keepdims=True)
+    flat = size[:, 0] <= 1e-9
+    apart /= np.where(flat[:, None], 1.0, size)
     # There and back again, so that the last row is in the middle and the ends meet: a jump from the last row to the
     # first, which the transform would see, is not in the series.
     whole = np.concatenate([apart, apart[:, -2:0:-1]], axis=1)
@@ -59,7 +60,7 @@ def spectral_residuals(windows: Floats) -> Floats:
     last = windows.shape[1] - 1
     local = saliency[:, last - _LOCAL : last].mean(axis=1)
     ratio = np.divide(saliency[:, last], local, out=np.ones(len(windows)), where=local > 0.0)
-    return np.where(flat | (size == 0.0), 0.0, ratio - 1.0)
+    return np.where(flat, 0.0, ratio - 1.0)
 
 
 class SpectralStream:
