@@ -100,17 +100,17 @@ class Bank:
         """
         # Copies: a read-only array is a type of its own, for which all would be compiled once more.
         values = np.array(values, np.float64, order="C")
-        times = np.array(np.atleast_2d(times_ms), np.int64, order="C")
+        times = np.array(times_ms, np.int64, order="C", ndmin=2)
         if values.ndim != 2 or len(values) != len(self) or times.shape not in {values.shape, (1, values.shape[1])}:
             raise DetectorError(
                 f"A bank of {len(self)} series takes values (s, n) and times (n,) or (s, n); got {values.shape} and "
                 f"{np.shape(times_ms)}."
             )
-        columns, driver = np.empty((len(Output._fields) - 1, *values.shape)), np.full(values.shape, -1)
+        columns, driver = np.empty((len(Output._fields) - 1, *values.shape)), np.empty(values.shape, np.int64)
         # A sum is finite where all are; a row alone is scored in little more time than each look at all values takes.
         if not np.isfinite(np.add.reduce(values, axis=None)):
             _check_finite(values)
-            columns[:] = np.where(np.isnan(values), np.nan, 0.0)
+            columns[:], driver[:] = np.nan, -1
         self._check_times(times)
         self._run(times, values, columns, driver, max(min(threads, len(self)), 1))
         expected, lower, upper, loss, surprise, p_surprise, alarm, segment = columns

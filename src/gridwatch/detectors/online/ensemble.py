@@ -175,6 +175,8 @@ class AutoDetector:
 
 def _scores(values: Floats, bank: BankScores) -> OnlineScores:
     p_surprise = np.minimum(bank.p_surprise[0], 12.0)
+    # One pass for the three: for a single row each costs as much as the kernels.
+    score, anomaly_score, segment_score = to_100(np.array((p_surprise, bank.alarm[0], bank.segment[0])))
     return OnlineScores(
         actual=values.copy(),
         expected=bank.expected[0],
@@ -182,9 +184,9 @@ def _scores(values: Floats, bank: BankScores) -> OnlineScores:
         upper=bank.upper[0],
         loss=bank.loss[0],
         p_value=10.0**-p_surprise,
-        score=to_100(p_surprise),
-        anomaly_score=to_100(bank.alarm[0]),
-        segment_score=to_100(bank.segment[0]),
+        score=score,
+        anomaly_score=anomaly_score,
+        segment_score=segment_score,
         surprise=bank.surprise[0],
         driver=bank.driver[0],
         members=bank.members,
