@@ -48,6 +48,14 @@ def test_alarms_are_those_of_the_kernels() -> None:
     assert (bank.alarm[0] >= AutoConfig().alarm_level).sum() >= 3
 
 
+def test_a_shorter_hold_may_be_asked_for() -> None:
+    stream = np.random.default_rng(2).exponential(1.0, 600)
+    ours = Alarms(AutoConfig()).judge(stream, hold_rows=24, dead_rows=6)
+    theirs = Alarms(AutoConfig(hold_rows=24, dead_rows=6)).judge(stream)
+    assert np.array_equal(ours[1], theirs[1])
+    assert (ours[1] > 0.0).sum() > (Alarms(AutoConfig()).judge(stream)[1] > 0.0).sum()
+
+
 def test_saved_alarms_go_on_and_damaged_ones_are_refused() -> None:
     stream = np.random.default_rng(2).exponential(1.0, 600)
     alarms = Alarms(AutoConfig())

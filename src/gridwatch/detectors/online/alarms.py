@@ -33,12 +33,23 @@ class Alarms:
         # So that the dead time is over at the start.
         self._since, self._segment = config.dead_rows, 0.0
 
-    def judge(self, combined: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return -log10 of the p-values, the alarms and the smoothed surprise, float64 (n,) each, of the next rows."""
+    def judge(
+        self, combined: Floats, *, hold_rows: int | None = None, dead_rows: int | None = None
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return -log10 of the p-values, the alarms and the smoothed surprise, float64 (n,) each, of the next rows.
+
+        Args:
+            combined: float64 (n,), their surprise.
+            hold_rows: Rows before a row whose surprise an alarm exceeds, at most the constants' and that unless given.
+            dead_rows: Rows after an alarm without another; the constants' unless given.
+        """
+        hold_rows = self._config.hold_rows if hold_rows is None else hold_rows
+        dead_rows = self._config.dead_rows if dead_rows is None else dead_rows
         p_surprise = self._past.judge(combined)
         joined = np.concatenate([self._held, combined])
         self._held = joined[len(combined) :].copy()
-        return p_surprise, self._alarms(joined, combined), self._segments(combined)
+        alarms = self._alarms(joined[self._config.hold_rows - hold_rows :], combined, hold_rows, dead_rows)
+        return p_surprise, alarms, self._segments(combined)
 
     def copy(self) -> Self:
         """Return alarms that go on from here by themselves."""
@@ -68,17 +79,17 @@ class Alarms:
         self._past.restore(arrays["past"])
         self._held, self._since, self._segment = held.copy(), int(last[0]), float(last[1])
 
-    def _alarms(self, joined: Floats, combined: Floats) -> Floats:
-        config, out = self._config, np.zeros(len(combined))
+    def _alarms(self, joined: Floats, combined: Floats, hold_rows: int, dead_rows: int) -> Floats:
+        out = np.zeros(len(combined))
         if not len(combined):
             return out
-        before = np.lib.stride_tricks.sliding_window_view(joined[:-1], config.hold_rows).max(axis=1)
+        before = np.lib.stride_tricks.sliding_window_view(joined[:-1], hold_rows).max(axis=1)
         # Row -1 is the one before these; the last alarm was `since` rows before it.
         last = -1 - self._since
         for row in np.flatnonzero(combined > before).tolist():
-            if row - last > config.dead_rows:
+            if row - last > dead_rows:
                 out[row] = combined[row]
-                if combined[row] >= config.alarm_level:
+                if combined[row] >= self._config.alarm_level:
                     last = row
         self._since = len(combined) - 1 - last
         return out
