@@ -57,13 +57,20 @@ class Lesson:
         return self.epochs[self.best_epoch - 1]["val_loss"] if self.epochs else None
 
 
-def learn(dataset: Dataset, series: Series, progress: Callable[[int, int | None], None] | None = None) -> Lesson:
+def learn(
+    dataset: Dataset,
+    series: Series,
+    progress: Callable[[int, int | None], None] | None = None,
+    *,
+    away: npt.NDArray[np.bool_] | None = None,
+) -> Lesson:
     """Learn a series with the detector that the dataset names, its newest rows kept from it.
 
     Args:
         dataset: Detector, feature, threshold.
         series: What to learn.
         progress: Told the epochs done, of at most how many, where there are epochs.
+        away: bool (n,), rows that people called out of the ordinary; what learns as it goes does not learn them.
 
     Raises:
         DetectorError: Too few rows, or rows that cannot be learnt.
@@ -74,6 +81,7 @@ def learn(dataset: Dataset, series: Series, progress: Callable[[int, int | None]
             dataset,
             series,
             OnlineModel(dataset.feature, dataset.detector.type, network=network_of(dataset), on_epoch=on_epoch),
+            np.zeros(len(series), bool) if away is None else away,
         )
     detector = new_lstm(dataset, on_epoch)
     detector.learn(series.times_ms, series.values)
@@ -98,7 +106,7 @@ def _trained(dataset: Dataset, series: Series, detector: LstmDetector) -> Lesson
     )
 
 
-def _online(dataset: Dataset, series: Series, model: OnlineModel) -> Lesson:
+def _online(dataset: Dataset, series: Series, model: OnlineModel, away: npt.NDArray[np.bool_]) -> Lesson:
     held = max(round(len(series) * dataset.model.validation_fraction), _HELD_ROWS_MIN)
     learnt = len(series) - held
     if learnt < model.rows_min:
@@ -110,9 +118,9 @@ def _online(dataset: Dataset, series: Series, model: OnlineModel) -> Lesson:
         )
     model.train(series.times_ms[:learnt], series.values[:learnt])
     trained = None if model.network is None else model.network.trained
-    seen = model.update(series.times_ms[:learnt], series.values[:learnt])
+    seen = model.update(series.times_ms[:learnt], series.values[:learnt], away[:learnt])
     parts = model.save()
-    unseen = model.update(series.times_ms[learnt:], series.values[learnt:])
+    unseen = model.update(series.times_ms[learnt:], series.values[learnt:], away[learnt:])
     own = dataset.model.model_dump() if trained else {"validation_fraction": dataset.model.validation_fraction}
     return Lesson(
         OnlineModel.load(parts),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gridwatch.containers.store import Store
+    from gridwatch.detectors.base import Times
     from gridwatch.sources.dataset import Dataset
 
 __all__ = ["Model", "WindowModel", "load_model", "network_of", "new_lstm", "rule_of", "stretches"]
@@ -36,7 +37,15 @@ class Model(Protocol):
     def rule(self) -> Rule:
         """What is an anomaly unless the dataset says otherwise."""
 
-    def say(self, dataset: Dataset, store: Store, series: Series, wanted: npt.NDArray[np.bool_]) -> Scored:
+    def say(
+        self,
+        dataset: Dataset,
+        store: Store,
+        series: Series,
+        wanted: npt.NDArray[np.bool_],
+        *,
+        away: Callable[[Times], npt.NDArray[np.bool_]] | None = None,
+    ) -> Scored:
         """Score rows, each from itself and those before it; others that are gone through on the way may come along.
 
         Args:
@@ -44,6 +53,8 @@ class Model(Protocol):
             store: Where earlier rows are.
             series: Rows of the dataset without gaps of our making: all that there are in a range.
             wanted: bool (n,), which of them to score; those with too little history are left out all the same.
+            away: Which rows of given times, int64 (m,), people called out of the ordinary, bool (m,): a model that goes
+                on learning does not learn those.
         """
 
 
@@ -108,7 +119,15 @@ class WindowModel:
         """Time of the first row that was kept from training, UTC epoch ms."""
         return self.detector.unseen_from_ms
 
-    def say(self, dataset: Dataset, store: Store, series: Series, wanted: npt.NDArray[np.bool_]) -> Scored:
+    def say(
+        self,
+        dataset: Dataset,
+        store: Store,
+        series: Series,
+        wanted: npt.NDArray[np.bool_],
+        *,
+        away: Callable[[Times], npt.NDArray[np.bool_]] | None = None,
+    ) -> Scored:
         """Score rows; see `Model.say`."""
         context = self.detector.context_rows
         lead = Series(series.times_ms[:0], series.values[:0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gridwatch.detectors.features import FeatureName, feature, rows_lost, value_of
 from gridwatch.detectors.registry import load_detector, new_detector
+from gridwatch.detectors.usual import update_around
 from gridwatch.errors import DetectorError
 from gridwatch.pipeline.scored import Rule, Scored
 from gridwatch.pipeline.series import Series, read_series
@@ -104,7 +105,7 @@ class OnlineModel:
         features = feature(self.feature_name, times_ms, values)
         return times_ms[len(times_ms) - len(features) :], features
 
-    def update(self, times_ms: Times, values: Floats) -> Scored:
+    def update(self, times_ms: Times, values: Floats, away: npt.NDArray[np.bool_] | None = None) -> Scored:
         """Score rows that follow those of the call before, each before learning from it.
 
         However the rows are cut into calls, their scores are the same. A return needs the row before: the very first
@@ -113,21 +114,26 @@ class OnlineModel:
         Args:
             times_ms: int64 (n,), UTC epoch ms, strictly increasing, after the last row learnt.
             values: float64 (n,), finite.
+            away: bool (n,), rows that people called true or expected: scored as ever, and not learnt as usual. None: no
+                such rows.
 
         Raises:
             DetectorError: Values or times that cannot be scored; names the row. Nothing is learnt then.
         """
         if not len(values):
             return Scored.joined([])
+        away = np.zeros(len(values), bool) if away is None else away
         began_ms = np.full(len(values), times_ms[0])
         if self.feature_name == "level":
-            scores = self._detector.update(times_ms, values)
+            scores = update_around(self._detector, times_ms, values, away)
         else:
             last = ([], []) if self._last is None else ([self._last[0]], [self._last[1]])
             whole_ms, whole = np.concatenate([last[0], times_ms]).astype(np.int64), np.concatenate([last[1], values])
             returns = feature(self.feature_name, whole_ms, whole)
             began_ms = began_ms[: len(returns)]
-            scores = self._in_units(self._detector.update(whole_ms[1:], returns), whole)
+            # The return after such a row, too, says how far away it was.
+            spoilt = (away | np.concatenate([[False], away[:-1]]))[len(away) - len(returns) :]
+            scores = self._in_units(update_around(self._detector, whole_ms[1:], returns, spoilt), whole)
         self._last = int(times_ms[-1]), float(values[-1])
         return Scored.of(times_ms[len(times_ms) - len(scores) :], scores, began_ms)
 
@@ -138,7 +144,15 @@ class OnlineModel:
         )
         return replace(scores, actual=whole[1:].copy(), expected=expected, lower=lower, upper=upper)
 
-    def say(self, dataset: Dataset, store: Store, series: Series, wanted: npt.NDArray[np.bool_]) -> Scored:
+    def say(
+        self,
+        dataset: Dataset,
+        store: Store,
+        series: Series,
+        wanted: npt.NDArray[np.bool_],
+        *,
+        away: Callable[[Times], npt.NDArray[np.bool_]] | None = None,
+    ) -> Scored:
         """Score rows, after all rows since those learnt; see `Model.say`.
 
         Rows up to the last that was learnt (late ones, or of a range that begins earlier) are scored by such a detector
@@ -151,10 +165,10 @@ class OnlineModel:
         parts = []
         if times[0] < unseen_ms:
             before = read_series(dataset, store, None, min(unseen_ms - 1, int(times[-1])))
-            parts.append(self.anew().update(before.times_ms, before.values))
+            parts.append(self.anew().update(before.times_ms, before.values, away and away(before.times_ms)))
         if times[-1] >= unseen_ms:
             rows = self._since(dataset, store, series, int(times[-1]))
-            parts.append(self.load(self.save()).update(rows.times_ms, rows.values))
+            parts.append(self.load(self.save()).update(rows.times_ms, rows.values, away and away(rows.times_ms)))
         return Scored.joined(parts)
 
     def _since(self, dataset: Dataset, store: Store, series: Series, to_ms: int) -> Series:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import structlog
 
+from gridwatch.containers.catalog import series_name
 from gridwatch.detectors import fingerprint
 from gridwatch.errors import DetectorError
+from gridwatch.pipeline.labels import read_labels
 from gridwatch.pipeline.lesson import Lesson, learn
 from gridwatch.pipeline.series import Series, gate, read_series
 from gridwatch.pipeline.train_record import for_mlflow
@@ -115,7 +117,8 @@ def train(
     started_s = time.monotonic()
     series = training_series(dataset, store, now_ms)
     validation = gate(dataset, store, series, force=force, what="train")
-    lesson = learn(dataset, series, progress)
+    labels = read_labels(store, series_name(dataset.symbol), now_ms)
+    lesson = learn(dataset, series, progress, away=labels.away(series.times_ms, now_ms))
     reigning = tracking.find_champion(settings, dataset.model_name)
     trial = Trial.run(dataset, store, series, lesson, reigning)
     elapsed_s = time.monotonic() - started_s
