@@ -233,6 +233,7 @@ def test_the_seeds_script_runs_as_it_stands(store: Store) -> None:
         ("def x = doc['s'].value; { x += '!' } emit(x) // done", "keyword", "GB!"),
         ("/* none */ if (doc['n'].value > 100) emit('many')", "keyword", None),
         ("emit(doc['s'].value.substring(1, 99))", "keyword", None),
+        ("if (doc['n'].value > 1) { def y = 1; } else { def y = 'b'; } String y = 'c'; emit(y)", "keyword", "c"),
         ("emit(24 * 60 * 60 * 1000L + 1)", "long", 86_400_001),
     ],
 )
@@ -292,6 +293,7 @@ def test_what_scripts_give(store: Store, source: str, kind: str, wanted: Any) ->
         ("emit(x)", r"\[x\] is no variable; allowed: doc, params"),
         ("String x; emit(x)", r"the variable \[x\] has no value here"),
         ("def x = 1; def x = 2;", r"the variable \[x\] is declared already"),
+        ("{ def x = 1; } emit('' + x)", r"\[x\] is no variable"),
         ("x = 1", r"\[x\] is no variable"),
         ("int x = 5L;", r"\[long\] where \[int\] is needed; cast it with \(int\)"),
         ("List x = 5;", r"the type \[List\]; allowed: def, String, int"),

@@ -242,6 +242,11 @@ def test_nesting_and_clauses_have_a_bound() -> None:
         deep = {"bool": {"must": deep}}
     with pytest.raises(JobsQueryError, match="a query nested deeper than 30 levels"):
         compile_query(deep, FIELDS, now_ms=NOW_MS)
+    lists: list[Any] = []
+    for _ in range(900):
+        lists = [lists]
+    with pytest.raises(JobsQueryError, match=r"^\[query.term.id\] expected a value but found \[\[\[\[\[\.\.\.\]"):
+        compile_query({"term": {"id": lists}}, FIELDS, now_ms=NOW_MS)
     many = {"bool": {"should": [{"term": {"id": str(one)}} for one in range(1_100)]}}
     with pytest.raises(JobsQueryError, match="more than 1024 clauses in one query"):
         compile_query(many, FIELDS, now_ms=NOW_MS)

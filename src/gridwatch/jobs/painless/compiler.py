@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gridwatch.containers import TIMESTAMP_MS_MAX
@@ -21,7 +21,7 @@ from gridwatch.jobs.sql import Sql, all_of, compose
 __all__ = ["TYPES", "compile_script"]
 
 STEPS_MAX = 500
-DEPTH_MAX = 60
+DEPTH_MAX = 100
 TYPES = {
     FieldType.KEYWORD: Kind.STRING,
     FieldType.LONG: Kind.LONG,
@@ -88,6 +88,13 @@ def compile_script(
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Leave(tree.Statement):
+    """The end of a block: only the variables from before it are left."""
+
+    names: frozenset[str]
+
+
 class _Script:
     def __init__(self, kind: FieldType, expressions: Expressions) -> None:
         self._kind = kind
@@ -130,7 +137,10 @@ class _Script:
         # Each way through the script sees the variables as they are on it.
         self._expressions.variables = variables
         if isinstance(first, tree.Block):
-            return self._follow((*first.statements, *rest), variables, emitted)
+            leave = _Leave(first.line, first.column, frozenset(variables))
+            return self._follow((*first.statements, leave, *rest), variables, emitted)
+        if isinstance(first, _Leave):
+            return self._follow(rest, {name: variables[name] for name in first.names}, emitted)
         if isinstance(first, tree.Return):
             if first.value is not None:
                 raise refused(first, "return with a value; a runtime field's script emits it", name="return")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,11 +19,14 @@ CLAUSES_MAX = 1024
 TERMS_MAX = 10_000
 _SHOWN = 60
 _T = TypeVar("_T")
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 3
 
 
 def shown(content: object) -> str:
     """Return a value for a message, cut where it is long."""
-    text = content if isinstance(content, str) else repr(content)
+    # A list nested a thousand deep is cut as well, where repr() would recurse.
+    text = content if isinstance(content, str) else _REPR.repr(content)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
