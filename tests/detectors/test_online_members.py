@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numba.core.caching
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from gridwatch.detectors.base import Floats
-from gridwatch.detectors.online import AutoConfig, Bank
+from gridwatch.detectors.online import AutoConfig, Bank, compiling, kernels
 from gridwatch.detectors.online.compiling import compiled
 from gridwatch.detectors.online.members import members_of
 from gridwatch.detectors.online.surprise import surprises
@@ -182,6 +183,15 @@ def test_without_a_place_for_machine_code_it_is_compiled_in_each_process(monkeyp
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     twice = compiled(_twice)
     assert twice(21) == 42
+
+
+def test_machine_code_kept_on_disk_is_of_the_kernels_as_they_are_now() -> None:
+    # Numba itself looks at one file only; a kernel that is not named here would go on as it was before a change.
+    folder = Path(compiling.__file__).parent
+    with_kernels = {file.stem for file in folder.glob("*.py") if "online.compiling import" in file.read_text()}
+    assert with_kernels | {"compiling", "layout"} == set(compiling.SOURCES)
+    for function in (kernels.advance, kernels.surprises):
+        assert compiling.sources() in [cell.cell_contents for cell in function.py_func.__closure__]
 
 
 def _twice(number: int) -> int:

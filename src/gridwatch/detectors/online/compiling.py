@@ -12,7 +12,7 @@ from typing import Any
 
 import numba
 
-__all__ = ["compiled", "fast", "part", "sources"]
+__all__ = ["SOURCES", "compiled", "fast", "part", "sources"]
 
 # Sums may be taken in any order, which is what lets a loop use the whole width of a register. Not `contract`: a fused
 # multiplication and addition would make the sums differ between machines.
@@ -21,7 +21,8 @@ _FAST = {"nnan", "nsz", "reassoc"}
 # time. A kernel may then neither make an array nor return one; what it works on belongs to its caller.
 _HOW: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _HOW_PART = {**_HOW, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_SOURCES = ("compiling", "layout", "rows", "shapes", "aligned", "tails", "kernels")
+# Files that machine code is made of; `sources` looks at them.
+SOURCES = ("compiling", "layout", "rows", "shapes", "aligned", "tails", "kernels")
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -53,5 +54,5 @@ def sources() -> int:
     One that closes over this number is compiled anew when any of the files has changed.
     """
     folder = Path(__file__).parent
-    text = b"".join((folder / f"{name}.py").read_bytes() for name in _SOURCES)
+    text = b"".join((folder / f"{name}.py").read_bytes() for name in SOURCES)
     return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
