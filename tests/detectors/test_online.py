@@ -131,9 +131,9 @@ def test_a_fault_is_an_alarm_and_its_member_is_named(fault: Callable[[Floats], N
     assert driver in scores.driver_names()[row]
     assert scores.driver_names()[row] in scores.members
     assert scores.p_value[1_500:1_620].min() < 1e-4
-    assert scores.segment_score[row:1_620].max() > 94.0 > scores.segment_score[1_000:1_500].max()
+    assert scores.segment_score[row:1_620].max() > 55.0 > scores.segment_score[1_000:1_500].max()
     alarms = np.flatnonzero(scores.anomaly_score >= 97.0)  # at or above the level of an alarm
-    assert np.all(np.diff(alarms) > AutoConfig().dead_rows)
+    assert np.all(np.diff(alarms) > AutoConfig().quiet_rows(48)[1])
 
 
 def test_ordinary_rows_are_as_rare_as_their_p_value_says(long: tuple[Times, Floats, OnlineScores]) -> None:
@@ -162,7 +162,7 @@ def test_single_precision_keeps_the_digits_of_small_noise_on_a_high_level(
     times, values = daily(1_500, day=48)
     values[1_200:1_230] = 50.0 + np.random.default_rng(5).normal(0.0, 1.0, 30)  # a wave is missing
     values = np.round(values * 1024.0) / 1024.0  # so that double precision alone takes nothing away
-    config = AutoConfig(deviation=(), mean=(), change=(), value=False, flat=False)
+    config = AutoConfig(deviation=(), mean=(), change=(), ewma=(), forecast=0, value=False, flat=False)
     if lead:  # the zero is far enough to count in the spread that shapes are measured by
         config = replace(config, shape=(), nearest=0)
     plain = Bank(config).update(times, values[None]).surprise[0]
@@ -172,7 +172,7 @@ def test_single_precision_keeps_the_digits_of_small_noise_on_a_high_level(
     assert plain[1_200:1_260].max() > 2.0
     # From where the zero is no stretch's row any more and the sums have been made anew. Ranks among nearly the same
     # numbers: some differ by one or two. Without the digits most would be others.
-    assert np.quantile(np.abs(other - plain)[900:], 0.95) < 0.1
+    assert np.quantile(np.abs(other - plain)[900:], 0.95) < (0.5 if lead else 0.1)
     assert abs(other[1_200:1_260].max() - plain[1_200:1_260].max()) < 0.3
 
 
@@ -265,7 +265,7 @@ def test_a_damaged_save_is_refused() -> None:
     parts = detector.save()
     with pytest.raises(DetectorError, match=r"lacks state.npz; it has \['detector.json'\]"):
         AutoDetector.load({"detector.json": parts["detector.json"]})
-    with pytest.raises(DetectorError, match=r"holds a 'lstm' of format 2; this version reads 'auto' of format 2"):
+    with pytest.raises(DetectorError, match=r"holds a 'lstm' of format 3; this version reads 'auto' of format 3"):
         AutoDetector.load(_changed(parts, kind="lstm"))
     with pytest.raises(DetectorError, match=r"detector.json is damaged: TypeError\(.*'odd'"):
         AutoDetector.load(_changed(parts, config={"odd": 1}))
@@ -284,15 +284,16 @@ def test_a_damaged_save_is_refused() -> None:
     ("wrong", "message"),
     [
         ({"mean": (1,)}, "Widths are at least 2 rows"),
-        ({"nearest": 40}, r"nearest must be one of the widths in shape \(24, 48, 96\), got 40"),
-        ({"history_rows": 500}, "history_rows must hold lag_max and the longest width, 1096; got 500"),
-        ({"lag_max": 96}, "lag_max must be above the widths in shape"),
+        ({"nearest": 40}, r"nearest must be one of the widths in shape \(48,\), got 40"),
+        ({"history_rows": 500}, "history_rows must hold lag_max and the longest width, 548; got 500"),
+        ({"lag_max": 48}, "lag_max must be above the widths in shape"),
+        ({"forecast": 65}, r"forecast is 0 to 64 rows, .* got 65, 1000, 0\.99"),
         ({"warm_rows": 300}, r"must not fall, got 10, 300, 256"),
         ({"tail_shape": 0.0}, "tail_shape lies between 0 and 1"),
-        ({"days": 0}, "days, seasons, hold_rows and segment_rows are at least 1"),
+        ({"days": 0}, "days, seasons, hold_rows, hold_rows_min and segment_rows are at least 1"),
         (
             {"deviation": (), "mean": (), "change": (), "shape": (), "nearest": 0, "aligned": ()}
-            | {"value": False, "seasonal": False, "flat": False},
+            | {"ewma": (), "forecast": 0, "value": False, "seasonal": False, "flat": False},
             "A detector without a member judges nothing",
         ),
     ],

@@ -13,11 +13,15 @@ import pytest
 from gridwatch.detectors.base import Floats
 from gridwatch.detectors.online import AutoConfig, Bank, compiling, kernels
 from gridwatch.detectors.online.compiling import compiled
+from gridwatch.detectors.online.forecast import WEIGHTS
 from gridwatch.detectors.online.members import members_of
 from gridwatch.detectors.online.surprise import surprises
 
 ROWS, DAY = 1_300, 48
 ALONE: dict[str, Any] = {"deviation": (), "mean": (), "change": (), "shape": (), "nearest": 0, "aligned": ()} | {
+    "ewma": (),
+    "forecast": 0,
+    "season_share": 0.0,
     "value": False,
     "seasonal": False,
     "flat": False,
@@ -139,6 +143,12 @@ def seasonal(values: Floats, row: int) -> float:
     )
 
 
+def ewma(values: Floats, row: int) -> float:
+    before = values[:row]
+    weights = 2 / 31 * (29 / 31) ** np.arange(row - 1, -1, -1.0)
+    return float(values[row] - weights @ before - (1 - weights.sum()) * values[0]) if row else np.nan
+
+
 def assert_nearly(ours: Floats, theirs: Floats) -> None:
     """Single precision changes the rank of two numbers that are the same but for a millionth."""
     apart = np.abs(ours - theirs)
@@ -155,6 +165,7 @@ def assert_nearly(ours: Floats, theirs: Floats) -> None:
         (shape, {"shape": (24,), "lag_max": 300}, False),
         (aligned, {"aligned": (24,)}, False),
         (seasonal, {"seasonal": True}, True),
+        (ewma, {"ewma": (30,)}, True),
     ],
 )
 def test_a_member_is_what_its_definition_says(reference: Any, config: dict[str, Any], two_sided: bool) -> None:
@@ -163,7 +174,7 @@ def test_a_member_is_what_its_definition_says(reference: Any, config: dict[str, 
     ours = Bank(AutoConfig(**(ALONE | config))).update(times, values[None]).surprise[0]
     stream = np.array([reference(values, row) for row in range(ROWS)])
     # One member is both the greatest and the mean.
-    assert_nearly(ours[101:], 1.3 * surprises(stream, two_sided=two_sided)[101:])
+    assert_nearly(ours[101:], 1.4 * surprises(stream, two_sided=two_sided)[101:])
 
 
 def test_the_nearest_stretch_is_what_its_definition_says() -> None:
@@ -174,8 +185,49 @@ def test_the_nearest_stretch_is_what_its_definition_says() -> None:
     two = [
         surprises(np.array([one(values, row) for row in range(ROWS)])) for one in (shape, nearest)
     ]  # fmt: skip
-    assert_nearly(ours[101:], (np.maximum(*two) + 0.3 * (two[0] + two[1]) / 2)[101:])
+    assert_nearly(ours[101:], (np.maximum(*two) + 0.4 * (two[0] + two[1]) / 2)[101:])
     assert members_of(config) == ("recent", "shape-24", "nearest-24", "combined")
+
+
+def test_the_forecast_learns_what_follows_from_the_rows_before() -> None:
+    random, values = np.random.default_rng(10), np.zeros(3_000)
+    for row in range(2, 3_000):
+        values[row] = 1.6 * values[row - 1] - 0.8 * values[row - 2] + random.normal()
+    bank = Bank(AutoConfig(**(ALONE | {"forecast": 8})))
+    values[2_500] += 8.0  # within the range of the values, 8 standard deviations from what was to be expected
+    times = np.arange(3_000, dtype=np.int64) * 60_000
+    before = bank.update(times[:2_500], values[None, :2_500]).surprise[0]
+    weights = bank.state.forecast[0, WEIGHTS : WEIGHTS + 3]
+    assert np.allclose(weights, [1.6, -0.8, 0.0], atol=0.15)
+    assert np.ptp(values[:2_500]) > 16.0
+    assert bank.update(times[2_500:2_501], values[None, 2_500:2_501]).surprise[0, 0] > before.max()
+
+
+@pytest.mark.parametrize("odd", [1e99, -1e200, 0.0], ids=["huge", "out of any square", "constant"])
+def test_the_forecast_outlives_any_values(odd: float) -> None:
+    values = noise(4_000, 11)
+    values[1_000:2_500] = odd
+    bank = Bank(AutoConfig(**(ALONE | {"forecast": 8})))
+    surprise = bank.update(np.arange(4_000, dtype=np.int64) * 60_000, values[None]).surprise[0]
+    assert np.isfinite(surprise).all()
+    assert np.isfinite(bank.state.forecast).all()
+    assert surprise[1_000] > 3.0 or odd == 0.0
+
+
+def test_a_season_counts_only_where_days_repeat() -> None:
+    times = np.arange(3_000, dtype=np.int64) * (86_400_000 // DAY)
+    sine = 10.0 * np.sin(np.arange(3_000) * 2 * np.pi / DAY) + noise(3_000, 12)
+    config = AutoConfig(**(ALONE | {"seasonal": True, "season_share": 0.75}))
+    assert Bank(config).update(times, sine[None]).surprise[0, 500:].max() > 3.0
+    assert not Bank(config).update(times, noise(3_000, 13)[None]).surprise[0, 500:].any()
+
+
+def test_short_runs_of_one_value_are_none() -> None:
+    values = noise(1_000, 14)
+    values[500:520], values[700:760] = values[500], values[700]
+    config = AutoConfig(**(ALONE | {"flat": True}))
+    surprise = Bank(config).update(np.arange(1_000, dtype=np.int64) * 60_000, values[None]).surprise[0]
+    assert np.flatnonzero(surprise > 3.0).tolist() == list(range(724, 760))
 
 
 def test_without_a_place_for_machine_code_it_is_compiled_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:

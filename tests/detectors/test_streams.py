@@ -39,10 +39,12 @@ def test_alarms_are_those_of_the_kernels() -> None:
     values[[900, 1_000, 1_020, 2_000]] *= 1.2
     values[2_500:2_560] = values[2_500]
     bank = Bank(AutoConfig()).update(times, values[None])
+    config = AutoConfig()
+    hold_rows, dead_rows = config.quiet_rows(config.day_rows(float(np.median(np.diff(times)))))
     alarms, told = Alarms(AutoConfig()), []
     for begin, end in pairwise([100, 101, 990, 1_010, 2_999, 3_000]):
-        told.append(alarms.judge(bank.surprise[0, begin:end]))
-    for place, column in enumerate(("p_surprise", "alarm", "segment")):
+        told.append(alarms.judge(bank.surprise[0, begin:end], hold_rows=hold_rows, dead_rows=dead_rows))
+    for place, column in enumerate(("p_surprise", "alarm")):
         joined = np.concatenate([one[place] for one in told])
         assert np.allclose(joined, getattr(bank, column)[0, 100:], atol=1e-12), column
     assert (bank.alarm[0] >= AutoConfig().alarm_level).sum() >= 3

@@ -18,8 +18,8 @@ from gridwatch.jobs.config import parse_job
 
 HOUR = 3_600_000
 MODEL = AutoConfig(
-    deviation=(), mean=(), change=(), shape=(), nearest=0, aligned=(), flat=False, history_rows=1200, warm_rows=40,
-    tail_rows_max=64,
+    deviation=(), mean=(), change=(), ewma=(), forecast=0, shape=(), nearest=0, aligned=(), flat=False,
+    season_share=0.0, history_rows=1200, warm_rows=40, tail_rows_max=64,
 )  # fmt: skip
 
 

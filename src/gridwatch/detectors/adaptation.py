@@ -21,6 +21,7 @@ import pandas as pd
 
 from gridwatch.detectors.base import Floats, Times
 from gridwatch.detectors.labels import Kinds, Labels, Lesson, kinds_of, level_of
+from gridwatch.detectors.online.config import AutoConfig
 
 if TYPE_CHECKING:
     from gridwatch.detectors.online import OnlineScores
@@ -63,24 +64,21 @@ def adapt(
     *,
     threshold: float,
     scored_ms: int | Times | None = None,
-    hold_rows: int = 100,
-    dead_rows: int = 25,
-    alarm_level: float = 3.5,
+    config: AutoConfig | None = None,
 ) -> Adapted:
     """Return what becomes of alarms after what people said; without labels, the detector's own.
 
     A row that is called expected, or whose kind was wrong too often, does not hold back those after it.
 
     Args:
-        scores: Of rows in order. Of the first `hold_rows` none can become an alarm that the detector had held back.
+        scores: Of rows in order. None of the first ones that are held can become an alarm that the detector had held
+            back.
         times_ms: int64 (n,), UTC epoch ms.
         labels: With what they teach.
         threshold: At or above which `anomaly_score` raises an alarm, 0 to 100.
         scored_ms: When the rows are scored, UTC epoch ms, for all or one each, int64 (n,); only what was said
             before counts. None: each at its own time.
-        hold_rows: As in the detector's `AutoConfig`.
-        dead_rows: The same.
-        alarm_level: The same.
+        config: The detector's; by default that of `auto`.
     """
     return adapt_rows(
         labels,
@@ -92,9 +90,7 @@ def adapt(
         else np.full(len(times_ms), "", dtype=object),
         threshold=threshold,
         scored_ms=scored_ms,
-        hold_rows=hold_rows,
-        dead_rows=dead_rows,
-        alarm_level=alarm_level,
+        config=config,
     )
 
 
@@ -107,9 +103,7 @@ def adapt_rows(
     *,
     threshold: float,
     scored_ms: int | Times | None = None,
-    hold_rows: int = 100,
-    dead_rows: int = 25,
-    alarm_level: float = 3.5,
+    config: AutoConfig | None = None,
 ) -> Adapted:
     """Return the same as `adapt`, from columns.
 
@@ -121,9 +115,7 @@ def adapt_rows(
         kinds: Of each row, object (n,); see `kinds_of`.
         threshold: As `adapt` takes it, and what follows.
         scored_ms: When the rows are scored.
-        hold_rows: Rows that an alarm must exceed.
-        dead_rows: Rows after an alarm without another.
-        alarm_level: Surprise that begins such a time.
+        config: How many rows are held before an alarm and after it, and from which surprise on.
     """
     at_ms = times_ms if scored_ms is None else scored_ms
     expected = labels.said("expected", times_ms, at_ms)
@@ -134,8 +126,10 @@ def adapt_rows(
     changed[expected] = 0.0
     alarm = np.nan_to_num(own)
     if moved.any() or expected.any():
-        trigger = np.where(moved, changed >= bar, changed >= alarm_level)
-        alarm = -100.0 * np.expm1(-_held(changed, trigger, own, hold_rows, dead_rows))
+        config = config or AutoConfig()
+        step_ms = float(np.median(np.diff(times_ms))) if len(times_ms) > 1 else 0.0
+        trigger = np.where(moved, changed >= bar, changed >= config.alarm_level)
+        alarm = -100.0 * np.expm1(-_held(changed, trigger, own, *config.quiet_rows(config.day_rows(step_ms))))
     return Adapted(alarm, alarm >= threshold, levels - changed, right, wrong, expected)
 
 

@@ -22,10 +22,13 @@ DRIVERS = {
         "a value like those at the same place of earlier periods",
     ),
     "trend": ("the step from the rows just before", "a value that goes on from the rows just before"),
-    "ar": ("the miss of a linear forecast from the rows just before", "a value near that forecast"),
-    "residual": (
-        "the difference from the running mean over some {rows} rows",
-        "a value near the mean of the rows before",
+    "ewma": (
+        "the distance from the level of about the last {rows} rows",
+        "a value nearer to the level of late",
+    ),
+    "forecast": (
+        "the miss of a forecast from the {rows} rows before",
+        "a value that follows from the rows before it as earlier ones did",
     ),
     "deviation": ("how much the last {rows} rows vary", "as much noise as before"),
     "mean": ("the level of the last {rows} rows", "rows around a level seen before"),

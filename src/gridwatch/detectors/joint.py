@@ -23,6 +23,7 @@ from gridwatch.detectors.online.alarms import Alarms
 from gridwatch.detectors.online.bank import Bank, BankScores
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.detectors.online.ensemble import OnlineScores, read_state, to_100, write_state
+from gridwatch.detectors.online.layout import DAY
 from gridwatch.detectors.online.past import Past
 from gridwatch.detectors.streams import Stream, Taken
 from gridwatch.errors import DetectorError
@@ -85,7 +86,8 @@ class Joint:
         unjudged = min(max(self.config.warm_rows - first, 0), len(values))
         combined[:unjudged], driver[:unjudged] = 0.0, -1
         expected = self._expected(bank, taken, bands, driver)
-        told = self.alarms.judge(combined[unjudged:])
+        hold_rows, dead_rows = self.config.quiet_rows(int(self.bank.state.counts[0, DAY]))
+        told = self.alarms.judge(combined[unjudged:], hold_rows=hold_rows, dead_rows=dead_rows)
         p_surprise, alarm, segment = (np.concatenate([np.zeros(unjudged), one]) for one in told)
         p_value = np.maximum(10.0**-p_surprise, 1e-12)
         return OnlineScores(

@@ -25,9 +25,8 @@ VERDICTS: tuple[Verdict, ...] = ("true", "false", "expected")
 """What can be said; `removed` takes it back."""
 
 _CONCERNS = {
-    **dict.fromkeys(
-        ("value", "seasonal", "season", "mean", "residual", "trend", "ar", "spectral", "zscore", "lstm"), "value"
-    ),
+    **dict.fromkeys(("value", "seasonal", "season", "mean", "ewma", "forecast", "trend"), "value"),
+    **dict.fromkeys(("spectral", "zscore", "lstm"), "value"),
     **dict.fromkeys(("deviation", "change"), "spread"),
     **dict.fromkeys(("shape", "nearest", "aligned"), "shape"),
 }

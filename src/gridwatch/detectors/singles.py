@@ -22,7 +22,7 @@ def only(**members: object) -> AutoConfig:
     >>> only(value=True).shape, only(value=True).seasonal, only(value=True).hold_rows == AutoConfig().hold_rows
     ((), False, True)
     """
-    none: dict[str, object] = {"nearest": 0}
+    none: dict[str, object] = {"nearest": 0, "forecast": 0}
     # Members are widths, and switches.
     none |= {one.name: () for one in fields(AutoConfig) if isinstance(one.default, tuple)}
     none |= {one.name: False for one in fields(AutoConfig) if isinstance(one.default, bool)}

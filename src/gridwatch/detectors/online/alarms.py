@@ -31,7 +31,7 @@ class Alarms:
         self._past = Past(config, two_sided=False)
         self._held = np.zeros(config.hold_rows)
         # So that the dead time is over at the start.
-        self._since, self._segment = config.dead_rows, 0.0
+        self._since, self._smooth, self._kept = config.dead_rows, 0.0, 0.0
 
     def judge(
         self, combined: Floats, *, hold_rows: int | None = None, dead_rows: int | None = None
@@ -55,7 +55,7 @@ class Alarms:
         """Return alarms that go on from here by themselves."""
         other = type(self)(self._config)
         other._past, other._held = self._past.copy(), self._held.copy()
-        other._since, other._segment = self._since, self._segment
+        other._since, other._smooth, other._kept = self._since, self._smooth, self._kept
         return other
 
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
@@ -63,7 +63,7 @@ class Alarms:
         return {
             "past": self._past.numbers,
             "held": self._held,
-            "last": np.array([self._since, self._segment], np.float64),
+            "last": np.array([self._since, self._smooth, self._kept], np.float64),
         }
 
     def restore(self, arrays: dict[str, npt.NDArray[np.float64]]) -> None:
@@ -73,11 +73,12 @@ class Alarms:
             DetectorError: It does not fit; a missing array raises KeyError.
         """
         held, last = arrays["held"], arrays["last"]
-        fits = held.shape == self._held.shape and last.shape == (2,) and held.dtype == last.dtype == np.float64
+        fits = held.shape == self._held.shape and last.shape == (3,) and held.dtype == last.dtype == np.float64
         if not fits or not np.isfinite(held).all() or not np.isfinite(last).all() or last[0] < 0:
             raise DetectorError(f"The saved alarms are damaged: {held.dtype} {held.shape} and {last.tolist()}.")
         self._past.restore(arrays["past"])
-        self._held, self._since, self._segment = held.copy(), int(last[0]), float(last[1])
+        self._held, self._since = held.copy(), int(last[0])
+        self._smooth, self._kept = float(last[1]), float(last[2])
 
     def _alarms(self, joined: Floats, combined: Floats, hold_rows: int, dead_rows: int) -> Floats:
         out = np.zeros(len(combined))
@@ -95,9 +96,11 @@ class Alarms:
         return out
 
     def _segments(self, combined: Floats) -> Floats:
-        share, level, out = 2.0 / (self._config.segment_rows + 1.0), self._segment, []
-        for surprise in np.minimum(combined, self._config.segment_cap).tolist():
-            level += share * (surprise - level)
-            out.append(level)
-        self._segment = level
+        config, smooth, kept, out = self._config, self._smooth, self._kept, []
+        share = 2.0 / (config.segment_rows + 1.0)
+        for cube in (np.minimum(combined, config.segment_cap) ** 3).tolist():
+            smooth += share * (cube - smooth)
+            kept = max(smooth, config.segment_keep * kept)
+            out.append(0.5 * kept)
+        self._smooth, self._kept = smooth, kept
         return np.array(out, np.float64)

@@ -14,15 +14,21 @@ from gridwatch.detectors.online.layout import (
     DAY,
     FILL,
     NEWEST,
+    PLAIN_SIZE,
     RECENT_ERROR,
     SCALE,
     SEASON_ERROR,
+    SEASON_ROWS,
+    SEASON_SIZE,
+    SLOW,
     Plan,
     State,
 )
 from gridwatch.detectors.online.rows import least, middle
 
-__all__ = ["aligned", "expect"]
+__all__ = ["aligned", "expect", "explains"]
+
+_MEMORY_ROWS = 2_000  # over which it is judged whether days repeat: a week of five minutes
 
 
 @part
@@ -106,6 +112,26 @@ def aligned(state: State, plan: Plan, row: int, fresh: bool, scratch: Any, odd: 
 
 
 @part
+def explains(state: State, plan: Plan) -> bool:
+    """Return whether days have repeated: whether the misses by day were smaller than those of the level alone."""
+    share = plan.constants.season_share
+    if share <= 0.0:
+        return True
+    numbers = state.numbers
+    return numbers[SEASON_ROWS] >= state.counts[DAY] and numbers[SEASON_SIZE] < share * numbers[PLAIN_SIZE]
+
+
+@part
+def _compare(state: State, apart: float) -> None:
+    """Learn how large the misses are, by day and from the level alone."""
+    numbers, value = state.numbers, state.newest[state.counts[NEWEST]]
+    numbers[SEASON_ROWS] += 1.0
+    share = 1.0 / min(numbers[SEASON_ROWS], _MEMORY_ROWS)
+    numbers[SEASON_SIZE] += share * (abs(apart) - numbers[SEASON_SIZE])
+    numbers[PLAIN_SIZE] += share * (abs(value - numbers[SLOW]) - numbers[PLAIN_SIZE])
+
+
+@part
 def expect(state: State, plan: Plan, row: int, few: Any, odd: Any) -> tuple[float, bool]:
     """Return what was expected of the newest row, and whether it was the same time of earlier days that said so.
 
@@ -129,6 +155,7 @@ def expect(state: State, plan: Plan, row: int, few: Any, odd: Any) -> tuple[floa
         apart = (rows[fill] - season) / numbers[SCALE]
         if plan.residual >= 0:
             odd[plan.residual] = apart
+            _compare(state, apart)
         # Judged on the rows before this one.
         if plan.residual >= 0 and numbers[SEASON_ERROR] < numbers[RECENT_ERROR]:
             expected, seasonal = numbers[BASE] + season / numbers[SCALE], True

@@ -22,7 +22,7 @@ _FAST = {"nnan", "nsz", "reassoc"}
 _HOW: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _HOW_PART = {**_HOW, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Files that machine code is made of; `sources` looks at them.
-SOURCES = ("compiling", "layout", "rows", "shapes", "aligned", "tails", "kernels")
+SOURCES = ("compiling", "layout", "rows", "shapes", "aligned", "forecast", "tails", "kernels")
 
 
 def compiled(function: Callable[..., Any]) -> Any:

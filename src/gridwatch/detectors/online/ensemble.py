@@ -26,7 +26,7 @@ from gridwatch.errors import DetectorError
 
 __all__ = ["AutoDetector", "OnlineDetector", "OnlineScores"]
 
-_FORMAT = 2
+_FORMAT = 3
 _JSON, _STATE = "detector.json", "state.npz"
 
 
@@ -83,8 +83,8 @@ class AutoDetector:
     >>> values[500:560] = values[500]
     >>> scores = AutoDetector().update(times, values)
     >>> row = int(scores.anomaly_score.argmax())
-    >>> 500 < row < 510, scores.driver_names()[row]
-    (True, 'flat')
+    >>> 500 < row < 525, scores.driver_names()[row]
+    (True, 'deviation-24')
     """
 
     kind = "auto"

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gridwatch.detectors.online.aligned import aligned, expect
+from gridwatch.detectors.online.aligned import aligned, expect, explains
 from gridwatch.detectors.online.compiling import compiled, part, sources
+from gridwatch.detectors.online.forecast import forecast
 from gridwatch.detectors.online.layout import (
+    DAY,
+    KEPT,
     NEWEST,
     ORIGIN,
     RECENT_DOWN,
@@ -68,12 +71,13 @@ def _greatest(bits: Any) -> float:
 @part
 def _alarm(state: State, row: int, combined: float, constants: Constants) -> float:
     """Return the score as an alarm: only above all of the last rows, and not soon after another alarm."""
-    held = state.held
+    rows = min(max(state.counts[DAY] // 3, constants.hold_rows_min), constants.hold_rows)
+    held = state.held[:rows]
     # None is below 0, so that their bits are ordered as they are.
     before = _greatest(held.view(np.int64))
-    held[row % len(held)] = combined
+    held[row % rows] = combined
     state.counts[SINCE] += 1
-    if combined <= before or state.counts[SINCE] <= constants.dead_rows:
+    if combined <= before or state.counts[SINCE] <= constants.dead_rows * rows // constants.hold_rows:
         return 0.0
     if combined >= constants.alarm_level:
         state.counts[SINCE] = 0
@@ -81,20 +85,28 @@ def _alarm(state: State, row: int, combined: float, constants: Constants) -> flo
 
 
 @part
-def _surprises(state: State, plan: Plan, odd: Any) -> tuple[float, int]:
-    """Judge and learn all streams but the last; return their surprises taken together, and the most surprised."""
-    total, greatest, driver, judged = 0.0, 0.0, -1, 0
+def _surprises(state: State, plan: Plan, odd: Any) -> tuple[float, int, float]:
+    """Judge and learn all streams but the last.
+
+    Returns:
+        Their surprises taken together; the most surprised; and the mean of their cubes, for whole segments.
+    """
+    total, greatest, driver, judged, cubes = 0.0, 0.0, -1, 0, 0.0
     for stream in range(plan.combined):
         judged += plan.judged[stream]
         if np.isnan(odd[stream]):
             continue
         past = state.past[plan.past_at[stream] : plan.past_at[stream + 1]]
         surprise = judge(past, stream < plan.two_sided, odd[stream], plan.constants)
+        if stream == plan.residual and not explains(state, plan):
+            continue
         if plan.judged[stream]:
             total += surprise
+            capped = min(surprise, plan.constants.segment_cap)
+            cubes += capped * capped * capped
             if surprise > greatest:
                 greatest, driver = surprise, stream
-    return greatest + plan.constants.mean_weight * total / judged, driver
+    return greatest + plan.constants.mean_weight * total / judged, driver, cubes / judged
 
 
 @part
@@ -103,7 +115,7 @@ def _score(
 ) -> None:
     """Write what the members say of a row into place `at` of the output."""
     constants, numbers = plan.constants, state.numbers
-    combined, driver = _surprises(state, plan, odd)
+    combined, driver, cubes = _surprises(state, plan, odd)
     out.expected[at], out.lower[at], out.upper[at], out.loss[at] = value, value, value, 0.0
     out.surprise[at], out.p_surprise[at], out.alarm[at], out.segment[at], out.driver[at] = 0.0, 0.0, 0.0, 0.0, -1
     if row < constants.warm_rows:
@@ -119,8 +131,9 @@ def _score(
     out.p_surprise[at] = judge(past, plan.combined < plan.two_sided, combined, constants)
     out.alarm[at] = _alarm(state, row, combined, constants)
     weight = 2.0 / (constants.segment_rows + 1.0)
-    numbers[SMOOTH] += weight * (min(combined, constants.segment_cap) - numbers[SMOOTH])
-    out.segment[at] = numbers[SMOOTH]
+    numbers[SMOOTH] += weight * (cubes - numbers[SMOOTH])
+    numbers[KEPT] = max(numbers[SMOOTH], constants.segment_keep * numbers[KEPT])
+    out.segment[at] = 0.5 * numbers[KEPT]
     if row % _BAND_ROWS == 0 or row == constants.warm_rows:
         _band(state, plan)
 
@@ -167,6 +180,7 @@ def _advance(version: int) -> Any:
                 states.stretches[series],
                 states.distances[series],
                 states.sums[series],
+                states.forecast[series],
                 states.past[series],
                 states.held[series],
             )
@@ -192,6 +206,7 @@ def _advance(version: int) -> Any:
                 plain(state, plan, row, means, variances, odd)
                 shapes(state, plan, row, fresh, means, variances, scratch, odd)
                 aligned(state, plan, row, fresh, scratch, odd)
+                forecast(state, plan, row, odd)
                 expected, seasonal = expect(state, plan, row, few, odd)
                 _score(state, plan, at, value, row, expected, seasonal, odd, one)
 

@@ -16,13 +16,20 @@ class Constants(NamedTuple):
     warm_rows: int
     mean_weight: float
     dead_rows: int
+    hold_rows: int
+    hold_rows_min: int
     alarm_level: float
     segment_rows: int
     segment_cap: float
+    segment_keep: float
     band_p: float
     days: int
     shift: int
     seasons: int
+    season_share: float
+    flat_rows: int
+    forecast: int
+    forecast_memory_rows: int
     lag_max: int
     history_rows: int
     room: int
@@ -44,6 +51,8 @@ class Plan(NamedTuple):
     residual: int
     recent: int
     flat: int
+    forecast_at: int
+    ewma_at: int
     two_sided: int
     combined: int
     nearest: int
@@ -62,6 +71,7 @@ class Plan(NamedTuple):
     mean_in: Any
     shape_in: Any
     change: Any
+    ewma: Any
     shape: Any
     aligned: Any
 
@@ -79,6 +89,7 @@ class State(NamedTuple):
             row, as `rows` are; the last is at STRETCH.
         distances: float32 (widths, lags), summed squares between the newest stretch and that so many rows earlier.
         sums: float32 (widths, lags), summed roots between the newest stretch and that of an earlier day.
+        forecast: float64, means and the regression of `forecast`, which has the places.
         past: float64, what each stream has been, one after another; `tails` has the places.
         held: float64, the newest scores.
     """
@@ -91,6 +102,7 @@ class State(NamedTuple):
     stretches: Any
     distances: Any
     sums: Any
+    forecast: Any
     past: Any
     held: Any
 
@@ -115,7 +127,8 @@ COUNTS = 8
 # Places in `State.numbers`.
 ORIGIN, BASE, SCALE, MEAN, SPREAD, LARGEST, SEASON_ERROR, RECENT_ERROR, SMOOTH = 0, 1, 2, 3, 4, 5, 6, 7, 8
 SEASON_DOWN, SEASON_UP, RECENT_DOWN, RECENT_UP = 9, 10, 11, 12
-NUMBERS = 13
+SEASON_ROWS, SEASON_SIZE, PLAIN_SIZE, SLOW, KEPT = 13, 14, 15, 16, 17
+NUMBERS = 18
 # Places in the past of a stream: how many numbers it has had, how many knots its body has, the least of them; then the
 # highest, the knots, the counts at them, the counts up to them and, for streams with two sides, the lowest (negated).
 SEEN, USED, LEAST, TOP = 0, 1, 2, 3

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gridwatch.detectors.base import Floats
 from gridwatch.detectors.online.config import AutoConfig
+from gridwatch.detectors.online.forecast import room
 from gridwatch.detectors.online.layout import (
     COUNTS,
     DAY,
@@ -41,10 +42,12 @@ def members_of(config: AutoConfig) -> tuple[str, ...]:
     """Return the names of the streams in order; the last is the combination of all.
 
     >>> members_of(AutoConfig(shape=(), nearest=0, aligned=(), flat=False))[:4]
-    ('recent', 'value', 'seasonal', 'deviation-24')
+    ('recent', 'value', 'seasonal', 'ewma-30')
     """
     two_sided = [_RECENT]
     two_sided += [name for name, wanted in (("value", config.value), ("seasonal", config.seasonal)) if wanted]
+    two_sided += [f"ewma-{span}" for span in config.ewma]
+    two_sided += [f"forecast-{config.forecast}"] if config.forecast else []
     for name, widths in (("deviation", config.deviation), ("mean", config.mean), ("change", config.change)):
         two_sided += [f"{name}-{width}" for width in widths]
     upper = [f"shape-{width}" for width in config.shape]
@@ -69,7 +72,7 @@ def plan_of(config: AutoConfig) -> Plan:
     def first(name: str, widths: tuple[int, ...]) -> int:
         return place[f"{name}-{widths[0]}"] if widths else -1
 
-    two_sided = 1 + config.value + config.seasonal
+    two_sided = 1 + config.value + config.seasonal + len(config.ewma) + bool(config.forecast)
     two_sided += len(config.deviation) + len(config.mean) + len(config.change)
     windows = sorted({*config.deviation, *config.mean, *config.shape})
     sizes = [_past_size(config, number < two_sided) for number in range(len(members))]
@@ -79,6 +82,8 @@ def plan_of(config: AutoConfig) -> Plan:
         residual=place.get("seasonal", -1),
         recent=place[_RECENT],
         flat=place.get("flat", -1),
+        forecast_at=place.get(f"forecast-{config.forecast}", -1),
+        ewma_at=first("ewma", config.ewma),
         two_sided=two_sided,
         combined=place["combined"],
         nearest=config.shape.index(config.nearest) if config.nearest else -1,
@@ -88,7 +93,7 @@ def plan_of(config: AutoConfig) -> Plan:
         shape_at=first("shape", config.shape),
         nearest_at=place.get(f"nearest-{config.nearest}", -1),
         aligned_at=first("aligned", config.aligned),
-        newest_kept=max((*windows, *config.change, 6)) + 1,
+        newest_kept=max((*windows, *config.change, config.forecast, 30)) + 1,
         rows_kept=config.history_rows + max((*config.shape, *config.aligned, 1)) + 1,
         past_at=np.cumsum([0, *sizes], dtype=np.int64),
         judged=np.array([name not in {_RECENT, "combined"} for name in members], np.int64),
@@ -97,6 +102,7 @@ def plan_of(config: AutoConfig) -> Plan:
         mean_in=np.array([windows.index(width) for width in config.mean], np.int64),
         shape_in=np.array([windows.index(width) for width in config.shape], np.int64),
         change=np.array(config.change, np.int64),
+        ewma=np.array(config.ewma, np.int64),
         shape=np.array(config.shape, np.int64),
         aligned=np.array(config.aligned, np.int64),
     )
@@ -146,6 +152,7 @@ def empty_state(config: AutoConfig, series: int = 1) -> State:
         stretches=np.zeros((series, shapes, 3, config.lag_max + _SLACK_STRETCHES), np.float32),
         distances=np.zeros((series, shapes, config.lag_max), np.float32),
         sums=np.zeros((series, len(config.aligned), config.days * (2 * config.shift + 1)), np.float32),
+        forecast=np.zeros((series, room(len(config.ewma), config.forecast))),
         past=np.tile(np.concatenate(pasts), (series, 1)),
         held=np.zeros((series, config.hold_rows)),
     )

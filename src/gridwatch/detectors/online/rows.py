@@ -27,6 +27,7 @@ from gridwatch.detectors.online.layout import (
     ROWS,
     RUN,
     SCALE,
+    SLOW,
     SPREAD,
     STRETCH,
     Plan,
@@ -37,6 +38,7 @@ __all__ = ["greatest", "least", "middle", "moments", "plain", "settle", "take"]
 
 _DAY_MS = 86_400_000
 _REFRESH_ROWS = 256
+_SLOW_ROWS = 2_000  # whose level is the plain expectation
 _SETTLE_ROWS = 64  # how often it is looked whether base and scale still fit
 _FAR = 2.0**14  # distance from the base, in standard deviations, at which single precision has a thousandth of one
 _WIDE = 2.0**16  # how large or small a standard deviation may become in the history's units
@@ -200,6 +202,7 @@ def plain(state: State, plan: Plan, row: int, means: Any, variances: Any, odd: A
     value = newest[at]
     apart = value - numbers[MEAN]
     numbers[MEAN] += apart / (row + 1)
+    numbers[SLOW] += (value - numbers[SLOW]) / min(row + 1, _SLOW_ROWS)
     numbers[SPREAD] += apart * (value - numbers[MEAN])
     numbers[LARGEST] = max(numbers[LARGEST], abs(value))
     if plan.value >= 0:
@@ -207,7 +210,8 @@ def plain(state: State, plan: Plan, row: int, means: Any, variances: Any, odd: A
     if row > 0:
         counts[RUN] = counts[RUN] + 1 if abs(value - newest[at - 1]) <= 1e-9 * numbers[LARGEST] else 0
     if plan.flat >= 0:
-        odd[plan.flat] = counts[RUN]
+        # Two neighbours are often the same by chance.
+        odd[plan.flat] = counts[RUN] if counts[RUN] >= plan.constants.flat_rows else 0
     for number in range(len(plan.windows)):
         width = plan.windows[number]
         if row + 1 >= width:

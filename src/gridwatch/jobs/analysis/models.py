@@ -20,8 +20,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 BUCKETS = AutoConfig(
-    deviation=(), mean=(24,), change=(), shape=(), nearest=0, aligned=(), flat=False, history_rows=2048, warm_rows=40,
-    tail_rows_max=64,
+    deviation=(), mean=(24,), change=(), ewma=(), forecast=0, shape=(), nearest=0, aligned=(), flat=False,
+    season_share=0.0, history_rows=2048, warm_rows=40, tail_rows_max=64,
 )  # fmt: skip
 """What judges buckets: value, season and level; their shapes and steps are too few for more, and memory counts."""
 
