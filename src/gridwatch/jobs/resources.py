@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
 from gridwatch.errors import JobsConflictError, JobsExistsError, JobsNotFoundError
+from gridwatch.jobs import sql
 from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, parse_job
 from gridwatch.jobs.tables import DATAFEEDS, JOBS
 
@@ -71,6 +72,10 @@ class Datafeed:
         empty_searches: Searches in a row, since the start, that found nothing.
         search_time_ms: Time that they took together.
         checked_ms: When it last looked for rows that came late.
+        fed_to_ms: First instant that has not been read.
+        error: What the last search failed with, None when it did not.
+        failing_since_ms: When the failures that follow one another began.
+        failures: How many they are.
     """
 
     config: DatafeedConfig
@@ -84,6 +89,10 @@ class Datafeed:
     empty_searches: int = 0
     search_time_ms: float = 0.0
     checked_ms: int | None = None
+    fed_to_ms: int | None = None
+    error: str | None = None
+    failing_since_ms: int | None = None
+    failures: int = 0
 
     @property
     def id(self) -> str:
@@ -140,19 +149,27 @@ class Resources:
 
     def put_job(self, job: Job) -> None:
         """Store a job over the one that is there."""
-        row = {
-            "id": job.id,
-            "config": json.dumps(job.config.to_json()),
-            "state": job.state,
-            "reason": job.reason,
-            "created_ms": job.created_ms,
-            "opened_ms": job.opened_ms,
-            "finished_ms": job.finished_ms,
-            "analysed_to_ms": job.analysed_to_ms,
-            "counts": json.dumps(job.counts),
-            "size": json.dumps(job.size),
-        }
+        row = {**_columns(job), "id": job.id}
         self._put(JOBS, row)
+
+    def change_job(self, job_id: str, *, states: Sequence[JobState] = (), **changes: Any) -> Job:
+        """Change some columns of a job, and leave alone what others change at the same time; return it as it is then.
+
+        Args:
+            job_id: Which.
+            states: Only in one of these; empty for any.
+            **changes: Attributes of `Job` and their new values.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It is in another state.
+        """
+        columns = {name: _column(value) for name, value in changes.items()}
+        changed = self._change(JOBS, job_id, columns, states)
+        job = self.job(job_id)
+        if not changed:
+            raise JobsConflictError(f"Job [{job_id}] is {job.state}, not {' or '.join(states)}.", job_id=job_id)
+        return job
 
     def drop_job(self, job_id: str) -> None:
         """Delete the row of a job."""
@@ -198,22 +215,24 @@ class Resources:
 
     def put_datafeed(self, feed: Datafeed) -> None:
         """Store a datafeed over the one that is there."""
-        row = {
-            "id": feed.id,
-            "job_id": feed.config.job_id,
-            "config": json.dumps(feed.config.model_dump(exclude_none=True)),
-            "state": feed.state,
-            "reason": feed.reason,
-            "created_ms": feed.created_ms,
-            "start_ms": feed.start_ms,
-            "end_ms": feed.end_ms,
-            "searched_ms": feed.searched_ms,
-            "searches": feed.searches,
-            "empty_searches": feed.empty_searches,
-            "search_time_ms": feed.search_time_ms,
-            "checked_ms": feed.checked_ms,
-        }
+        row = {**_columns(feed), "id": feed.id, "job_id": feed.config.job_id}
         self._put(DATAFEEDS, row)
+
+    def change_datafeed(self, datafeed_id: str, *, states: Sequence[FeedState] = (), **changes: Any) -> Datafeed:
+        """Change some columns of a datafeed, as `change_job` does.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It is in another state.
+        """
+        columns = {name: _column(value) for name, value in changes.items()}
+        changed = self._change(DATAFEEDS, datafeed_id, columns, states)
+        feed = self.datafeed(datafeed_id)
+        if not changed:
+            raise JobsConflictError(
+                f"Datafeed [{datafeed_id}] is {feed.state}, not {' or '.join(states)}.", datafeed_id=datafeed_id
+            )
+        return feed
 
     def drop_datafeed(self, datafeed_id: str) -> None:
         """Delete the row of a datafeed."""
@@ -225,6 +244,32 @@ class Resources:
 
     def _put(self, info: ContainerInfo, row: dict[str, Any]) -> None:
         self.store.put(info.name, pa.Table.from_pylist([row], schema=info.arrow))
+
+    def _change(self, info: ContainerInfo, key: str, columns: Mapping[str, Any], states: Sequence[str]) -> int:
+        set_to = [
+            sql.compose("{} = {}", sql.name(name), sql.Sql("NULL") if value is None else sql.value(value))
+            for name, value in columns.items()
+        ]
+        where = [sql.compose("({} = {})", sql.name("id"), sql.value(key))]
+        if states:
+            where.append(sql.any_of(sql.compose("({} = {})", sql.name("state"), sql.value(one)) for one in states))
+        done = sql.compose(
+            "UPDATE {} SET {} WHERE {}", sql.name(info.name), sql.joined(", ", set_to), sql.all_of(where)
+        )
+        return self.store.execute(done.text, done.parameters)
+
+
+def _columns(one: Job | Datafeed) -> dict[str, Any]:
+    return {each.name: _column(getattr(one, each.name)) for each in fields(one)}
+
+
+def _column(value: Any) -> Any:
+    """Return an attribute as its column holds it."""
+    if isinstance(value, JobConfig):
+        return json.dumps(value.to_json())
+    if isinstance(value, DatafeedConfig):
+        return json.dumps(value.model_dump(exclude_none=True))
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _job(row: dict[str, Any]) -> Job:
@@ -240,8 +285,9 @@ def _job(row: dict[str, Any]) -> Job:
 
 
 def _datafeed(row: dict[str, Any]) -> Datafeed:
-    names = ("state", "reason", "created_ms", "start_ms", "end_ms", "searched_ms", "searches", "empty_searches")
-    rest = {name: row[name] for name in (*names, "search_time_ms", "checked_ms")}
+    rest = {one.name: row[one.name] for one in fields(Datafeed) if one.name != "config"}
+    # A store of an earlier gridwatch lacks the last column.
+    rest["failures"] = rest["failures"] or 0
     return Datafeed(config=parse_datafeed(json.loads(row["config"])), **rest)
 
 

@@ -135,6 +135,17 @@ class ResultRows:
         text = f"{found.text} LIMIT {int(wanted.size)} OFFSET {int(wanted.start)}"
         return Page(count, self.store.sql(text, found.parameters).to_pylist())
 
+    def scores(self, job_ids: Sequence[str], wanted: Wanted) -> list[dict[str, Any]]:
+        """Return `job_id`, `ts`, `anomaly_score` and `is_interim` of all buckets wanted, oldest first."""
+        if not job_ids:
+            return []
+        columns = sql.joined(", ", [sql.name(one) for one in ("job_id", "ts", "anomaly_score", "is_interim")])
+        found = sql.compose(
+            "SELECT {} FROM {} WHERE {} ORDER BY {}",
+            columns, sql.name(BUCKETS.name), _where("buckets", job_ids, wanted), sql.name("ts"),
+        )  # fmt: skip
+        return self.store.sql(found.text, found.parameters).to_pylist()
+
     def _ids(self, info: ContainerInfo, job_id: str, also: sql.Sql) -> list[str]:
         where = sql.all_of([sql.compose("({} = {})", sql.name("job_id"), sql.value(job_id)), also])
         found = sql.compose("SELECT {} FROM {} WHERE {}", sql.name("id"), sql.name(info.name), where)

@@ -14,8 +14,8 @@ _SOFT = 0.6
 """Share of the limit above which Elasticsearch says `soft_limit`."""
 
 
-def counts_json(analyzer: Analyzer) -> dict[str, Any]:
-    """Return `data_counts`."""
+def counts_json(analyzer: Analyzer, now_ms: int) -> dict[str, Any]:
+    """Return `data_counts`, as of `now_ms`."""
     counts = {name: value for name, value in asdict(analyzer.counts).items() if value is not None}
     counts.pop("bucket_allocation_failures_count")
     fields = len(analyzer.job.fields)
@@ -25,6 +25,9 @@ def counts_json(analyzer: Analyzer) -> dict[str, Any]:
         "input_field_count": counts["input_record_count"] * fields,
         "invalid_date_count": counts.get("invalid_date_count", 0),
         "sparse_bucket_count": 0,
+        "input_bytes": 0,
+        "last_data_time": now_ms,
+        "log_time": now_ms,
     }
 
 

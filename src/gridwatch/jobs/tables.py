@@ -17,11 +17,14 @@ JOBS = collection(
 DATAFEEDS = collection(
     "ml_datafeeds",
     "id:STRING! job_id:STRING config:STRING state:STRING reason:STRING created_ms:LONG start_ms:LONG end_ms:LONG "
-    "searched_ms:LONG searches:LONG empty_searches:LONG search_time_ms:DOUBLE checked_ms:LONG",
+    "searched_ms:LONG searches:LONG empty_searches:LONG search_time_ms:DOUBLE checked_ms:LONG fed_to_ms:LONG "
+    "error:STRING failing_since_ms:LONG failures:LONG",
     "id",
     indexes=("job_id",),
 )
-"""`start_ms` and `end_ms` are those of the last start, null for open; `searched_ms` when it last searched."""
+"""`start_ms` and `end_ms` are those of the last start, null for open; `searched_ms` when it last searched, `fed_to_ms`
+how far. `error` is what the last search failed with, null when it did not; `failures` have followed one another since
+`failing_since_ms`."""
 
 TRANSFORMS = collection(
     "ml_transforms",

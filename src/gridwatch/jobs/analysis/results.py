@@ -113,6 +113,17 @@ class Results:
     influencers: list[InfluencerResult] = field(default_factory=list)
     model_plot: list[ModelPlot] = field(default_factory=list)
 
+    def between(self, start_ms: int | None, end_ms: int | None) -> Results:
+        """Return those of the buckets from `start_ms` to before `end_ms`; None means open."""
+
+        def there(one: Record | Bucket | InfluencerResult | ModelPlot) -> bool:
+            return (start_ms is None or one.timestamp >= start_ms) and (end_ms is None or one.timestamp < end_ms)
+
+        return Results(
+            list(filter(there, self.buckets)), list(filter(there, self.records)),
+            list(filter(there, self.influencers)), list(filter(there, self.model_plot)),
+        )  # fmt: skip
+
     def extend(self, other: Results) -> None:
         """Add what came later."""
         self.buckets.extend(other.buckets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -87,15 +87,16 @@ def feed_once(
         if feed.end_ms is None and not stopped():
             open_job.tell_interim()
     done = feed.end_ms is not None and now_ms - feed.config.query_delay_ms >= feed.end_ms and not stopped()
-    newest = resources.datafeed(feed.id)
-    resources.put_datafeed(
-        replace(
-            newest,
-            searched_ms=now_ms,
-            searches=newest.searches + 1,
-            empty_searches=0 if found.rows else newest.empty_searches + 1,
-            search_time_ms=newest.search_time_ms + (time.monotonic() - started) * 1000.0,
-        )
+    resources.change_datafeed(
+        feed.id,
+        searched_ms=now_ms,
+        fed_to_ms=open_job.fed_to_ms,
+        searches=feed.searches + 1,
+        empty_searches=0 if found.rows else feed.empty_searches + 1,
+        search_time_ms=feed.search_time_ms + (time.monotonic() - started) * 1000.0,
+        error=None,
+        failing_since_ms=None,
+        failures=0,
     )
     return Pass(found.rows, found.buckets, found.records, open_job.fed_to_ms, done)
 

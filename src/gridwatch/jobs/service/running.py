@@ -13,7 +13,6 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.analysis import Results
     from gridwatch.jobs.resources import Job, Resources
     from gridwatch.jobs.results import ResultRows
+    from gridwatch.jobs.service.messages import Messages
 
 __all__ = ["OpenJob", "Running", "state_path"]
 
@@ -89,22 +89,26 @@ class OpenJob:
         self.fed_to_ms = fed_to_ms
         info = parts.objects.put(state_path(self.job.id), _packed(self.analyzer, fed_to_ms))
         self.version, self.sha256 = info.object_id, info.sha256
-        self.job = replace(
-            parts.resources.job(self.job.id),
-            counts=counts_json(self.analyzer),
+        self.job = parts.resources.change_job(
+            self.job.id,
+            counts=counts_json(self.analyzer, parts.now_ms()),
             size=size_json(self.analyzer, parts.now_ms()),
             analysed_to_ms=self.analyzer.next_bucket,
         )
-        parts.resources.put_job(self.job)
         if results.buckets:
             log.info(
                 "buckets_analysed", job=self.job.id, buckets=len(results.buckets), records=len(results.records),
                 anomalies=found,
             )  # fmt: skip
 
-    def tell_interim(self) -> None:
-        """Write what can be said of the open buckets; it is replaced when they are finished."""
-        results = self.analyzer.interim()
+    def tell_interim(self, start_ms: int | None = None, end_ms: int | None = None) -> None:
+        """Write what can be said of the open buckets; it is replaced when they are finished.
+
+        Args:
+            start_ms: First instant of the buckets wanted, UTC epoch ms; None for all.
+            end_ms: First instant not wanted any more.
+        """
+        results = self.analyzer.interim().between(start_ms, end_ms)
         parts = self._running.results
         if self._interim:
             parts.drop_interim(self.job.id)
@@ -119,6 +123,7 @@ class Running:
         store: Any backend.
         resources: Rows of the jobs.
         results: Rows of the results.
+        messages: What their owners should know.
         model: Members and constants of all models.
         now_ms: The clock, UTC epoch ms.
         threads: How many threads share the analysis.
@@ -129,12 +134,13 @@ class Running:
         store: Store,
         resources: Resources,
         results: ResultRows,
+        messages: Messages,
         *,
         model: AutoConfig,
         now_ms: Callable[[], int],
         threads: int = 1,
     ) -> None:
-        self.store, self.resources, self.results = store, resources, results
+        self.store, self.resources, self.results, self.messages = store, resources, results, messages
         self.now_ms = now_ms
         self.objects = ObjectStore(store, now_ms=now_ms)
         store.put_container(LEASES)

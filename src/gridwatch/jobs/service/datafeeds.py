@@ -1,0 +1,204 @@
+"""The life of datafeeds: made, changed, started, run, stopped, deleted, previewed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from gridwatch.errors import JobsConflictError, JobsRequestError, JobsValueError
+from gridwatch.jobs.config import DatafeedConfig, JobConfig, check_together, parse_datafeed, parse_job
+from gridwatch.jobs.extraction import Extraction
+from gridwatch.jobs.resources import Datafeed
+from gridwatch.jobs.service.feeds import Pass, feed_once
+from gridwatch.jobs.service.life import JobLife
+from gridwatch.jobs.service.updates import updated_datafeed
+
+__all__ = ["FeedLife"]
+
+log = structlog.get_logger(__name__)
+
+
+class FeedLife(JobLife):
+    """What can be done with datafeeds."""
+
+    def put_datafeed(self, raw: object, *, datafeed_id: str | None = None) -> Datafeed:
+        """Make a datafeed, stopped.
+
+        Raises:
+            JobsError: The JSON is wrong, an id is taken, the job is unknown or has a datafeed.
+        """
+        config = parse_datafeed(raw, datafeed_id=datafeed_id)
+        check_together(self.resources.job(config.job_id).config, config)
+        feed = Datafeed(config, "stopped", self.now_ms())
+        self.resources.add_datafeed(feed)
+        return feed
+
+    def update_datafeed(self, datafeed_id: str, raw: object) -> Datafeed:
+        """Change a stopped datafeed; it keeps its job.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It runs.
+            JobsError: The JSON is wrong.
+        """
+        feed = self.resources.datafeed(datafeed_id)
+        config = updated_datafeed(feed, raw)
+        check_together(self.resources.job(config.job_id).config, config)
+        return self.resources.change_datafeed(datafeed_id, states=("stopped",), config=config)
+
+    def delete_datafeed(self, datafeed_id: str, *, force: bool = False) -> None:
+        """Delete a stopped datafeed.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It runs, and that is not forced.
+        """
+        feed = self.resources.datafeed(datafeed_id)
+        if feed.state != "stopped":
+            if not force:
+                raise JobsConflictError(
+                    f"Cannot delete datafeed [{datafeed_id}] while its status is {feed.state}.", datafeed_id=datafeed_id
+                )
+            self.stop_datafeed(datafeed_id)
+        self.resources.drop_datafeed(datafeed_id)
+
+    def start_datafeed(self, datafeed_id: str, *, start_ms: int | None = None, end_ms: int | None = None) -> Datafeed:
+        """Start a datafeed; `run_datafeed` or the runner does its work.
+
+        Args:
+            datafeed_id: Which.
+            start_ms: First instant wanted, UTC epoch ms; None for the earliest row, or where the job has come to.
+            end_ms: First instant not wanted any more; None to go on for ever.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It runs, or its job is not open.
+            JobsValueError: The start is not before the end.
+        """
+        feed = self.resources.datafeed(datafeed_id)
+        job = self.resources.job(feed.config.job_id)
+        if feed.state != "stopped":
+            raise _started_already(datafeed_id)
+        if job.state != "opened":
+            raise JobsConflictError(
+                f"Cannot start datafeed [{datafeed_id}] because job [{job.id}] is {job.state}; open it first."
+            )
+        if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+            raise JobsValueError(f"invalid [start] {start_ms}: it has to be before [end] {end_ms}.", path="start")
+        # Containers, fields, query and scripts are looked at now, when somebody is there to read what is wrong.
+        Extraction(self.store, job.config, feed.config, now_ms=self.now_ms())
+        started = self.resources.change_datafeed(
+            datafeed_id, states=("stopped",), state="started", reason=None, start_ms=start_ms, end_ms=end_ms,
+            searched_ms=None, empty_searches=0, error=None, failing_since_ms=None, failures=0,
+        )  # fmt: skip
+        until = "and goes on in real time" if end_ms is None else f"up to {end_ms}"
+        self.messages.say(job.id, "info", f"Datafeed [{datafeed_id}] started {until}.")
+        return started
+
+    def stop_datafeed(self, datafeed_id: str, *, reason: str | None = None) -> Datafeed:
+        """Stop a datafeed after the piece at hand; a stopped one stays so.
+
+        Raises:
+            JobsNotFoundError: There is none.
+        """
+        feed = self.resources.datafeed(datafeed_id)
+        if feed.state == "stopped":
+            return feed
+        stopped = self.resources.change_datafeed(datafeed_id, state="stopped", reason=reason)
+        why = "" if reason is None else f": {reason}"
+        level = "info" if reason is None else "warning"
+        self.messages.say(feed.config.job_id, level, f"Datafeed [{datafeed_id}] stopped{why}.")
+        return stopped
+
+    def stop_datafeeds(
+        self, pattern: str, *, force: bool = False, allow_no_match: bool = True, close_job: bool = False
+    ) -> list[Datafeed]:
+        """Stop datafeeds by id, several by comma, `*` allowed, `_all` for all.
+
+        Args:
+            pattern: Which.
+            force: As Elasticsearch's; a stop takes hold at once in any case.
+            allow_no_match: Whether a pattern may match nothing.
+            close_job: Whether their jobs are closed as well.
+
+        Raises:
+            JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
+        """
+        del force
+        feeds = self.resources.datafeeds(pattern, allow_no_match=allow_no_match)
+        stopped = [self.stop_datafeed(feed.id) for feed in feeds]
+        if close_job:
+            for feed in stopped:
+                self.close_job(feed.config.job_id)
+        return stopped
+
+    def run_datafeed(self, datafeed_id: str, *, progress: Callable[[int, int], None] | None = None) -> Pass:
+        """Do one pass of a started datafeed; at its end, it is stopped and its job closed.
+
+        Raises:
+            JobsConflictError: It is not started, or another process is at it.
+            JobsError: The rows cannot be read.
+        """
+        feed = self.resources.datafeed(datafeed_id)
+        if feed.state != "started":
+            raise JobsConflictError(f"Datafeed [{datafeed_id}] is {feed.state}; start it first.")
+        done = feed_once(
+            self.running,
+            self.resources,
+            feed,
+            now_ms=self.now_ms(),
+            progress=progress,
+            stopped=lambda: self.resources.datafeed(datafeed_id).state != "started",
+        )
+        if done.done:
+            self.stop_datafeed(datafeed_id)
+            self.close_job(feed.config.job_id)
+        return done
+
+    def preview_datafeed(
+        self,
+        datafeed_id: str | None = None,
+        *,
+        datafeed: Mapping[str, Any] | None = None,
+        job: Mapping[str, Any] | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the first rows as a job gets them, of a stored datafeed or of configs.
+
+        Raises:
+            JobsRequestError: An id and configs, or neither.
+            JobsError: A config is wrong, or the rows cannot be read.
+        """
+        if datafeed_id is not None:
+            if datafeed is not None or job is not None:
+                raise JobsRequestError("give the id of a datafeed or configs, not both.")
+            feed_config = self.resources.datafeed(datafeed_id).config
+            job_config = self.resources.job(feed_config.job_id).config
+        else:
+            feed_config, job_config = self._inline(datafeed, job)
+        extraction = Extraction(self.store, job_config, feed_config, now_ms=self.now_ms())
+        return extraction.preview(start_ms, end_ms)
+
+    def _inline(
+        self, datafeed: Mapping[str, Any] | None, job: Mapping[str, Any] | None
+    ) -> tuple[DatafeedConfig, JobConfig]:
+        nested = None if job is None else job.get("datafeed_config")
+        if (datafeed is None) == (nested is None):
+            raise JobsRequestError("a preview needs the id of a datafeed, or one [datafeed_config].")
+        raw = dict(datafeed if datafeed is not None else nested or {})
+        if job is None:
+            feed = parse_datafeed(raw, datafeed_id=raw.get("datafeed_id") or "preview")
+            return feed, self.resources.job(feed.job_id).config
+        config = parse_job({**job, "datafeed_config": None}, job_id=job.get("job_id") or "preview")
+        feed = parse_datafeed(raw, datafeed_id=raw.get("datafeed_id") or "preview", job_id=config.job_id)
+        check_together(config, feed)
+        return feed, config
+
+
+def _started_already(datafeed_id: str) -> JobsConflictError:
+    return JobsConflictError(
+        f"Cannot start datafeed [{datafeed_id}] because it has already been started.", datafeed_id=datafeed_id
+    )

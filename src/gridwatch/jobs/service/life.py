@@ -1,0 +1,185 @@
+"""The life of jobs: made, opened, changed, closed, reset, deleted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError
+from gridwatch.jobs.config import check_together, parse_datafeed, parse_job
+from gridwatch.jobs.resources import Datafeed, Job
+from gridwatch.jobs.service.parts import Parts
+from gridwatch.jobs.service.updates import updated_job
+
+__all__ = ["JobLife"]
+
+log = structlog.get_logger(__name__)
+
+
+class JobLife(Parts):
+    """What can be done with jobs as a whole."""
+
+    def put_job(self, raw: object, *, job_id: str | None = None) -> Job:
+        """Make a job, closed, and the datafeed that is in its `datafeed_config`: both or none.
+
+        Raises:
+            JobsError: The JSON is wrong, or an id is taken.
+        """
+        config = parse_job(raw, job_id=job_id)
+        job = Job(config.model_copy(update={"datafeed_config": None}), "closed", self.now_ms())
+        feed = None
+        if config.datafeed_config is not None:
+            inline = parse_datafeed(config.datafeed_config, job_id=config.job_id)
+            check_together(config, inline)
+            feed = Datafeed(inline, "stopped", self.now_ms())
+        self.resources.add_job(job)
+        if feed is not None:
+            try:
+                self.resources.add_datafeed(feed)
+            except JobsError:
+                self.resources.drop_job(job.id)
+                raise
+        self.messages.say(job.id, "info", "Job created.")
+        return job
+
+    def open_job(self, job_id: str) -> Job:
+        """Open a job; one that is open stays so.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It is on its way to another state.
+        """
+        job = self.resources.job(job_id)
+        if job.state == "opened":
+            return job
+        if job.state not in {"closed", "failed"}:
+            raise JobsConflictError(f"Cannot open job [{job_id}] while its state is [{job.state}].", job_id=job_id)
+        opened = self.resources.change_job(
+            job_id, states=("closed", "failed", "opened"), state="opened", reason=None, opened_ms=self.now_ms()
+        )
+        self.messages.say(job_id, "info", "Job opened.")
+        return opened
+
+    def open_jobs(self, pattern: str, *, allow_no_match: bool = True) -> list[Job]:
+        """Open jobs by id or group, several by comma, `*` allowed, `_all` for all.
+
+        Raises:
+            JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
+            JobsConflictError: One is on its way to another state.
+        """
+        return [self.open_job(job.id) for job in self.resources.jobs(pattern, allow_no_match=allow_no_match)]
+
+    def close_job(self, job_id: str, *, force: bool = False) -> Job:
+        """Close a job: its state is stored, and nothing more is taken. A closed job stays so.
+
+        Args:
+            job_id: Which.
+            force: Close it though its datafeed runs, which is stopped then.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: Its datafeed runs, or somebody is at work with it and does not end.
+        """
+        job = self.resources.job(job_id)
+        if job.state == "closed":
+            return job
+        feed = self._running_feed(job_id)
+        if feed is not None:
+            if not force:
+                raise _feed_runs(job_id, feed)
+            self.resources.change_datafeed(feed.id, state="stopped", reason="its job was closed by force")
+        if job.state == "failed":
+            closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
+        else:
+            with self.running.hold(job_id):
+                closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
+        self.running.forget(job_id)
+        self.messages.say(job_id, "info", "Job closed.")
+        return closed
+
+    def close_jobs(self, pattern: str, *, force: bool = False, allow_no_match: bool = True) -> list[Job]:
+        """Close jobs by id or group, several by comma, `*` allowed, `_all` for all: all of them or, refused, none.
+
+        Raises:
+            JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
+            JobsConflictError: The datafeed of one runs.
+        """
+        jobs = self.resources.jobs(pattern, allow_no_match=allow_no_match)
+        for job in jobs:
+            if not force and job.state != "closed" and (feed := self._running_feed(job.id)) is not None:
+                raise _feed_runs(job.id, feed)
+        return [self.close_job(job.id, force=force) for job in jobs]
+
+    def update_job(self, job_id: str, raw: object) -> Job:
+        """Change what may change of a job; what runs goes on with it from its next search.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsBodyError: A key is unknown, or one that never changes.
+            JobsConflictError: The memory limit of a job that is open.
+            JobsError: A value is not allowed.
+        """
+        job = self.resources.job(job_id)
+        config = updated_job(job, raw)
+        taken = {other.id for other in self.resources.jobs()} & set(config.groups)
+        if taken:
+            raise JobsExistsError(
+                f"job and group names share one name space; [{min(taken)}] is a job.", path="groups", group=min(taken)
+            )
+        feed = self.resources.datafeed_of(job_id)
+        if feed is not None:
+            check_together(config, feed.config)
+        updated = self.resources.change_job(job_id, config=config)
+        self.messages.say(job_id, "info", f"Job updated: {', '.join(sorted(raw))}.")  # type: ignore[arg-type]
+        return updated
+
+    def delete_job(self, job_id: str, *, force: bool = False) -> None:
+        """Delete a closed job with its results, state and stopped datafeed.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It is open, or its datafeed runs, and that is not forced.
+        """
+        job = self.resources.job(job_id)
+        feed = self.resources.datafeed_of(job_id)
+        if job.state != "closed":
+            if not force:
+                raise JobsConflictError(f"Cannot delete job [{job_id}] because the job is {job.state}.", job_id=job_id)
+            self.close_job(job_id, force=True)
+        if feed is not None:
+            self.resources.drop_datafeed(feed.id)
+        # The row goes first: a process that died after it leaves what a new job of this name overwrites or resets.
+        self.resources.drop_job(job_id)
+        self._forget_all(job_id)
+        self.messages.drop(job_id)
+
+    def reset_job(self, job_id: str) -> Job:
+        """Bring a closed job back to its beginning: no state, no results.
+
+        Raises:
+            JobsNotFoundError: There is none.
+            JobsConflictError: It is open.
+        """
+        job = self.resources.job(job_id)
+        if job.state != "closed":
+            raise JobsConflictError(f"Can only reset a job when it is closed; job [{job_id}] is {job.state}.")
+        self._forget_all(job_id)
+        fresh = replace(job, analysed_to_ms=None, counts={}, size={}, reason=None)
+        self.resources.change_job(job_id, analysed_to_ms=None, counts={}, size={}, reason=None)
+        self.messages.say(job_id, "info", "Job reset.")
+        return fresh
+
+    def _running_feed(self, job_id: str) -> Datafeed | None:
+        feed = self.resources.datafeed_of(job_id)
+        return feed if feed is not None and feed.state != "stopped" else None
+
+    def _forget_all(self, job_id: str) -> None:
+        self.running.forget(job_id, state=True)
+        self.results.drop(job_id)
+
+
+def _feed_runs(job_id: str, feed: Datafeed) -> JobsConflictError:
+    return JobsConflictError(
+        f"Cannot close job [{job_id}] while its datafeed [{feed.id}] is {feed.state}; stop that first.", job_id=job_id
+    )

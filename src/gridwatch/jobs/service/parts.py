@@ -1,0 +1,42 @@
+"""What all parts of the service share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gridwatch.jobs.analysis.models import BUCKETS
+from gridwatch.jobs.resources import Resources
+from gridwatch.jobs.results import ResultRows
+from gridwatch.jobs.service.messages import Messages
+from gridwatch.jobs.service.running import Running
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+    from gridwatch.detectors.online.config import AutoConfig
+
+__all__ = ["Parts"]
+
+
+class Parts:
+    """The store, the rows that are kept in it, and the jobs at hand.
+
+    Args:
+        store: Any backend; stays open, and the caller closes it.
+        now_ms: The clock, UTC epoch ms.
+        model: Members and constants of the models.
+        threads: How many threads share an analysis.
+    """
+
+    def __init__(
+        self, store: Store, *, now_ms: Callable[[], int], model: AutoConfig | None = None, threads: int = 1
+    ) -> None:
+        self.store = store
+        self.now_ms = now_ms
+        self.model = model or BUCKETS
+        self.resources = Resources(store)
+        self.results = ResultRows(store)
+        self.messages = Messages(store, now_ms=now_ms)
+        self.running = Running(
+            store, self.resources, self.results, self.messages, model=self.model, now_ms=now_ms, threads=threads
+        )
