@@ -71,10 +71,13 @@ class DatafeedConfig(Body):
 
         Args:
             bucket_span_ms: Of its job.
-            interval_ms: Interval of its date_histogram; the default is rounded down to a multiple of it.
+            interval_ms: Interval of its date_histogram, to which the default is rounded down; by default that of its
+                aggregations.
         """
         if self.frequency is not None:
             return units.ms_of(self.frequency, "frequency")
+        if interval_ms is None and (histogram := self._histogram()) is not None:
+            interval_ms = histogram[0]
         if bucket_span_ms <= 2 * _MINUTE_MS:
             chosen = _MINUTE_MS
         elif bucket_span_ms <= 20 * _MINUTE_MS:
@@ -113,6 +116,14 @@ class DatafeedConfig(Body):
             return _MANUAL_DEFAULT_MS if span is None else units.ms_of(span, "chunking_config.time_span")
         return 0 if chosen.mode == "off" else None if interval_ms is None else 1000 * interval_ms
 
+    def _histogram(self) -> tuple[int, bool] | None:
+        """Return the interval of its histogram in ms and whether that is a composite's, None without aggregations."""
+        if self.aggregations is None:
+            return None
+        from gridwatch.jobs.aggregations import interval_of
+
+        return interval_of(self.aggregations)
+
     def to_json(self) -> dict[str, Any]:
         """Return the datafeed as Elasticsearch would answer it, defaults written out."""
         raw = self.model_dump(exclude_none=True)
@@ -124,9 +135,15 @@ class DatafeedConfig(Body):
         if self.max_empty_searches == -1:
             del raw["max_empty_searches"]
         if self.chunking_config is None:
-            mode = self.chunk_ms(None, composite=False)
-            raw["chunking_config"] = {"mode": "auto" if mode is None else "manual"}
+            raw["chunking_config"] = self._chunking_json()
         return raw
+
+    def _chunking_json(self) -> dict[str, Any]:
+        histogram = self._histogram()
+        if histogram is None:
+            return {"mode": "auto"}
+        span = self.chunk_ms(histogram[0], composite=histogram[1])
+        return {"mode": "manual", "time_span": units.duration_of(span)} if span else {"mode": "off"}
 
 
 def parse_datafeed(raw: object, *, datafeed_id: str | None = None, job_id: str | None = None) -> DatafeedConfig:
@@ -157,19 +174,15 @@ def parse_datafeed(raw: object, *, datafeed_id: str | None = None, job_id: str |
 
 
 def check_together(job: JobConfig, feed: DatafeedConfig) -> None:
-    """Refuse a job and a datafeed that cannot work together; what aggregations ask for is checked with them.
+    """Refuse a job and a datafeed that cannot work together, aggregations included.
 
     Raises:
+        JobsBodyError: The aggregations have another shape.
         JobsValueError: Rows may come late although a feed's never do, summaries are missing or unasked for, the time
             is a runtime field, or a window is out of bounds.
     """
     if job.latency_ms:
         raise JobsValueError("a job with latency cannot have a datafeed.", path="analysis_config.latency")
-    if feed.aggregations is not None and job.summary_count_field is None:
-        raise JobsValueError(
-            "a datafeed with aggregations needs a job with summary_count_field_name, usually doc_count.",
-            path="analysis_config.summary_count_field_name",
-        )
     if job.time_field in feed.runtime_mappings:
         raise JobsValueError(
             f"the time field {job.time_field!r} may not be a runtime field.", path=f"runtime_mappings.{job.time_field}"
@@ -181,6 +194,10 @@ def check_together(job: JobConfig, feed: DatafeedConfig) -> None:
             f"them, got {units.duration_of(window)}.",
             path="delayed_data_check_config.check_window",
         )
+    if feed.aggregations is not None:
+        from gridwatch.jobs.aggregations import check_aggregations
+
+        check_aggregations(job, feed)
 
 
 def _renamed(raw: object) -> object:

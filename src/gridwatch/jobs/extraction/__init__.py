@@ -1,5 +1,5 @@
 """What a datafeed reads from the store: the rows that it wants, with the fields that its job needs, in time order."""
 
-from gridwatch.jobs.extraction.plain import Extraction
+from gridwatch.jobs.extraction.extraction import Extraction
 
 __all__ = ["Extraction"]

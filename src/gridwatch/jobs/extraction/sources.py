@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gridwatch.errors import JobsNotFoundError, JobsValueError
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.jobs.config import DatafeedConfig
 
-__all__ = ["Source", "containers_of", "open_sources"]
+__all__ = ["FOREVER_MS", "Source", "containers_of", "open_sources"]
+
+FOREVER_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, where GridDB's time ends."""
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _OWN = ("ml_*", "mlflow_*", "validations", "deliveries", "detections", "trainings", "labels", "loads", "leases")
 
@@ -38,10 +43,14 @@ class Source:
     time: Field
     where: Sql
 
-    def within(self, start: Sql, end: Sql) -> Sql:
-        """Return the condition for the rows wanted from `start`, inclusive, to `end`, exclusive."""
-        from_start = sql.compose("({} >= {})", self.time.sql, start)
-        return sql.all_of([from_start, sql.compose("({} < {})", self.time.sql, end), self.where])
+    def between(self, start_ms: int, end_ms: int) -> Sql:
+        """Return the condition for the rows wanted from `start_ms`, inclusive, to `end_ms`, exclusive."""
+        from_start = sql.compose("({} >= {})", self.time.sql, _instant(start_ms))
+        return sql.all_of([from_start, sql.compose("({} < {})", self.time.sql, _instant(end_ms)), self.where])
+
+
+def _instant(ms: int) -> Sql:
+    return sql.value(_EPOCH + timedelta(milliseconds=min(max(ms, 0), FOREVER_MS)))
 
 
 def containers_of(store: Store, patterns: Sequence[str]) -> list[str]:
@@ -106,9 +115,10 @@ def _open(store: Store, name: str, feed: DatafeedConfig, time_field: str, now_ms
         raise JobsNotFoundError(f"no such index [{name}]: the container is gone.", index=name)
     fields = Fields.of(info)
     if feed.runtime_mappings:
-        from gridwatch.jobs.painless import runtime_fields
+        # The grammar of scripts takes a while to load.
+        from gridwatch.jobs.runtime import with_runtime_fields
 
-        fields = fields.with_runtime(runtime_fields(feed.runtime_mappings, fields))
+        fields = with_runtime_fields(feed.runtime_mappings, fields)
     time = fields.get(time_field)
     if time is None:
         near = fields.near(time_field)

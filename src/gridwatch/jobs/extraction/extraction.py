@@ -1,0 +1,163 @@
+"""One look of a datafeed at its containers, with aggregations or without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from gridwatch.jobs import sql
+from gridwatch.jobs.aggregations import check_aggregations
+from gridwatch.jobs.extraction.aggregated import AggregatedRows
+from gridwatch.jobs.extraction.plain import PlainRows
+from gridwatch.jobs.extraction.sources import FOREVER_MS, Source, open_sources
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+    from gridwatch.jobs.config import DatafeedConfig, JobConfig
+
+__all__ = ["Extraction"]
+
+_ROWS = 100_000
+"""Rows a piece is cut for: what arrives at once."""
+_CHUNK_MIN_MS = 60_000
+_PREVIEW_INTERVALS = 1000
+
+
+class Extraction:
+    """One look of a datafeed at its containers.
+
+    Args:
+        store: Any backend.
+        job: What the rows are for.
+        feed: Which rows.
+        now_ms: The present, UTC epoch ms.
+
+    Attributes:
+        containers: Where the rows are, sorted.
+        plan: How they are aggregated, None where they come as they are.
+
+    Raises:
+        JobsError: A container or field is missing, or the query, a script or an aggregation is wrong.
+    """
+
+    def __init__(self, store: Store, job: JobConfig, feed: DatafeedConfig, *, now_ms: int) -> None:
+        self.job, self.feed = job, feed
+        self._store = store
+        self.plan = check_aggregations(job, feed)
+        summary = job.summary_count_field
+        fields = (*job.fields, *([summary] if summary and summary not in job.fields else []))
+        needed = fields if self.plan is None else self.plan.fields
+        self._sources = open_sources(store, feed, job.time_field, needed, now_ms=now_ms)
+        self.containers = [source.container for source in self._sources]
+        self._rows: PlainRows | AggregatedRows
+        if self.plan is None:
+            self._rows = PlainRows(store, self._sources, job.time_field, fields)
+        else:
+            self._rows = AggregatedRows(store, self.plan, self._sources, now_ms=now_ms)
+
+    def whole(self, time_ms: int) -> int:
+        """Return the last instant up to which rows can be read before `time_ms`: the end of a whole interval."""
+        return time_ms if self.plan is None else self.plan.interval.floor(time_ms)
+
+    def bounds(self, start_ms: int | None, end_ms: int) -> tuple[int, int] | None:
+        """Return the time of the first and of the last row wanted, None where there is none."""
+        found = [one for source in self._sources if (one := self._bounds(source, start_ms, end_ms)) is not None]
+        return (min(one[0] for one in found), max(one[1] for one in found)) if found else None
+
+    def count(self, start_ms: int, end_ms: int) -> int:
+        """Return how many rows the job is told of from `start_ms`, inclusive, to `end_ms`, exclusive.
+
+        With aggregations, that is the sum of the summary counts.
+        """
+        if self.plan is None:
+            return sum(self._count(source, start_ms, end_ms) for source in self._sources)
+        return int(sum(frame[self.plan.summary].sum() for frame in self.frames(start_ms, end_ms)))
+
+    def frames(self, start_ms: int, end_ms: int) -> Iterator[pd.DataFrame]:
+        """Yield the rows from `start_ms`, inclusive, to `end_ms`, exclusive, in time order.
+
+        Yields:
+            The time field int64 ms and the job's fields. Rows of one millisecond, and of one interval of a
+            histogram, come together.
+        """
+        bounds = self.bounds(start_ms, end_ms)
+        if bounds is None:
+            return
+        at, last = bounds
+        chunk = self._chunk_ms(at, last)
+        while at <= last:
+            until = min(self.whole(at) + chunk, last + 1)
+            frame = self._rows.read(at, until)
+            if len(frame):
+                yield frame
+                at = until
+                continue
+            # A gap: on to the next row, however far it is.
+            further = self.bounds(until, end_ms)
+            if further is None:
+                return
+            at = further[0]
+
+    def preview(self, start_ms: int | None = None, end_ms: int | None = None) -> list[dict[str, Any]]:
+        """Return the first rows as the job would get them; a missing field is left out.
+
+        There are `scroll_size` rows at most, or a page of a composite.
+        """
+        bounds = self.bounds(start_ms, FOREVER_MS if end_ms is None else end_ms)
+        if bounds is None:
+            return []
+        first, last = bounds
+        size = self.feed.scroll_size
+        if isinstance(self._rows, PlainRows):
+            rows = self._rows.read(first, last + 1, limit=size)
+        else:
+            plan = self._rows.plan
+            size = plan.page or size
+            rows = self._rows.read(
+                first, min(plan.interval.floor(first) + plan.interval.every_ms * _PREVIEW_INTERVALS, last + 1)
+            )
+        return [
+            {str(name): _plain(value) for name, value in row.items() if not pd.isna(value)}
+            for row in rows.head(size).to_dict(orient="records")
+        ]
+
+    def _chunk_ms(self, first_ms: int, last_ms: int) -> int:
+        interval = None if self.plan is None else self.plan.interval.every_ms
+        told = self.feed.chunk_ms(interval, composite=self.plan is not None and self.plan.page is not None)
+        if told == 0:
+            return last_ms - first_ms + 1 + (interval or 0)
+        if told is None:
+            rows = max(self.count(first_ms, last_ms + 1), 1)
+            return max((last_ms - first_ms + 1) * _ROWS // rows, _CHUNK_MIN_MS)
+        # Whole intervals.
+        return told if interval is None else -(-told // interval) * interval
+
+    def _bounds(self, source: Source, start_ms: int | None, end_ms: int) -> tuple[int, int] | None:
+        found = sql.compose(
+            "SELECT MIN({}), MAX({}) FROM {} WHERE {}",
+            source.time.sql,
+            source.time.sql,
+            sql.name(source.container),
+            source.between(start_ms or 0, end_ms),
+        )
+        row = self._store.sql(found.text, found.parameters)
+        if not row.num_rows or row.column(0)[0].as_py() is None:
+            return None
+        first, last = (_ms(row.column(place))[0] for place in (0, 1))
+        return int(first), int(last)
+
+    def _count(self, source: Source, start_ms: int, end_ms: int) -> int:
+        where = source.between(start_ms, end_ms)
+        found = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
+        return int(self._store.sql(found.text, found.parameters).column(0)[0].as_py())
+
+
+def _ms(column: Any) -> list[int]:
+    return column.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
