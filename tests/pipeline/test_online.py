@@ -56,7 +56,8 @@ def fresh(trained: TrainReport, make_dataset: MakeDataset, store: Store, request
 
 
 def scores_of(store: Store, dataset: Dataset) -> list[dict[str, Any]]:
-    return store.read(score_info(dataset.symbol).name).to_pylist()
+    rows: list[dict[str, Any]] = store.read(score_info(dataset.symbol).name).to_pylist()
+    return rows
 
 
 def test_training_keeps_the_state_before_the_newest_rows(trained: TrainReport, settings: Settings) -> None:
