@@ -69,8 +69,10 @@ def feed_once(
     started = time.monotonic()
     with running.hold(feed.config.job_id) as open_job:
         extraction = Extraction(running.store, open_job.job.config, feed.config, now_ms=now_ms)
-        target = extraction.whole(now_ms - feed.config.query_delay_ms)
-        end_ms = target if feed.end_ms is None else min(target, feed.end_ms)
+        reached = now_ms - feed.config.query_delay_ms
+        # At its end a feed reads what there is, though that may be a part of a histogram's interval.
+        done = feed.end_ms is not None and reached >= feed.end_ms
+        end_ms = feed.end_ms if feed.end_ms is not None and done else extraction.whole(reached)
         found = _Found(open_job, ",".join(extraction.containers), progress or (lambda _at, _end: None), end_ms)
         start_ms = _start(open_job, feed)
         bounds = extraction.bounds(start_ms, end_ms)
@@ -86,7 +88,7 @@ def feed_once(
         found.store()
         if feed.end_ms is None and not stopped():
             open_job.tell_interim()
-    done = feed.end_ms is not None and now_ms - feed.config.query_delay_ms >= feed.end_ms and not stopped()
+    done = done and not stopped()
     resources.change_datafeed(
         feed.id,
         searched_ms=now_ms,
