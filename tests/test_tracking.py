@@ -227,6 +227,7 @@ def test_another_champion_is_seen_at_once(settings: Settings, detector: LstmDete
     rows = tracking.model_versions(settings, name)
     assert [(row["version"], row["champion"]) for row in rows] == [("2", True), ("1", False)]
     assert rows[0]["metrics"]["val_mae"] == 1.5
+    assert rows[0]["detector"] == "lstm"
     assert tracking.model_versions(settings, "gridwatch-unknown") == []
 
 

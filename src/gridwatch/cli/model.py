@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(names: Names = None, force: Force = False, as_json: Json = False) -> None:
-    """Train a model for datasets; it becomes champion when it is better on the same rows."""
+    """Train the detectors of datasets; each becomes champion after a comparison on the same rows."""
     from gridwatch.pipeline.train import train as run
 
     found = settings()
@@ -50,12 +50,13 @@ def models(names: Names = None, as_json: Json = False) -> None:
         return
     shown = ("val_mae", "champion_mae", "naive_mae", "anomaly_rate")
     print_table(
-        ("model", "version", "champion", "made (UTC)", *shown, "run"),
+        ("model", "version", "champion", "detector", "made (UTC)", *shown, "run"),
         [
             (
                 row["model"],
                 row["version"],
                 "*" if row["champion"] else "",
+                row["detector"] or "",
                 moment(row["made_ms"]),
                 *(_figure(row["metrics"].get(name)) for name in shown),
                 row["run_id"],

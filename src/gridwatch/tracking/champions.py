@@ -89,7 +89,8 @@ def model_versions(settings: Settings, model_name: str) -> list[dict[str, Any]]:
     """Return the versions of a registered model, newest first; none where it was never trained.
 
     Returns:
-        A dict a version: `model`, `version`, `champion`, `made_ms`, `run_id`, `sha256`, and `metrics` of its run.
+        A dict a version: `model`, `version`, `champion`, `made_ms`, `run_id`, `sha256`, `detector`, and `metrics` of its
+        run.
 
     Raises:
         TrackingError: MLflow failed.
@@ -112,6 +113,7 @@ def model_versions(settings: Settings, model_name: str) -> list[dict[str, Any]]:
                 "made_ms": one.creation_timestamp,
                 "run_id": one.run_id,
                 "sha256": one.tags.get("gridwatch.sha256"),
+                "detector": one.tags.get("gridwatch.detector"),
                 "metrics": dict(client.get_run(one.run_id).data.metrics) if one.run_id else {},
             }
             for one in found
