@@ -67,7 +67,14 @@ def _markdown(figures: Sequence[Figure]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, or all; return the exit status."""
-    parser = argparse.ArgumentParser(prog="gridwatch bench", description=__doc__)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "trials":  # has arguments of its own, and is none of the comparisons
+        return int(importlib.import_module("benchmarks.trials").main(arguments[1:]))
+    parser = argparse.ArgumentParser(
+        prog="gridwatch bench",
+        description=__doc__,
+        epilog="`trials DIR... --help`: variants of a detector on labelled files",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (all when none is named)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE as Markdown")
