@@ -82,6 +82,9 @@ def test_an_anomaly_carries_all_that_led_to_it(
     assert row["lower"] < row["expected"] < row["upper"] < row["actual"]
     assert row["score"] > 99
     assert row["severity"] == "critical"
+    assert (row["driver"], row["anomaly_score"], row["segment_score"]) == ("lstm", None, None)
+    assert row["explanation"].endswith("as odd.")
+    assert "normal would have been a value near the forecast" in row["explanation"]
     assert (row["model_uri"], row["model_sha256"], row["run_id"]) == (
         trained.model_uri,
         trained.sha256,

@@ -89,8 +89,8 @@ def model_versions(settings: Settings, model_name: str) -> list[dict[str, Any]]:
     """Return the versions of a registered model, newest first; none where it was never trained.
 
     Returns:
-        A dict a version: `model`, `version`, `champion`, `made_ms`, `run_id`, `sha256`, `detector`, and `metrics` of its
-        run.
+        A dict a version: `model`, `version`, `champion`, `made_ms`, `run_id`, `sha256`, `detector`, and `metrics`
+        of its run.
 
     Raises:
         TrackingError: MLflow failed.
