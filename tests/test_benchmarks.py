@@ -50,4 +50,12 @@ def test_artifacts_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_benchmark_has_its_module() -> None:
     folder = Path(benchmarks.store.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} == {*NAMES, "__init__", "__main__", "figure", "sinks", "trials"}
+    assert {path.stem for path in folder.glob("*.py")} == {
+        *NAMES,
+        "__init__",
+        "__main__",
+        "figure",
+        "job_runs",
+        "sinks",
+        "trials",
+    }

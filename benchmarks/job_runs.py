@@ -1,0 +1,253 @@
+"""What `benchmarks.jobs` measures, each in a process of its own: a datafeed and its job, and the same by pandas.
+
+A process tells its peak of memory, and whose peak it is, for nothing else has run in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import multiprocessing
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import structlog
+
+from gridwatch.containers import open_store
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+
+SPAN_MS = 900_000
+START_MS = 1_704_067_200_000
+DAY_MS = 86_400_000
+ROLLING = 672
+"""Buckets of a week: what the z-score of the comparison looks back on."""
+WARM = 40
+BATCH = 500_000
+_WHOLE = frozenset({"results", "state"})  # what these call is theirs
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one process did.
+
+    Args:
+        seconds: From the start of the work to its end, the start of the process and the reading of code left out.
+        cpu_s: The process' CPU in that time, all threads.
+        peak: Most memory that it had at once, bytes.
+        parts: Seconds by part of the work.
+        found: What it found, by name.
+    """
+
+    seconds: float
+    cpu_s: float
+    peak: int
+    parts: dict[str, float]
+    found: dict[str, Any]
+
+
+def alone(work: Callable[..., Ran], *arguments: object) -> Ran:
+    """Run work in a new process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_quiet) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
+class Parts:
+    """Splits time among parts of the work by wrapping functions; a part within a part counts for itself alone.
+
+    At its end as a context manager the functions are as they were.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._open: list[str] = []
+        self._since = 0.0
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def wrap(self, part: str, owner: object, *names: str) -> None:
+        """Have the time of functions of a class or module count for `part` from now on."""
+        for name in names:
+            plain = vars(owner)[name]
+            timed = self._timed(part, getattr(owner, name))
+            self._undo.callback(setattr, owner, name, plain)
+            setattr(owner, name, staticmethod(timed) if isinstance(plain, classmethod) else timed)
+
+    def _timed(self, part: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(plain)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            if self._open and (self._open[-1] in _WHOLE or self._open[-1] == part):
+                return plain(*arguments, **named)
+            self._turn()
+            self._open.append(part)
+            try:
+                return plain(*arguments, **named)
+            finally:
+                self._turn()
+                self._open.pop()
+
+        return timed
+
+    def _turn(self) -> None:
+        now = time.perf_counter()
+        if self._open:
+            self.seconds[self._open[-1]] += now - self._since
+        self._since = now
+
+
+def write_events(url: str, name: str, rows: int, partitions: int, span_ms: int, *, seed: int = 5) -> int:
+    """Write a time series of events of many hosts, and return where one of them is odd: the start of its bucket.
+
+    Args:
+        url: Store.
+        name: Container: `ts`, `host`, `value`.
+        rows: How many, spread evenly over `span_ms`; their times differ.
+        partitions: Hosts.
+        span_ms: From the first row to the last.
+        seed: Of the values.
+    """
+    random = np.random.default_rng(seed)
+    every = max(span_ms // rows, 1)
+    hosts = np.array([f"host-{place:05d}.example.com" for place in range(partitions)], object)
+    odd = START_MS + (span_ms * 3 // 4) // SPAN_MS * SPAN_MS
+    columns = (
+        Column("ts", ColumnType.TIMESTAMP, nullable=False),
+        Column("host", ColumnType.STRING),
+        Column("value", ColumnType.DOUBLE),
+    )
+    with open_store(url) as store:
+        store.put_container(ContainerInfo(name, ContainerType.TIME_SERIES, columns, ("ts",)))
+        for first in range(0, rows, BATCH):
+            place = np.arange(first, min(first + BATCH, rows))
+            times = START_MS + every * place + random.integers(0, every, len(place))
+            # In turns where there are few rows for each, so that none is left out of a bucket by chance.
+            which = (
+                place % partitions
+                if every > SPAN_MS // (2 * partitions)
+                else random.integers(0, partitions, len(place))
+            )
+            value = (2.0 + np.sin(times / DAY_MS * 2 * np.pi)) * random.gamma(4.0, 5.0, len(place))
+            value[(times // SPAN_MS * SPAN_MS == odd) & (which == partitions // 2)] *= 30.0
+            ts = pd.to_datetime(times, unit="ms", utc=True).astype("datetime64[ms, UTC]")
+            store.put(name, pd.DataFrame({"ts": ts, "host": hosts[which], "value": value}))
+    return odd
+
+
+def job_of(detectors: list[dict[str, Any]], container: str, aggregations: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the JSON of a job with its datafeed, by partition `host` and a quarter of an hour."""
+    split = [{**detector, "partition_field_name": "host"} for detector in detectors]
+    analysis: dict[str, Any] = {"bucket_span": "15m", "detectors": split, "influencers": []}
+    feed: dict[str, Any] = {"indices": [container], "query": {"match_all": {}}}
+    if aggregations is not None:
+        analysis["summary_count_field_name"] = "doc_count"
+        feed["aggregations"] = aggregations
+    return {
+        "analysis_config": analysis,
+        "data_description": {"time_field": "ts"},
+        "analysis_limits": {"model_memory_limit": "8gb"},
+        "datafeed_config": feed,
+    }
+
+
+def feed_job(url: str, job: Mapping[str, Any], job_id: str, end_ms: int) -> Ran:
+    """Run a job over all rows before `end_ms`, from the datafeed's start to its end."""
+    from gridwatch.jobs.results import Wanted
+    from gridwatch.jobs.service import JobsService
+
+    _ready()
+    with _wrapped() as parts, open_store(url) as store:
+        service = JobsService(store, now_ms=lambda: end_ms + DAY_MS)
+        service.put_job(dict(job), job_id=job_id)
+        service.open_job(job_id)
+        [feed] = [one for one in service.resources.datafeeds("*") if one.config.job_id == job_id]
+        service.start_datafeed(feed.id, end_ms=end_ms)
+        begin, cpu_s = time.perf_counter(), time.process_time()
+        done = service.run_datafeed(feed.id)
+        seconds, cpu_s = time.perf_counter() - begin, time.process_time() - cpu_s
+        page = service.results.find("records", [job_id], Wanted(sort="record_score", descending=True, size=5))
+        size = service.resources.job(job_id).size
+        state = service.running.objects.info(f"ml/state/{job_id}").size
+    worst = [(int(row["ts"].timestamp() * 1000), row["partition_value"]) for row in page.rows]
+    found = {
+        "rows": done.rows, "buckets": done.buckets, "records": page.count, "worst": worst,
+        "model_bytes": int(size["model_bytes"]), "state_bytes": state,
+    }  # fmt: skip
+    split = {**parts.seconds, "rest": seconds - sum(parts.seconds.values())}
+    return Ran(seconds, cpu_s, _peak(), split, found)
+
+
+def by_pandas(url: str, container: str, sums: bool) -> Ran:
+    """Do by pandas what one would write first: rows to buckets by partition, and a rolling z-score of each.
+
+    Args:
+        url: Store.
+        container: `ts`, `host`, `value`.
+        sums: Sums and counts; else means.
+    """
+    with open_store(url) as store:
+        begin, cpu_s = time.perf_counter(), time.process_time()
+        frame = store.sql(f'SELECT ts, host, value FROM "{container}" ORDER BY ts').to_pandas()
+        read_s = time.perf_counter() - begin
+        grouped = frame.groupby([frame["ts"].dt.floor("15min"), "host"])["value"]
+        odd = {}
+        for name in ("sum", "count") if sums else ("mean",):
+            wide = grouped.agg(name).unstack()
+            wide = wide.fillna(0.0) if sums else wide
+            rolled = wide.rolling(ROLLING, min_periods=WARM)
+            score = (wide - rolled.mean().shift()) / rolled.std().shift()
+            odd[name] = int((score.abs() > 4.0).to_numpy().sum())
+        seconds, cpu_s = time.perf_counter() - begin, time.process_time() - cpu_s
+    return Ran(seconds, cpu_s, _peak(), {"SQL": read_s, "pandas": seconds - read_s}, odd)
+
+
+def _ready() -> None:
+    """Load the machine code: a service that runs for weeks does so once."""
+    from gridwatch.detectors.online.bank import Bank
+    from gridwatch.jobs.analysis.models import BUCKETS
+
+    Bank(BUCKETS, 1).update(np.arange(3, dtype=np.int64), np.ones((1, 3)))
+
+
+def _wrapped() -> Parts:
+    from gridwatch.containers.objects import ObjectStore
+    from gridwatch.containers.sqlite import SqliteStore
+    from gridwatch.jobs.analysis import analyzer, detector, models, rows, series
+    from gridwatch.jobs.extraction import aggregated, plain
+    from gridwatch.jobs.results import ResultRows
+    from gridwatch.jobs.service import running
+
+    parts = Parts()
+    parts.wrap("SQL", SqliteStore, "sql")
+    parts.wrap("frame", plain.PlainRows, "read")
+    parts.wrap("frame", aggregated.AggregatedRows, "read")
+    parts.wrap("frame", rows.Rows, "of", "take", "joined")
+    parts.wrap("reduction", series.SeriesIndex, "places")
+    parts.wrap("reduction", detector.RunningDetector, "_values", "_note_first")
+    parts.wrap("models", models.Models, "update")
+    parts.wrap("results", detector.RunningDetector, "_found")
+    parts.wrap("results", analyzer.Analyzer, "_results")
+    parts.wrap("results", ResultRows, "write", "drop_interim")
+    parts.wrap("results", running, "write_anomalies")
+    parts.wrap("state", running, "_packed")
+    parts.wrap("state", ObjectStore, "put")
+    return parts
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

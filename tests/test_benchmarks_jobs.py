@@ -1,0 +1,24 @@
+"""The comparison of jobs for real, small; speeds are not tested."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import benchmarks.jobs
+
+
+def test_jobs_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.jobs, "alone", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(benchmarks.jobs, "ROWS", 20_000)
+    monkeypatch.setattr(benchmarks.jobs, "GROWTH", (2,))
+    beside, raw, aggregated, growth = benchmarks.jobs.run()
+    assert beside.baseline_seconds is None
+    for job in (raw, aggregated):
+        assert "the odd bucket is among the worst five" in job.note
+        assert all(f" {part} " in job.note for part in ("SQL", "frame", "reduction", "models", "results", "state"))
+    # The same records from either feed.
+    assert re.findall(r"[\d,]+ records", raw.note) == re.findall(r"[\d,]+ records", aggregated.note)
+    assert growth.amount == 2 * benchmarks.jobs.GROWTH_BUCKETS
+    assert re.search(r"[\d.]+ kB a partition \(stored [\d.]+; Elasticsearch estimates 48\)", growth.note)
