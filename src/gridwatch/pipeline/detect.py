@@ -114,7 +114,7 @@ def detect(
     origin = _Origin(dataset, champion, validation, flow_run_id, now_ms)
     labels = read_labels(store, series_name(dataset.symbol), now_ms)
     gone_through = model.say(dataset, store, series, work.todo, away=lambda times_ms: labels.away(times_ms, now_ms))
-    verdicts = judge(gone_through, rule_of(dataset, model), labels, now_ms=now_ms)
+    verdicts = judge(gone_through, rule_of(dataset, model), labels, now_ms=now_ms, config=model.config)
     wanted = np.isin(gone_through.times_ms, series.times_ms[work.todo])
     scored = gone_through.pick(wanted)
     found = _anomalies(

@@ -13,6 +13,7 @@ from gridwatch.detectors.labels import kinds_of
 
 if TYPE_CHECKING:
     from gridwatch.detectors.labels import Labels
+    from gridwatch.detectors.online import AutoConfig
     from gridwatch.pipeline.scored import Rule, Scored
 
 __all__ = ["Verdicts", "judge"]
@@ -44,7 +45,7 @@ class Verdicts:
         return f"Of alarms like it, people have called {right} true and {wrong} false."
 
 
-def judge(scored: Scored, rule: Rule, labels: Labels, *, now_ms: int) -> Verdicts:
+def judge(scored: Scored, rule: Rule, labels: Labels, *, now_ms: int, config: AutoConfig | None = None) -> Verdicts:
     """Say which rows are anomalies, as labels that were given until now teach.
 
     A range that is called expected has no anomalies, whatever the rule. What was called true or false changes the
@@ -55,6 +56,7 @@ def judge(scored: Scored, rule: Rule, labels: Labels, *, now_ms: int) -> Verdict
         rule: The threshold.
         labels: As `read_labels` gives them.
         now_ms: The present, UTC epoch ms.
+        config: Constants of the detector, which say how alarms are held back; None for those of `auto`.
     """
     none = np.zeros(len(scored), np.int64)
     if not len(scored) or not labels.labels:
@@ -70,5 +72,6 @@ def judge(scored: Scored, rule: Rule, labels: Labels, *, now_ms: int) -> Verdict
         kinds_of(scored.drivers.tolist(), said["actual"], said["expected"]),
         threshold=rule.value,
         scored_ms=now_ms,
+        config=config,
     )
     return Verdicts(adapted.flags, adapted.right, adapted.wrong)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,7 +127,7 @@ def _online(dataset: Dataset, series: Series, model: OnlineModel, away: npt.NDAr
         parts=parts,
         scored=Scored.joined([seen, unseen]),
         held=held,
-        params={**model.constants, **own},
+        params={**asdict(model.config), **own},
         epochs=trained.history if trained else [],
         best_epoch=trained.best_epoch if trained else 0,
         network=trained.model if trained else None,

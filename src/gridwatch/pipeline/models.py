@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gridwatch.containers.store import Store
     from gridwatch.detectors.base import Times
+    from gridwatch.detectors.online import AutoConfig
     from gridwatch.sources.dataset import Dataset
 
 __all__ = ["Model", "WindowModel", "load_model", "network_of", "new_lstm", "rule_of", "stretches"]
@@ -36,6 +37,10 @@ class Model(Protocol):
     @property
     def rule(self) -> Rule:
         """What is an anomaly unless the dataset says otherwise."""
+
+    @property
+    def config(self) -> AutoConfig | None:
+        """Constants of a detector that learns as it goes; None for others."""
 
     def say(
         self,
@@ -109,6 +114,7 @@ class WindowModel:
 
     kind = LstmDetector.kind
     rule = Rule("score", 95.0)
+    config = None
 
     def __init__(self, detector: LstmDetector, dataset: Dataset) -> None:
         limit = _rule(dataset, self.rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.detectors import Detector, LstmConfig, LstmDetector
     from gridwatch.detectors.base import Floats, Times
-    from gridwatch.detectors.online import OnlineScores
+    from gridwatch.detectors.online import AutoConfig, OnlineScores
     from gridwatch.detectors.training import OnEpoch
     from gridwatch.sources.dataset import Dataset
 
@@ -79,12 +79,13 @@ class OnlineModel:
     @property
     def rule(self) -> Rule:
         """An alarm at the detector's own level."""
-        return Rule("alarm", float(-100.0 * np.expm1(-self._detector.config.alarm_level)))
+        return Rule("alarm", float(-100.0 * np.expm1(-self.config.alarm_level)))
 
     @property
-    def constants(self) -> dict[str, Any]:
-        """What the detector looks at and how it judges, by name."""
-        return asdict(self._detector.config)
+    def config(self) -> AutoConfig:
+        """What the detector looks at and how it judges."""
+        found: AutoConfig = self._detector.config
+        return found
 
     @property
     def network(self) -> LstmDetector | None:
