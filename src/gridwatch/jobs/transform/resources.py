@@ -1,0 +1,155 @@
+"""Transforms as rows of the store: who is there, in which state, and how far."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from gridwatch.errors import JobsExistsError, JobsNotFoundError
+from gridwatch.jobs import sql
+from gridwatch.jobs.tables import TRANSFORMS
+from gridwatch.jobs.transform.config import TransformConfig, parse_transform
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+
+__all__ = ["State", "Transform", "Transforms"]
+
+State: TypeAlias = Literal["stopped", "started", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """A transform as it is stored; times are UTC epoch ms.
+
+    Attributes:
+        config: What it does.
+        state: Where it is in its life.
+        created_ms: When it was made.
+        reason: Why it failed.
+        checkpoint: How often it has come to an end.
+        checkpoint_ms: When it did last.
+        done_to_ms: First instant of the sync field that is not in the summary, None before the first checkpoint.
+        stats: Counters, and when it last looked.
+    """
+
+    config: TransformConfig
+    state: State
+    created_ms: int
+    reason: str | None = None
+    checkpoint: int = 0
+    checkpoint_ms: int | None = None
+    done_to_ms: int | None = None
+    stats: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.config.id
+
+
+class Transforms:
+    """Rows of `ml_transforms`, which is made when missing.
+
+    Args:
+        store: Any backend.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        store.put_container(TRANSFORMS, modifiable=True)
+
+    def get(self, transform_id: str) -> Transform:
+        """Return a transform.
+
+        Raises:
+            JobsNotFoundError: There is none.
+        """
+        rows = self._store.get(TRANSFORMS.name, [transform_id]).to_pylist()
+        if not rows:
+            raise JobsNotFoundError(f"Transform with id [{transform_id}] could not be found", transform_id=transform_id)
+        return _transform(rows[0])
+
+    def find(self, pattern: str = "_all", *, allow_no_match: bool = True) -> list[Transform]:
+        """Return transforms by id, sorted: several by comma, `*` allowed, `_all` for all.
+
+        Raises:
+            JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
+        """
+        every = {row["id"]: row for row in self._store.read(TRANSFORMS.name).to_pylist()}
+        chosen: set[str] = set()
+        for part in filter(None, (part.strip() for part in pattern.split(","))):
+            wild = part == "_all" or "*" in part
+            found = set(fnmatch.filter(every, "*" if part == "_all" else part))
+            if not found and not (wild and allow_no_match):
+                raise JobsNotFoundError(f"Transform with id [{part}] could not be found", transform_id=part)
+            chosen |= found
+        return [_transform(every[one]) for one in sorted(chosen)]
+
+    def add(self, transform: Transform) -> None:
+        """Store a new transform.
+
+        Raises:
+            JobsExistsError: Its id is taken.
+        """
+        if self._store.get(TRANSFORMS.name, [transform.id]).num_rows:
+            raise JobsExistsError(f"Transform with id [{transform.id}] already exists", transform_id=transform.id)
+        row = {**_columns(transform), "id": transform.id}
+        self._store.put(TRANSFORMS.name, pa.Table.from_pylist([row], schema=TRANSFORMS.arrow))
+
+    def change(self, transform: Transform, *, states: Sequence[State] = (), **changes: Any) -> Transform | None:
+        """Change some columns of a transform, and leave alone what others change at the same time.
+
+        Args:
+            transform: As it was.
+            states: Only in one of these; empty for any.
+            **changes: Attributes and their new values.
+
+        Returns:
+            The transform as it is now, None where it is in another state or gone.
+        """
+        changed = replace(transform, **changes)
+        columns = _columns(changed)
+        set_to = [
+            sql.compose(
+                "{} = {}", sql.name(name), sql.Sql("NULL") if columns[name] is None else sql.value(columns[name])
+            )
+            for name in changes
+        ]
+        where = [sql.compose("({} = {})", sql.name("id"), sql.value(transform.id))]
+        if states:
+            where.append(sql.any_of(sql.compose("({} = {})", sql.name("state"), sql.value(one)) for one in states))
+        done = sql.compose(
+            "UPDATE {} SET {} WHERE {}", sql.name(TRANSFORMS.name), sql.joined(", ", set_to), sql.all_of(where)
+        )
+        return changed if self._store.execute(done.text, done.parameters) else None
+
+    def drop(self, transform_id: str) -> None:
+        """Delete the row of a transform."""
+        self._store.delete(TRANSFORMS.name, [transform_id])
+
+
+def _columns(one: Transform) -> dict[str, Any]:
+    return {
+        "config": json.dumps(one.config.to_json()),
+        "state": one.state,
+        "reason": one.reason,
+        "created_ms": one.created_ms,
+        "checkpoint": one.checkpoint,
+        "checkpoint_ms": one.checkpoint_ms,
+        "done_to_ms": one.done_to_ms,
+        "stats": json.dumps(one.stats),
+    }
+
+
+def _transform(row: dict[str, Any]) -> Transform:
+    return Transform(
+        config=parse_transform(json.loads(row["config"])),
+        stats=json.loads(row["stats"]),
+        **{name: row[name] for name in ("state", "created_ms", "reason", "checkpoint", "checkpoint_ms", "done_to_ms")},
+    )

@@ -1,0 +1,283 @@
+"""What one transform has to do at one instant: which rows are new, which groups they change, and their new numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from gridwatch.errors import JobsNotFoundError, JobsValueError
+from gridwatch.jobs import sql
+from gridwatch.jobs.extraction.sources import containers_of
+from gridwatch.jobs.fields import Fields
+from gridwatch.jobs.query import compile_query
+from gridwatch.jobs.runtime import with_runtime_fields
+from gridwatch.jobs.sql import Sql
+from gridwatch.jobs.transform.destination import Destination, documents
+from gridwatch.jobs.transform.scans import Opened, pivoted
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gridwatch.containers import Store
+    from gridwatch.jobs.transform.config import TransformConfig
+
+__all__ = ["Piece", "Work"]
+
+_ROWS = 500_000
+"""Rows of the sources that a piece is cut for."""
+_PREVIEW = 100
+_RANGES_MAX = 64
+"""Most stretches of time that are asked for one by one; others are put together with their neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some groups that were worked out.
+
+    Attributes:
+        rows: Of the destination.
+        read: Rows of the sources that they are of.
+    """
+
+    rows: pa.Table
+    read: int
+
+
+class Work:
+    """A transform at work over its containers.
+
+    Args:
+        store: Any backend.
+        config: The transform.
+        now_ms: The present, UTC epoch ms.
+
+    Raises:
+        JobsError: A container or field is missing, or the query or a script is wrong.
+    """
+
+    def __init__(self, store: Store, config: TransformConfig, *, now_ms: int) -> None:
+        self._store, self._config, self._now_ms = store, config, now_ms
+        self.pivot = config.read_pivot()
+        names = containers_of(store, config.source.index_names)
+        if any(name.lower() == config.dest.index.lower() for name in names):
+            raise JobsValueError(
+                f"Destination index [{config.dest.index}] is included in source expression "
+                f"[{','.join(config.source.index_names)}].",
+                path="dest.index",
+            )
+        self._sources = [self._open(name) for name in names]
+        self.destination = Destination.of(config.dest.index, self.pivot, self._sources)
+        if config.sync is not None:
+            self._check_sync(config.sync.time.field)
+
+    def upper_ms(self) -> int:
+        """Return up to where a continuous transform reads now, UTC epoch ms, exclusive.
+
+        That is as late as rows may come before the present. Where the same field is cut by a date_histogram, it is the
+        end of its last whole bucket, unless `settings.align_checkpoints` is false.
+        """
+        upper = max(self._now_ms - self._config.delay_ms, 0)
+        group = self.pivot.time
+        aligned = self._config.settings.align_checkpoints is not False
+        if not aligned or group is None or group.buckets is None or not self._same_time:
+            return upper
+        return group.buckets.floor(upper)
+
+    def preview(self) -> list[dict[str, Any]]:
+        """Return the first documents as a run would write them, in the order of their keys."""
+        for piece in self.whole(None):
+            rows = piece.rows
+            keys = [
+                (column.name, "ascending")
+                for column in list(self.destination.columns.values())[: len(self.pivot.groups)]
+            ]
+            return documents(self.destination, rows.sort_by(keys).slice(0, _PREVIEW))
+        return []
+
+    def whole(self, upper_ms: int | None, lower_ms: int | None = None) -> Iterator[Piece]:
+        """Yield all groups.
+
+        Args:
+            upper_ms: First instant of the sync field that is not wanted, None for none.
+            lower_ms: First instant of it that is.
+        """
+        condition = [self._synced(source, lower_ms, upper_ms) for source in self._sources]
+        yield from self._pieces(condition, None)
+
+    def changed(self, lower_ms: int, upper_ms: int) -> Iterator[Piece]:
+        """Yield the groups that rows from `lower_ms` to `upper_ms`, exclusive, of the sync field belong to.
+
+        They are worked out of all rows before `upper_ms`, so that they replace what was there.
+        """
+        conditions = [self._synced(source, None, upper_ms) for source in self._sources]
+        group = self.pivot.time
+        if self._same_time and group is not None and group.buckets is not None:
+            start = group.buckets.floor(lower_ms)
+            yield from self._pieces(conditions, [(start, upper_ms)])
+            return
+        fresh = [self._synced(source, lower_ms, upper_ms) for source in self._sources]
+        keys = self._keys(fresh)
+        if not keys.num_rows:
+            return
+        stretches = None if group is None else _stretches(self, keys)
+        for piece in self._pieces(conditions, stretches):
+            yield Piece(_only(piece.rows, keys, self._key_columns), piece.read)
+
+    @property
+    def _key_columns(self) -> list[str]:
+        return [column.name for column in list(self.destination.columns.values())[: len(self.pivot.groups)]]
+
+    @property
+    def _same_time(self) -> bool:
+        """Whether what tells that rows are new is also what the date_histogram cuts."""
+        sync, group = self._config.sync, self.pivot.time
+        return sync is not None and group is not None and sync.time.field == group.field and not group.missing_bucket
+
+    def _open(self, name: str) -> Opened:
+        info = self._store.container(name)
+        if info is None:
+            raise JobsNotFoundError(f"no such index [{name}]: the container is gone.", index=name)
+        fields = Fields.of(info)
+        if self._config.source.runtime_mappings:
+            fields = with_runtime_fields(self._config.source.runtime_mappings, fields, path="source.runtime_mappings")
+        where = compile_query(self._config.source.query, fields, now_ms=self._now_ms, path="source.query").where
+        return Opened(name, fields, where)
+
+    def _check_sync(self, field: str) -> None:
+        for source in self._sources:
+            found = source.fields.get(field)
+            if found is None or not found.type.time:
+                near = source.fields.near(field)
+                hint = f", did you mean {near[0]!r}?" if near else "."
+                raise JobsValueError(
+                    f"container {source.container!r} has no TIMESTAMP {field!r}{hint}",
+                    path="sync.time.field",
+                    field=field,
+                )
+
+    def _synced(self, source: Opened, lower_ms: int | None, upper_ms: int | None) -> Sql:
+        sync = self._config.sync
+        return sql.TRUE if sync is None else _between(source.fields[sync.time.field].sql, lower_ms, upper_ms)
+
+    def _keys(self, conditions: Sequence[Sql]) -> pa.Table:
+        """Return the keys of the groups that some rows belong to, named as in the destination."""
+        from gridwatch.jobs.transform.pivot import Pivot
+
+        found = pivoted(
+            self._store,
+            list(zip(self._sources, conditions, strict=True)),
+            Pivot(self.pivot.groups, ()),
+            now_ms=self._now_ms,
+        )
+        return found.rename_columns(self._key_columns)
+
+    def _pieces(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int, int]] | None) -> Iterator[Piece]:
+        """Yield the groups of some rows, those of `stretches` of the date_histogram's field only, bounds of buckets."""
+        group = self.pivot.time
+        if group is None or group.buckets is None or group.missing_bucket:
+            yield self._piece(conditions)
+            return
+        for start, end in stretches or [(0, None)]:
+            within = self._within(conditions, start, end)
+            bounds = self._bounds(within)
+            if bounds is None:
+                continue
+            at, last, count = bounds
+            step = max((last - at + 1) * _ROWS // max(count, 1), 1)
+            at = group.buckets.floor(at)
+            while at <= last:
+                until = group.buckets.after(min(at + step, last))
+                yield self._piece(self._within(within, at, until))
+                at = until
+
+    def _piece(self, conditions: Sequence[Sql]) -> Piece:
+        sources = list(zip(self._sources, conditions, strict=True))
+        found = pivoted(self._store, sources, self.pivot, now_ms=self._now_ms)
+        return Piece(self.destination.rows(self.pivot, found), sum(self._count(*one) for one in sources))
+
+    def _within(self, conditions: Sequence[Sql], start_ms: int, end_ms: int | None) -> list[Sql]:
+        group = self.pivot.time
+        found = []
+        for source, condition in zip(self._sources, conditions, strict=True):
+            field = None if group is None else source.fields.get(group.field)
+            time = sql.FALSE if field is None else _between(field.sql, start_ms or None, end_ms)
+            found.append(sql.all_of([condition, time]))
+        return found
+
+    def _bounds(self, conditions: Sequence[Sql]) -> tuple[int, int, int] | None:
+        """Return first and last time of the date_histogram's field, and how many rows there are."""
+        group = self.pivot.time
+        found: list[tuple[int, int, int]] = []
+        for source, condition in zip(self._sources, conditions, strict=True):
+            field = None if group is None else source.fields.get(group.field)
+            if field is None:
+                continue
+            asked = sql.compose(
+                'SELECT MIN({}) AS "first", MAX({}) AS "last", COUNT({}) AS "rows" FROM {} WHERE {}',
+                field.sql,
+                field.sql,
+                field.sql,
+                sql.name(source.container),
+                sql.all_of([source.where, condition]),
+            )
+            row = self._store.sql(asked.text, asked.parameters).to_pylist()
+            if row and row[0]["first"] is not None:
+                found.append((_ms(row[0]["first"]), _ms(row[0]["last"]), int(row[0]["rows"])))
+        if not found:
+            return None
+        return min(one[0] for one in found), max(one[1] for one in found), sum(one[2] for one in found)
+
+    def _count(self, source: Opened, condition: Sql) -> int:
+        where = sql.all_of([source.where, condition])
+        asked = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
+        return int(self._store.sql(asked.text, asked.parameters).column(0)[0].as_py())
+
+
+def _stretches(work: Work, keys: pa.Table) -> list[tuple[int, int]]:
+    """Return the stretches of time that the groups `keys` are in: [first, last) beginnings of buckets, in order."""
+    group = work.pivot.time
+    assert group is not None and group.buckets is not None  # noqa: S101, PT018
+    column = keys[work.destination.columns[group.name].name].drop_null()
+    begins = np.unique(column.cast(pa.int64()).to_numpy())
+    numbers = group.buckets.numbers(begins)
+    gaps = np.diff(numbers)
+    kept = min(_RANGES_MAX - 1, int((gaps > 1).sum()))
+    cuts = np.sort(np.argsort(gaps, kind="stable")[len(gaps) - kept :]) + 1 if kept else np.zeros(0, np.int64)
+    ends = group.buckets.begins(numbers + 1)
+    return [(int(run[0]), int(end[-1])) for run, end in zip(np.split(begins, cuts), np.split(ends, cuts), strict=True)]
+
+
+def _only(rows: pa.Table, keys: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the rows whose key is among `keys`."""
+    import pandas as pd
+
+    left = rows.select(list(names)).to_pandas(types_mapper=pd.ArrowDtype)
+    right = keys.to_pandas(types_mapper=pd.ArrowDtype).drop_duplicates()
+    found = left.merge(right, on=list(names), how="left", indicator=True)["_merge"] == "both"
+    return rows.filter(pa.array(found.to_numpy(bool)))
+
+
+def _between(time: Sql, start_ms: int | None, end_ms: int | None) -> Sql:
+    parts = []
+    if start_ms is not None:
+        parts.append(sql.compose("({} >= {})", time, _instant(start_ms)))
+    if end_ms is not None:
+        parts.append(sql.compose("({} < {})", time, _instant(end_ms)))
+    return sql.all_of(parts)
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _instant(ms: int) -> Sql:
+    return sql.value(_EPOCH + timedelta(milliseconds=ms))
+
+
+def _ms(time: datetime) -> int:
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(milliseconds=1)
