@@ -33,6 +33,7 @@ GridwatchError
 │   ├── JobsExistsError         the id is taken (400)
 │   ├── JobsNotFoundError       no job, datafeed, transform or index of this name (404)
 │   ├── JobsConflictError       the state does not allow it (409)
+│   │   └── JobsBusyError       somebody else is at work with it (409)
 │   └── JobsCapacityError       no room for another job (429)
 └── DeliveryError               a notification was refused or could not be sent
 """
@@ -258,6 +259,10 @@ class JobsConflictError(JobsError):
 
     status = 409
     type = "status_exception"
+
+
+class JobsBusyError(JobsConflictError):
+    """Another thread or process is at work with a job; trying again later helps."""
 
 
 class JobsCapacityError(JobsError):

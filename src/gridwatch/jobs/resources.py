@@ -67,7 +67,8 @@ class Datafeed:
         reason: Why it stopped by itself.
         start_ms: First row wanted, None for the earliest.
         end_ms: First row not wanted any more, None to go on.
-        searched_ms: When it last searched.
+        searched_ms: When it last searched to the end.
+        tried_ms: When it last tried.
         searches: Searches so far.
         empty_searches: Searches in a row, since the start, that found nothing.
         search_time_ms: Time that they took together.
@@ -76,6 +77,7 @@ class Datafeed:
         error: What the last search failed with, None when it did not.
         failing_since_ms: When the failures that follow one another began.
         failures: How many they are.
+        late: Rows that came too late and were told of, by the start of their bucket.
     """
 
     config: DatafeedConfig
@@ -85,6 +87,7 @@ class Datafeed:
     start_ms: int | None = None
     end_ms: int | None = None
     searched_ms: int | None = None
+    tried_ms: int | None = None
     searches: int = 0
     empty_searches: int = 0
     search_time_ms: float = 0.0
@@ -93,6 +96,7 @@ class Datafeed:
     error: str | None = None
     failing_since_ms: int | None = None
     failures: int = 0
+    late: dict[int, int] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -193,6 +197,16 @@ class Resources:
         chosen = _matching(pattern, names, "datafeed", allow_no_match=allow_no_match)
         return [feed for feed in every if feed.id in chosen]
 
+    def started(self) -> list[tuple[str, int | None, int | None]]:
+        """Return (id, searched_ms, tried_ms) of the datafeeds that are started."""
+        columns = sql.joined(", ", [sql.name(one) for one in ("id", "searched_ms", "tried_ms")])
+        found = sql.compose(
+            "SELECT {} FROM {} WHERE {} = {}",
+            columns, sql.name(DATAFEEDS.name), sql.name("state"), sql.value("started"),
+        )  # fmt: skip
+        rows = self.store.sql(found.text, found.parameters).to_pylist()
+        return [(row["id"], row["searched_ms"], row["tried_ms"]) for row in rows]
+
     def datafeed_of(self, job_id: str) -> Datafeed | None:
         """Return the datafeed of a job, or None."""
         return next((feed for feed in self.datafeeds() if feed.config.job_id == job_id), None)
@@ -286,8 +300,9 @@ def _job(row: dict[str, Any]) -> Job:
 
 def _datafeed(row: dict[str, Any]) -> Datafeed:
     rest = {one.name: row[one.name] for one in fields(Datafeed) if one.name != "config"}
-    # A store of an earlier gridwatch lacks the last column.
+    # A column that was added to a store of an earlier gridwatch is null.
     rest["failures"] = rest["failures"] or 0
+    rest["late"] = {int(start): int(many) for start, many in json.loads(rest["late"] or "{}").items()}
     return Datafeed(config=parse_datafeed(json.loads(row["config"])), **rest)
 
 

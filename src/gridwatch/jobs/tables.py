@@ -17,14 +17,15 @@ JOBS = collection(
 DATAFEEDS = collection(
     "ml_datafeeds",
     "id:STRING! job_id:STRING config:STRING state:STRING reason:STRING created_ms:LONG start_ms:LONG end_ms:LONG "
-    "searched_ms:LONG searches:LONG empty_searches:LONG search_time_ms:DOUBLE checked_ms:LONG fed_to_ms:LONG "
-    "error:STRING failing_since_ms:LONG failures:LONG",
+    "searched_ms:LONG tried_ms:LONG searches:LONG empty_searches:LONG search_time_ms:DOUBLE checked_ms:LONG "
+    "fed_to_ms:LONG error:STRING failing_since_ms:LONG failures:LONG late:STRING",
     "id",
     indexes=("job_id",),
 )
-"""`start_ms` and `end_ms` are those of the last start, null for open; `searched_ms` when it last searched, `fed_to_ms`
-how far. `error` is what the last search failed with, null when it did not; `failures` have followed one another since
-`failing_since_ms`."""
+"""`start_ms` and `end_ms` are those of the last start, null for open; `searched_ms` when it last searched to
+the end, `tried_ms` when it last tried, `fed_to_ms` how far it has read. `error` is what the last search failed with,
+null when it did not; `failures` have followed one another since `failing_since_ms`. `late` is JSON, {bucket: rows} that
+came too late and were told of."""
 
 TRANSFORMS = collection(
     "ml_transforms",

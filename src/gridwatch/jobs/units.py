@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 from gridwatch.errors import JobsValueError
 
-__all__ = ["bytes_of", "duration_of", "megabytes_text", "ms_of"]
+__all__ = ["bytes_of", "duration_of", "iso_text", "megabytes_text", "ms_of"]
 
 _TIME = re.compile(r"(-?\d+)\s*(nanos|micros|ms|s|m|h|d)")
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -46,6 +47,16 @@ def duration_of(ms: int) -> str:
         if ms and ms % _MS[unit] == 0:
             return f"{ms // _MS[unit]}{unit}"
     return f"{ms}ms"
+
+
+def iso_text(ms: int) -> str:
+    """Return an instant, UTC epoch ms, as it is told in messages.
+
+    >>> iso_text(1_708_128_000_000)
+    '2024-02-17T00:00:00Z'
+    """
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")
 
 
 def bytes_of(value: str | int, path: str) -> int:

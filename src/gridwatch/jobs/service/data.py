@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsValueError
 from gridwatch.jobs.analysis import Results
-from gridwatch.jobs.config import JobConfig, check_together, parse_datafeed, parse_job
+from gridwatch.jobs.config import JobConfig, parse_datafeed, parse_job
 from gridwatch.jobs.config.detector import Detector, check_detectors
 from gridwatch.jobs.config.reading import read_body
 from gridwatch.jobs.resources import Job
-from gridwatch.jobs.service.datafeeds import FeedLife
+from gridwatch.jobs.service.passes import Passes
+from gridwatch.jobs.service.updates import check_pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["JobData"]
 
 
-class JobData(FeedLife):
+class JobData(Passes):
     """What can be done with an open job, and with a config that is none yet."""
 
     def post_data(
@@ -109,7 +110,7 @@ class JobData(FeedLife):
         given = raw.get("job_id") if isinstance(raw, Mapping) else None
         config = parse_job(raw, job_id=None if given else "validated")
         if config.datafeed_config is not None:
-            check_together(config, parse_datafeed(config.datafeed_config, job_id=config.job_id))
+            check_pair(config, parse_datafeed(config.datafeed_config, job_id=config.job_id))
         return config
 
     def validate_detector(self, raw: object) -> Detector:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from gridwatch.errors import JobsConflictError, JobsRequestError, JobsValueError
-from gridwatch.jobs.config import DatafeedConfig, JobConfig, check_together, parse_datafeed, parse_job
+from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, parse_job
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.resources import Datafeed
-from gridwatch.jobs.service.feeds import Pass, feed_once
 from gridwatch.jobs.service.life import JobLife
-from gridwatch.jobs.service.updates import updated_datafeed
+from gridwatch.jobs.service.updates import check_pair, updated_datafeed
 
 __all__ = ["FeedLife"]
 
@@ -30,7 +29,7 @@ class FeedLife(JobLife):
             JobsError: The JSON is wrong, an id is taken, the job is unknown or has a datafeed.
         """
         config = parse_datafeed(raw, datafeed_id=datafeed_id)
-        check_together(self.resources.job(config.job_id).config, config)
+        check_pair(self.resources.job(config.job_id).config, config)
         feed = Datafeed(config, "stopped", self.now_ms())
         self.resources.add_datafeed(feed)
         return feed
@@ -45,7 +44,7 @@ class FeedLife(JobLife):
         """
         feed = self.resources.datafeed(datafeed_id)
         config = updated_datafeed(feed, raw)
-        check_together(self.resources.job(config.job_id).config, config)
+        check_pair(self.resources.job(config.job_id).config, config)
         return self.resources.change_datafeed(datafeed_id, states=("stopped",), config=config)
 
     def delete_datafeed(self, datafeed_id: str, *, force: bool = False) -> None:
@@ -91,7 +90,8 @@ class FeedLife(JobLife):
         Extraction(self.store, job.config, feed.config, now_ms=self.now_ms())
         started = self.resources.change_datafeed(
             datafeed_id, states=("stopped",), state="started", reason=None, start_ms=start_ms, end_ms=end_ms,
-            searched_ms=None, empty_searches=0, error=None, failing_since_ms=None, failures=0,
+            searched_ms=None, tried_ms=None, fed_to_ms=None, empty_searches=0, late={}, error=None,
+            failing_since_ms=None, failures=0,
         )  # fmt: skip
         until = "and goes on in real time" if end_ms is None else f"up to {end_ms}"
         self.messages.say(job.id, "info", f"Datafeed [{datafeed_id}] started {until}.")
@@ -108,8 +108,9 @@ class FeedLife(JobLife):
             return feed
         stopped = self.resources.change_datafeed(datafeed_id, state="stopped", reason=reason)
         why = "" if reason is None else f": {reason}"
-        level = "info" if reason is None else "warning"
-        self.messages.say(feed.config.job_id, level, f"Datafeed [{datafeed_id}] stopped{why}.")
+        self.messages.say(
+            feed.config.job_id, "info" if reason is None else "warning", f"Datafeed [{datafeed_id}] stopped{why}."
+        )
         return stopped
 
     def stop_datafeeds(
@@ -133,29 +134,6 @@ class FeedLife(JobLife):
             for feed in stopped:
                 self.close_job(feed.config.job_id)
         return stopped
-
-    def run_datafeed(self, datafeed_id: str, *, progress: Callable[[int, int], None] | None = None) -> Pass:
-        """Do one pass of a started datafeed; at its end, it is stopped and its job closed.
-
-        Raises:
-            JobsConflictError: It is not started, or another process is at it.
-            JobsError: The rows cannot be read.
-        """
-        feed = self.resources.datafeed(datafeed_id)
-        if feed.state != "started":
-            raise JobsConflictError(f"Datafeed [{datafeed_id}] is {feed.state}; start it first.")
-        done = feed_once(
-            self.running,
-            self.resources,
-            feed,
-            now_ms=self.now_ms(),
-            progress=progress,
-            stopped=lambda: self.resources.datafeed(datafeed_id).state != "started",
-        )
-        if done.done:
-            self.stop_datafeed(datafeed_id)
-            self.close_job(feed.config.job_id)
-        return done
 
     def preview_datafeed(
         self,
@@ -194,7 +172,7 @@ class FeedLife(JobLife):
             return feed, self.resources.job(feed.job_id).config
         config = parse_job({**job, "datafeed_config": None}, job_id=job.get("job_id") or "preview")
         feed = parse_datafeed(raw, datafeed_id=raw.get("datafeed_id") or "preview", job_id=config.job_id)
-        check_together(config, feed)
+        check_pair(config, feed)
         return feed, config
 
 

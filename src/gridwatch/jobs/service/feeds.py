@@ -13,6 +13,8 @@ from gridwatch.jobs.analysis import Results
 from gridwatch.jobs.extraction import Extraction
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gridwatch.jobs.resources import Datafeed, Resources
     from gridwatch.jobs.service.running import OpenJob, Running
 
@@ -35,6 +37,7 @@ class Pass:
         records: Records in them.
         fed_to_ms: First instant that was not read, None where there was nothing yet.
         done: Whether the feed has come to its end.
+        whole: Whether all that there was has been read; it is not when the feed was stopped meanwhile.
     """
 
     rows: int
@@ -42,6 +45,7 @@ class Pass:
     records: int
     fed_to_ms: int | None
     done: bool
+    whole: bool = True
 
 
 def feed_once(
@@ -52,6 +56,7 @@ def feed_once(
     now_ms: int,
     progress: Callable[[int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    wait_s: float = 10.0,
 ) -> Pass:
     """Read what is new, feed it, and store what it led to.
 
@@ -62,45 +67,62 @@ def feed_once(
         now_ms: The present; rows within `query_delay` of it wait.
         progress: Called with (instant fed to, instant to feed to).
         stopped: Whether to end after the piece at hand.
+        wait_s: How long somebody else may be at work with the job.
 
     Raises:
+        JobsBusyError: Somebody else is at work with the job.
         JobsError: The job is not open, or the rows cannot be read as the datafeed says.
     """
     started = time.monotonic()
-    with running.hold(feed.config.job_id) as open_job:
+    with running.hold(feed.config.job_id, wait_s=wait_s) as open_job:
+        newest = resources.datafeed(feed.id)
+        if (newest.state, newest.searches) != (feed.state, feed.searches):
+            # While this one waited, another process has done the pass, or somebody has stopped the feed.
+            return Pass(0, 0, 0, newest.fed_to_ms, done=False, whole=False)
         extraction = Extraction(running.store, open_job.job.config, feed.config, now_ms=now_ms)
         reached = now_ms - feed.config.query_delay_ms
         # At its end a feed reads what there is, though that may be a part of a histogram's interval.
-        done = feed.end_ms is not None and reached >= feed.end_ms
-        end_ms = feed.end_ms if feed.end_ms is not None and done else extraction.whole(reached)
-        found = _Found(open_job, ",".join(extraction.containers), progress or (lambda _at, _end: None), end_ms)
-        start_ms = _start(open_job, feed)
-        bounds = extraction.bounds(start_ms, end_ms)
-        if bounds is not None:
-            for frame in extraction.frames(max(start_ms or 0, bounds[0]), end_ms):
-                found.take(frame)
-                if stopped():
-                    break
-            else:
-                found.finish(end_ms)
-        elif open_job.fed_to_ms is not None:
-            found.finish(max(end_ms, open_job.fed_to_ms))
+        ends = feed.end_ms is not None and reached >= feed.end_ms
+        end_ms = feed.end_ms if ends and feed.end_ms is not None else extraction.whole(reached)
+        found = _Found(open_job, resources, feed.id, ",".join(extraction.containers), progress, end_ms)
+        whole = _feed(open_job, extraction, feed, found, stopped)
         found.store()
-        if feed.end_ms is None and not stopped():
+        if not whole:
+            return Pass(found.rows, found.buckets, found.records, open_job.fed_to_ms, done=False, whole=False)
+        if feed.end_ms is None:
             open_job.tell_interim()
-    done = done and not stopped()
-    resources.change_datafeed(
-        feed.id,
-        searched_ms=now_ms,
-        fed_to_ms=open_job.fed_to_ms,
-        searches=feed.searches + 1,
-        empty_searches=0 if found.rows else feed.empty_searches + 1,
-        search_time_ms=feed.search_time_ms + (time.monotonic() - started) * 1000.0,
-        error=None,
-        failing_since_ms=None,
-        failures=0,
-    )
-    return Pass(found.rows, found.buckets, found.records, open_job.fed_to_ms, done)
+        first = feed.searched_ms is None
+        resources.change_datafeed(
+            feed.id,
+            searched_ms=now_ms,
+            fed_to_ms=open_job.fed_to_ms,
+            searches=feed.searches + 1,
+            # The look-back does not count: it says nothing of what comes in real time.
+            empty_searches=0 if found.rows or first else feed.empty_searches + 1,
+            search_time_ms=feed.search_time_ms + (time.monotonic() - started) * 1000.0,
+            error=None,
+            failing_since_ms=None,
+            failures=0,
+        )
+    return Pass(found.rows, found.buckets, found.records, open_job.fed_to_ms, done=ends, whole=True)
+
+
+def _feed(
+    open_job: OpenJob, extraction: Extraction, feed: Datafeed, found: _Found, stopped: Callable[[], bool]
+) -> bool:
+    """Feed what there is from where the job has come to; tell whether it was all."""
+    start_ms = _start(open_job, feed)
+    bounds = extraction.bounds(start_ms, found.end_ms)
+    if bounds is None:
+        if open_job.fed_to_ms is not None:
+            found.finish(max(found.end_ms, open_job.fed_to_ms))
+        return not stopped()
+    for frame in extraction.frames(max(start_ms or 0, bounds[0]), found.end_ms):
+        if stopped():
+            return False
+        found.take(frame)
+    found.finish(found.end_ms)
+    return True
 
 
 def _start(open_job: OpenJob, feed: Datafeed) -> int | None:
@@ -116,27 +138,34 @@ def _start(open_job: OpenJob, feed: Datafeed) -> int | None:
 class _Found:
     """Frames on their way into a job, stored now and then."""
 
-    def __init__(self, open_job: OpenJob, source: str, progress: Callable[[int, int], None], end_ms: int) -> None:
+    def __init__(
+        self,
+        open_job: OpenJob,
+        resources: Resources,
+        feed_id: str,
+        source: str,
+        progress: Callable[[int, int], None] | None,
+        end_ms: int,
+    ) -> None:
         self.rows = self.buckets = self.records = 0
+        self.end_ms = end_ms
         self._open_job = open_job
+        self._resources = resources
+        self._feed_id = feed_id
         self._source = source
-        self._progress = progress
-        self._end_ms = end_ms
+        self._progress = progress or (lambda _at, _end: None)
         self._pending = Results()
         self._since = 0
         self._fed_to_ms = open_job.fed_to_ms
         self._stored = time.monotonic()
 
-    def take(self, frame: object) -> None:
+    def take(self, frame: pd.DataFrame) -> None:
         """Feed a frame that ends with a whole millisecond."""
-        import pandas as pd
-
-        assert isinstance(frame, pd.DataFrame)  # noqa: S101
         self._pending.extend(self._open_job.analyzer.push(frame))
         self.rows += len(frame)
         self._since += len(frame)
         self._fed_to_ms = int(frame[self._open_job.job.config.time_field].iloc[-1]) + 1
-        self._progress(self._fed_to_ms, self._end_ms)
+        self._progress(self._fed_to_ms, self.end_ms)
         if self._since >= _ROWS or time.monotonic() - self._stored >= _SECONDS:
             self.store()
 
@@ -144,7 +173,7 @@ class _Found:
         """All rows before `end_ms` have been fed: buckets that end there are complete."""
         self._pending.extend(self._open_job.analyzer.advance(end_ms))
         self._fed_to_ms = max(end_ms, self._fed_to_ms or end_ms)
-        self._progress(end_ms, self._end_ms)
+        self._progress(end_ms, self.end_ms)
 
     def store(self) -> None:
         """Write what was found, and the state."""
@@ -152,5 +181,6 @@ class _Found:
         self.records += len(self._pending.records)
         if self._fed_to_ms != self._open_job.fed_to_ms:
             self._open_job.commit(self._pending, self._fed_to_ms, source=self._source)
+            self._resources.change_datafeed(self._feed_id, fed_to_ms=self._fed_to_ms)
         self._pending = Results()
         self._since, self._stored = 0, time.monotonic()

@@ -7,10 +7,10 @@ from dataclasses import replace
 import structlog
 
 from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError
-from gridwatch.jobs.config import check_together, parse_datafeed, parse_job
+from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.resources import Datafeed, Job
 from gridwatch.jobs.service.parts import Parts
-from gridwatch.jobs.service.updates import updated_job
+from gridwatch.jobs.service.updates import check_pair, updated_job
 
 __all__ = ["JobLife"]
 
@@ -31,7 +31,7 @@ class JobLife(Parts):
         feed = None
         if config.datafeed_config is not None:
             inline = parse_datafeed(config.datafeed_config, job_id=config.job_id)
-            check_together(config, inline)
+            check_pair(config, inline)
             feed = Datafeed(inline, "stopped", self.now_ms())
         self.resources.add_job(job)
         if feed is not None:
@@ -129,9 +129,9 @@ class JobLife(Parts):
             )
         feed = self.resources.datafeed_of(job_id)
         if feed is not None:
-            check_together(config, feed.config)
+            check_pair(config, feed.config)
         updated = self.resources.change_job(job_id, config=config)
-        self.messages.say(job_id, "info", f"Job updated: {', '.join(sorted(raw))}.")  # type: ignore[arg-type]
+        self.messages.say(job_id, "info", f"Job updated: {', '.join(_keys(raw))}.")
         return updated
 
     def delete_job(self, job_id: str, *, force: bool = False) -> None:
@@ -177,6 +177,10 @@ class JobLife(Parts):
     def _forget_all(self, job_id: str) -> None:
         self.running.forget(job_id, state=True)
         self.results.drop(job_id)
+
+
+def _keys(raw: object) -> list[str]:
+    return sorted(raw) if isinstance(raw, dict) else []
 
 
 def _feed_runs(job_id: str, feed: Datafeed) -> JobsConflictError:

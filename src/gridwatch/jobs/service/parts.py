@@ -9,7 +9,7 @@ from gridwatch.jobs.analysis.models import BUCKETS
 from gridwatch.jobs.resources import Resources
 from gridwatch.jobs.results import ResultRows
 from gridwatch.jobs.service.messages import Messages
-from gridwatch.jobs.service.running import Running
+from gridwatch.jobs.service.running import LEASE_MS, Running
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -26,10 +26,17 @@ class Parts:
         now_ms: The clock, UTC epoch ms.
         model: Members and constants of the models.
         threads: How many threads share an analysis.
+        lease_ms: How long a job stays with a process that says nothing any more.
     """
 
     def __init__(
-        self, store: Store, *, now_ms: Callable[[], int], model: AutoConfig | None = None, threads: int = 1
+        self,
+        store: Store,
+        *,
+        now_ms: Callable[[], int],
+        model: AutoConfig | None = None,
+        threads: int = 1,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self.store = store
         self.now_ms = now_ms
@@ -38,5 +45,6 @@ class Parts:
         self.results = ResultRows(store)
         self.messages = Messages(store, now_ms=now_ms)
         self.running = Running(
-            store, self.resources, self.results, self.messages, model=self.model, now_ms=now_ms, threads=threads
-        )
+            store, self.resources, self.results, self.messages, model=self.model, now_ms=now_ms, threads=threads,
+            lease_ms=lease_ms,
+        )  # fmt: skip

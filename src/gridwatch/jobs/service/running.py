@@ -20,7 +20,14 @@ import structlog
 from gridwatch.containers.catalog import LEASES
 from gridwatch.containers.lease import Lease
 from gridwatch.containers.objects import ObjectStore
-from gridwatch.errors import JobsConflictError, JobsRequestError, ObjectNotFoundError
+from gridwatch.errors import (
+    JobsBusyError,
+    JobsConflictError,
+    JobsRequestError,
+    ObjectCorruptError,
+    ObjectNotFoundError,
+    StoreError,
+)
 from gridwatch.jobs.analysis import Analyzer
 from gridwatch.jobs.anomalies import write_anomalies
 from gridwatch.jobs.sizes import counts_json, size_json
@@ -33,12 +40,15 @@ if TYPE_CHECKING:
     from gridwatch.jobs.results import ResultRows
     from gridwatch.jobs.service.messages import Messages
 
-__all__ = ["OpenJob", "Running", "state_path"]
+__all__ = ["LEASE_MS", "OpenJob", "Running", "state_path"]
 
 log = structlog.get_logger(__name__)
 
-_LEASE_MS = 60_000
+LEASE_MS = 60_000
+"""How long a job stays with a process that says nothing any more."""
 _WAIT_S = 0.05
+_RENEWALS = 4
+"""Looks at a lease in the time that it lasts."""
 
 
 def state_path(job_id: str) -> str:
@@ -127,6 +137,7 @@ class Running:
         model: Members and constants of all models.
         now_ms: The clock, UTC epoch ms.
         threads: How many threads share the analysis.
+        lease_ms: How long a job stays with a process that says nothing any more.
     """
 
     def __init__(
@@ -139,6 +150,7 @@ class Running:
         model: AutoConfig,
         now_ms: Callable[[], int],
         threads: int = 1,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self.store, self.resources, self.results, self.messages = store, resources, results, messages
         self.now_ms = now_ms
@@ -146,6 +158,7 @@ class Running:
         store.put_container(LEASES)
         self._model = model
         self._threads = threads
+        self._lease_ms = lease_ms
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._leases: dict[str, Lease] = {}
@@ -160,12 +173,13 @@ class Running:
             wait_s: How long another thread or process may go on with it.
 
         Raises:
-            JobsConflictError: It is not open, or another one has it for longer.
+            JobsConflictError: It is not open.
+            JobsBusyError: Another one has it for longer.
         """
         with self._guard:
             lock = self._locks.setdefault(job_id, threading.Lock())
         if not lock.acquire(timeout=wait_s):
-            raise JobsConflictError(f"Job [{job_id}] is at work for somebody else; try again.", job_id=job_id)
+            raise JobsBusyError(f"Job [{job_id}] is at work for somebody else; try again.", job_id=job_id)
         try:
             with self._lease(job_id, wait_s):
                 yield self._newest(self._opened(job_id))
@@ -189,22 +203,39 @@ class Running:
             JobsConflictError: Another process has taken it: this one was silent for too long.
         """
         if not self._leases[job_id].hold():
-            raise JobsConflictError(f"Job [{job_id}] was taken over by another process.", job_id=job_id)
+            raise JobsBusyError(f"Job [{job_id}] was taken over by another process.", job_id=job_id)
 
     @contextmanager
     def _lease(self, job_id: str, wait_s: float) -> Iterator[None]:
-        lease = Lease(self.store, f"job:{job_id}", clock=self.now_ms, lasts_ms=_LEASE_MS)
+        lease = Lease(self.store, f"job:{job_id}", clock=self.now_ms, lasts_ms=self._lease_ms)
         ends = time.monotonic() + wait_s
         while not lease.hold():
             if time.monotonic() >= ends:
-                raise JobsConflictError(f"Job [{job_id}] is at work in another process; try again.", job_id=job_id)
+                raise JobsBusyError(f"Job [{job_id}] is at work in another process; try again.", job_id=job_id)
             time.sleep(_WAIT_S)
         self._leases[job_id] = lease
+        over = threading.Event()
+        # Between two commits the analysis may take longer than a lease lasts.
+        keeper = threading.Thread(target=self._keep, args=(job_id, lease, over), name=f"lease-{job_id}", daemon=True)
+        keeper.start()
         try:
             yield
         finally:
+            over.set()
+            keeper.join()
             del self._leases[job_id]
             lease.release()
+
+    def _keep(self, job_id: str, lease: Lease, over: threading.Event) -> None:
+        while not over.wait(self._lease_ms / 1000.0 / _RENEWALS):
+            try:
+                kept = lease.hold()
+            except StoreError as error:
+                # The next look may do; the commit makes sure of it anyway.
+                log.warning("lease_not_renewed", job=job_id, error=str(error))
+                continue
+            if not kept:
+                return
 
     def _opened(self, job_id: str) -> Job:
         job = self.resources.job(job_id)
@@ -226,7 +257,13 @@ class Running:
         if info is None:
             opened = OpenJob(self, job, Analyzer(job.config, self._model, self._threads), None, "")
         else:
-            analyzer, fed_to_ms = self._unpacked(job, self.objects.read(state_path(job.id)))
+            try:
+                analyzer, fed_to_ms = self._unpacked(job, self.objects.read(state_path(job.id)))
+            except (JobsRequestError, ObjectCorruptError) as error:
+                # Trying again would not help; closed by hand, the job can be reset.
+                self.resources.change_job(job.id, state="failed", reason=str(error))
+                self.messages.say(job.id, "error", f"Job failed: {error}")
+                raise
             opened = OpenJob(self, job, analyzer, fed_to_ms, version)
             opened.sha256 = info.sha256
         self._open[job.id] = opened

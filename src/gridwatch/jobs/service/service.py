@@ -15,4 +15,5 @@ class JobsService(Asking):
         now_ms: The clock, UTC epoch ms.
         model: Members and constants of the models.
         threads: How many threads share an analysis.
+        lease_ms: How long a job stays with a process that says nothing any more.
     """

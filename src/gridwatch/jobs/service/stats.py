@@ -65,10 +65,9 @@ def datafeed_stats_json(feed: Datafeed, job: Job | None) -> dict[str, Any]:
         },
     }
     if feed.state == "started":
-        caught_up = feed.searched_ms is not None
         found["running_state"] = {
             "real_time_configured": feed.end_ms is None,
-            "real_time_running": caught_up and feed.end_ms is None,
+            "real_time_running": feed.searched_ms is not None and feed.end_ms is None,
         }
     if feed.searched_ms is not None:
         found["last_search_time"] = feed.searched_ms

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from gridwatch.errors import JobsBodyError, JobsConflictError, JobsRequestError, JobsValueError
 from gridwatch.jobs import units
-from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, parse_job
+from gridwatch.jobs.aggregations import check_aggregations
+from gridwatch.jobs.config import DatafeedConfig, JobConfig, check_together, parse_datafeed, parse_job
 from gridwatch.jobs.config.job import AnalysisLimits, ModelPlot
 from gridwatch.jobs.config.reading import Body, read_body
 from gridwatch.jobs.resources import Datafeed, Job
 
-__all__ = ["updated_datafeed", "updated_job"]
+__all__ = ["check_pair", "updated_datafeed", "updated_job"]
 
 _FIXED_IN_JOBS = ("analysis_config", "data_description", "model", "results_index_name", "datafeed_config")
 
@@ -41,6 +42,16 @@ class _JobUpdate(Body):
     daily_model_snapshot_retention_after_days: int | None = None
     allow_lazy_open: bool | None = None
     custom_settings: dict[str, Any] | None = None
+
+
+def check_pair(job: JobConfig, feed: DatafeedConfig) -> None:
+    """Refuse a job and a datafeed that cannot work together.
+
+    Raises:
+        JobsError: They contradict each other; says what to change.
+    """
+    check_together(job, feed)
+    check_aggregations(job, feed)
 
 
 def updated_job(job: Job, raw: object) -> JobConfig:
