@@ -22,7 +22,9 @@ def metric_sql(metric: Metric, fields: Fields) -> Sql:
     """
     field = fields.get(metric.field)
     if metric.kind in {"value_count", "cardinality"}:
-        return _NULL_TEXT if field is None else _readable(field, metric.path)
+        # How many there are can be told of times that cannot be reckoned with.
+        counted = field is not None and metric.kind == "value_count" and field.type.time
+        return _NULL_TEXT if field is None else field.sql if counted else _readable(field, metric.path)
     found = _NULL_NUMBER if field is None else _number(metric, field)
     return found if metric.missing is None else sql.compose("COALESCE({}, {})", found, sql.value(metric.missing))
 
@@ -35,10 +37,7 @@ def key_sql(key: Key, fields: Fields) -> Sql:
     """
     field = fields.get(key.field)
     text = field is None or field.type is FieldType.KEYWORD
-    if field is None:
-        found = _NULL_TEXT
-    else:
-        found = sql.compose("TO_EPOCH_MS({})", field.sql) if field.type.time else _readable(field, key.path)
+    found = _NULL_TEXT if field is None else _readable(field, key.path)
     if key.missing is None:
         return found
     fits = field is None or (isinstance(key.missing, str) if text else field.type.numeric)
@@ -53,11 +52,14 @@ def key_sql(key: Key, fields: Fields) -> Sql:
 
 def _number(metric: Metric, field: Field) -> Sql:
     if field.type.numeric:
-        return sql.compose("CAST({} AS DOUBLE)", field.sql)
+        # + 0.0 makes 0.0 of -0.0, which GridDB would group by itself.
+        return sql.compose("(CAST({} AS DOUBLE) + 0.0)", field.sql)
     if field.type is FieldType.DATE:
         return sql.compose("CAST(TO_EPOCH_MS({}) AS DOUBLE)", field.sql)
     if field.type is FieldType.BOOLEAN:
         return sql.compose("CASE WHEN {} THEN 1.0 WHEN NOT {} THEN 0.0 END", field.sql, field.sql)
+    if field.type is FieldType.DATE_NANOS:
+        raise _nanos(field, metric.path)
     raise JobsValueError(
         f"[{metric.kind}] needs numbers, and the field {metric.field!r} is {field.type}; value_count and cardinality "
         "take any type.",
@@ -71,4 +73,17 @@ def _readable(field: Field, path: str) -> Sql:
         raise JobsValueError(
             f"the field {field.name!r} is {field.type}, which cannot be aggregated.", path=path, value=field.name
         )
-    return field.sql
+    if field.type is FieldType.DATE_NANOS:
+        raise _nanos(field, path)
+    if field.type is FieldType.DATE:
+        return sql.compose("TO_EPOCH_MS({})", field.sql)
+    return field.sql if field.type.whole or not field.type.numeric else sql.compose("({} + 0.0)", field.sql)
+
+
+def _nanos(field: Field, path: str) -> JobsValueError:
+    return JobsValueError(
+        f"the field {field.name!r} is a TIMESTAMP of micro- or nanoseconds, which can be the time field and nothing "
+        "else; make it TIMESTAMP(3).",
+        path=path,
+        value=field.name,
+    )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridwatch.jobs.aggregations import merging
-from gridwatch.jobs.aggregations.scans import Scan, ValueScan, scans_of, value_scans_of
+from gridwatch.jobs.aggregations.answers import answer_of
+from gridwatch.jobs.aggregations.merging import merged
+from gridwatch.jobs.aggregations.scans import scans_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    import pyarrow as pa
 
     from gridwatch.containers import Store
     from gridwatch.jobs.aggregations import Plan
     from gridwatch.jobs.extraction.sources import Source
+    from gridwatch.jobs.sql import Sql
 
 __all__ = ["AggregatedRows"]
 
@@ -28,25 +31,32 @@ class AggregatedRows:
         sources: The containers.
         now_ms: What `now` in filters means, UTC epoch ms.
 
+    Attributes:
+        plan: How the rows are aggregated.
+        asked: How many rows the store gave at the last reading, before they were put together.
+
     Raises:
-        JobsError: A field is missing or has an unfit type, or a filter is wrong.
+        JobsError: A field has a type that does not fit, or a filter is wrong.
     """
 
     def __init__(self, store: Store, plan: Plan, sources: Sequence[Source], *, now_ms: int) -> None:
         self.plan = plan
+        self.asked = 0
         self._store, self._sources, self._now_ms = store, sources, now_ms
-        self._scans: list[Scan | ValueScan] = [*scans_of(plan), *value_scans_of(plan)]
+        self._scans = scans_of(plan)
         for one in self._scans:
             for source in sources:
-                one.sql(plan, source, source.where, now_ms=now_ms)
+                one.of(plan, source, now_ms=now_ms)
 
     def read(self, start_ms: int, end_ms: int) -> pd.DataFrame:
         """Return the rows of what lies from `start_ms`, inclusive, to `end_ms`, exclusive, in time order."""
         answers = []
+        self.asked = 0
         for one in self._scans:
-            asked = [
-                one.sql(self.plan, source, source.between(start_ms, end_ms), now_ms=self._now_ms)
-                for source in self._sources
-            ]
-            answers.append(merging.Scanned(one, [self._store.sql(each.text, each.parameters) for each in asked]))
-        return merging.merged(self.plan, answers)
+            answer, rows = answer_of(one, self.plan, self._sources, (start_ms, end_ms), self._ask, now_ms=self._now_ms)
+            answers.append(answer)
+            self.asked = max(self.asked, rows)
+        return merged(self.plan, answers)
+
+    def _ask(self, statement: Sql) -> pa.Table:
+        return self._store.sql(statement.text, statement.parameters)

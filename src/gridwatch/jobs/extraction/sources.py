@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gridwatch.errors import JobsNotFoundError, JobsValueError
 from gridwatch.jobs import sql
-from gridwatch.jobs.fields import Field, Fields
+from gridwatch.jobs.fields import Field, Fields, FieldType
 from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.sql import Sql
 
@@ -42,6 +42,11 @@ class Source:
     fields: Fields
     time: Field
     where: Sql
+
+    @property
+    def groups_time(self) -> bool:
+        """Whether the store can group by parts of the time, which it does of milliseconds only."""
+        return self.time.type is FieldType.DATE
 
     def between(self, start_ms: int, end_ms: int) -> Sql:
         """Return the condition for the rows wanted from `start_ms`, inclusive, to `end_ms`, exclusive."""
