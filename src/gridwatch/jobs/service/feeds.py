@@ -22,9 +22,12 @@ __all__ = ["Pass", "feed_once"]
 
 log = structlog.get_logger(__name__)
 
-_ROWS = 200_000
-_SECONDS = 10.0
-"""A piece is stored after as many rows or as long a time: what a crash makes a process read again."""
+_SECONDS, _SECONDS_MAX = 10.0, 30.0
+"""A piece is stored after as long a time: what a crash makes a process do again. The lease lasts longer."""
+_STORING_SHARE = 0.1
+"""Of the time, for states that take so long to store; 1,000 partitions have some 50 MB."""
+_RESULTS = 200_000
+"""Records and bands are stored when there are as many, for they take memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ class _Found:
         self._source = source
         self._progress = progress or (lambda _at, _end: None)
         self._pending = Results()
-        self._since = 0
+        self._storing_s = 0.0
         self._fed_to_ms = open_job.fed_to_ms
         self._stored = time.monotonic()
 
@@ -163,10 +166,11 @@ class _Found:
         """Feed a frame that ends with a whole millisecond."""
         self._pending.extend(self._open_job.analyzer.push(frame))
         self.rows += len(frame)
-        self._since += len(frame)
         self._fed_to_ms = int(frame[self._open_job.job.config.time_field].iloc[-1]) + 1
         self._progress(self._fed_to_ms, self.end_ms)
-        if self._since >= _ROWS or time.monotonic() - self._stored >= _SECONDS:
+        waited = time.monotonic() - self._stored
+        enough = len(self._pending.records) + len(self._pending.model_plot) >= _RESULTS
+        if enough or waited >= min(max(_SECONDS, self._storing_s / _STORING_SHARE), _SECONDS_MAX):
             self.store()
 
     def finish(self, end_ms: int) -> None:
@@ -177,10 +181,12 @@ class _Found:
 
     def store(self) -> None:
         """Write what was found, and the state."""
+        began = time.monotonic()
         self.buckets += len(self._pending.buckets)
         self.records += len(self._pending.records)
         if self._fed_to_ms != self._open_job.fed_to_ms:
             self._open_job.commit(self._pending, self._fed_to_ms, source=self._source)
             self._resources.change_datafeed(self._feed_id, fed_to_ms=self._fed_to_ms)
         self._pending = Results()
-        self._since, self._stored = 0, time.monotonic()
+        self._stored = time.monotonic()
+        self._storing_s = self._stored - began
