@@ -205,8 +205,8 @@ def _check_names(parts: list[Group | Measure]) -> None:
             raise JobsValueError("field [_id] is a row's key; give it another name.", path=one.path)
     for name in taken:
         parents = name.split(".")
-        for count in range(1, len(parts := parents)):
-            above = ".".join(parts[:count])
+        for count in range(1, len(parents)):
+            above = ".".join(parents[:count])
             if above in taken:
                 raise JobsValueError(
                     f"field [{above}] cannot be both an object and a field: there is [{name}] too.", path=taken[above]

@@ -176,7 +176,7 @@ class Work:
         )
         return found.rename_columns(self._key_columns)
 
-    def _pieces(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int, int]] | None) -> Iterator[Piece]:
+    def _pieces(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int, int | None]] | None) -> Iterator[Piece]:
         """Yield the groups of some rows, those of `stretches` of the date_histogram's field only, bounds of buckets."""
         group = self.pivot.time
         if group is None or group.buckets is None or group.missing_bucket:
@@ -238,7 +238,7 @@ class Work:
         return int(self._store.sql(asked.text, asked.parameters).column(0)[0].as_py())
 
 
-def _stretches(work: Work, keys: pa.Table) -> list[tuple[int, int]]:
+def _stretches(work: Work, keys: pa.Table) -> list[tuple[int, int | None]]:
     """Return the stretches of time that the groups `keys` are in: [first, last) beginnings of buckets, in order."""
     group = work.pivot.time
     assert group is not None and group.buckets is not None  # noqa: S101, PT018
