@@ -239,6 +239,21 @@ class ServerSettings(_Group):
     insecure_http: bool = Field(
         False, description="Take credentials of the Web API over plain HTTP from other machines too."
     )
+    elastic_product_header: bool = Field(
+        False,
+        description="Whether answers below `/_ml` and `/_transform` carry `X-Elastic-Product: Elasticsearch`, without "
+        "which Elasticsearch's own clients refuse a server.",
+    )
+
+
+class JobsSettings(_Group):
+    """Anomaly detection jobs and their datafeeds."""
+
+    run_feeds: bool = Field(
+        True,
+        description="Whether `gridwatch serve` runs the datafeeds that are started; several processes may, each feed is "
+        "run by one at a time.",
+    )
 
 
 class Settings(BaseSettings):
@@ -280,6 +295,7 @@ class Settings(BaseSettings):
     sendgrid: SendgridSettings = Field(default_factory=SendgridSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    jobs: JobsSettings = Field(default_factory=JobsSettings)
 
     @field_validator("home", mode="after")
     @classmethod

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask, Response, jsonify, redirect, request, url_for
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, current_app, jsonify, redirect, request, url_for
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.alerts.wording import number
 from gridwatch.server import anomalies, health, inbox, metrics, trigger
-from gridwatch.server.auth import guard, is_web_api
+from gridwatch.server.auth import guard, is_ml_api, is_web_api
 from gridwatch.server.griddb_webapi import blueprint as griddb_webapi
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.griddb_webapi.routes import http_error
-from gridwatch.server.state import State
+from gridwatch.server.ml_api import blueprint as ml_api
+from gridwatch.server.ml_api import http_error as ml_http_error
+from gridwatch.server.state import State, state
 from gridwatch.server.users import users_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ PAGE_POLICY = (
 
 
 def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) -> Flask:
-    """Make the application: GridDB Web API, trigger handler, local inbox, anomaly pages, health.
+    """Make the application: GridDB Web API, Elasticsearch's API of jobs, trigger handler, inbox, anomaly pages, health.
 
     Args:
         settings: Token, mail, datasets.
@@ -62,6 +64,7 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
     for module in (trigger, inbox, anomalies, health, metrics):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(griddb_webapi)
+    app.register_blueprint(ml_api)
     # An address with an empty part is none of ours; a redirect would turn a PUT into another.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
@@ -79,6 +82,8 @@ def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
         return error.get_response()
     if is_web_api():
         return http_error(error.code, error.description or error.name)
+    if is_ml_api():
+        return ml_http_error(error)
     answer = jsonify({"status": "error", "error": error.description or error.name})
     answer.status_code = error.code
     return answer
@@ -89,6 +94,8 @@ def _defect(error: Exception) -> Response:
     log.error("request_failed", method=request.method, endpoint=request.endpoint, exc_info=error)
     if is_web_api():
         return http_error(500, "gridwatch failed here; its log says why.")
+    if is_ml_api():
+        return ml_http_error(InternalServerError("gridwatch failed here; its log says why."))
     answer = jsonify({"status": "failed", "error": "gridwatch failed here; its log says why."})
     answer.status_code = 500
     return answer
@@ -100,4 +107,7 @@ def _harden(answer: Response) -> Response:
     answer.headers.setdefault("Referrer-Policy", "no-referrer")
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
+    if is_ml_api() and state(current_app).settings.server.elastic_product_header:
+        # Elasticsearch's own clients speak to nothing that does not say so.
+        answer.headers["X-Elastic-Product"] = "Elasticsearch"
     return answer

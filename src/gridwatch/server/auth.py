@@ -15,10 +15,12 @@ from gridwatch.server.state import state
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["WEB_API", "guard", "is_local", "is_private", "is_web_api"]
+__all__ = ["WEB_API", "guard", "is_local", "is_ml_api", "is_private", "is_web_api"]
 
 WEB_API = "/griddb/"
 """Where the addresses of GridDB's Web API begin."""
+
+_ML_API = ("/_ml", "/_transform")
 
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
 
@@ -33,10 +35,18 @@ def is_web_api() -> bool:
     return request.path.startswith(WEB_API)
 
 
+def is_ml_api() -> bool:
+    """Tell whether the request is for Elasticsearch's API of jobs, which has the Web API's users and its own errors."""
+    return request.path.startswith(tuple(f"{root}/" for root in _ML_API)) or request.path in _ML_API
+
+
 def refusal(status: int, message: str) -> Response:
-    """Return an error answer as JSON, below `/griddb/` in the shape of GridDB's Web API."""
+    """Return an error answer as JSON, in the shape of GridDB's Web API or of Elasticsearch where it is asked."""
     if is_web_api():
         answer = jsonify({"version": "v2", "errorCode": 0, "errorMessage": message})
+    elif is_ml_api():
+        cause = {"type": "security_exception", "reason": message}
+        answer = jsonify({"error": {"root_cause": [cause], **cause}, "status": status})
     else:
         answer = jsonify({"status": "refused", "error": message})
     answer.status_code = status
@@ -81,8 +91,8 @@ def _check() -> Response | None:
     origin = request.headers.get("Origin")
     if origin and _netloc(origin) != request.host.lower():
         return refusal(403, f"Requests from pages of {origin!r} are refused.")
-    # The Web API has users of its own, and checks them itself.
-    if request.endpoint == "health.healthz" or is_web_api():
+    # The APIs have users of their own, and check them themselves.
+    if request.endpoint == "health.healthz" or is_web_api() or is_ml_api():
         return None
     return _check_caller(settings)
 

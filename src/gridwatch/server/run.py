@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from gridwatch.alerts.email import warm_up
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.errors import MissingServiceError
 from gridwatch.server.app import create_app
+from gridwatch.server.feeds import run_feeds
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.state import THREADS, state
 
@@ -50,7 +52,7 @@ def serve(
         store: Stays open; closing it is the caller's.
         clock: UTC epoch ms.
         on_ready: Called once with the base URL, when requests are answered.
-        stop: Set it to end; running requests get `GRACE_S`.
+        stop: Set it to end; running requests and datafeeds get `GRACE_S`.
 
     Returns:
         How many threads are at work still. A statement in SQLite cannot be cancelled, and Python's own end waits for
@@ -85,18 +87,28 @@ def serve(
     stop = stop or threading.Event()
     # What the first mail needs takes seconds to load on a busy machine; requests are answered meanwhile.
     warming = threading.Thread(target=warm_up, name="warm-up")
+    ended = threading.Event()
+    # A search that cannot be cut short does not keep the process alive; what it has read is read again.
+    feeds = threading.Thread(target=run_feeds, args=(state(app), ended), name="datafeeds", daemon=True)
     try:
         remember_address(settings, url)
         warming.start()
+        if settings.jobs.run_feeds:
+            feeds.start()
         log.info("server_ready", url=url)
         on_ready(url)
         while not stop.is_set():
             wasyncore.loop(timeout=_LOOK_S, map=sockets, use_poll=True, count=1)
     finally:
         forget_address(settings)
+        ended.set()
+        ends = time.monotonic() + GRACE_S
         server.task_dispatcher.shutdown(cancel_pending=True, timeout=GRACE_S)
         wasyncore.close_all(sockets)
         busy = len(server.task_dispatcher.threads)
+        if feeds.ident is not None:
+            feeds.join(max(ends - time.monotonic(), 0.1))
+            busy += feeds.is_alive()
         if warming.ident is not None and not busy:
             warming.join()
         log.info("server_stopped", url=url, busy=busy)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gridwatch.alerts.delivery import Delivery
     from gridwatch.alerts.inbox import Inbox
     from gridwatch.containers import Store
+    from gridwatch.jobs.service import JobsService
     from gridwatch.server.metrics import Metrics
     from gridwatch.server.users import Users
     from gridwatch.settings import Settings
@@ -58,6 +59,7 @@ class State:
     statements: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STATEMENTS_MAX))
     triggers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TRIGGERS_MAX))
     _delivery: Delivery | None = None
+    _jobs: JobsService | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,20 @@ class State:
                     clock=self.clock,
                 )
             return self._delivery
+
+    @property
+    def jobs(self) -> JobsService:
+        """Made on first use: most servers have no jobs, and what they are analysed with takes time to load.
+
+        Raises:
+            StoreError: The containers of jobs can neither be found nor made.
+        """
+        from gridwatch.jobs.service import JobsService
+
+        with self._lock:
+            if self._jobs is None:
+                self._jobs = JobsService(self.store, now_ms=self.clock)
+            return self._jobs
 
 
 def state(app: Flask) -> State:

@@ -21,7 +21,7 @@ from gridwatch.server.state import state
 if TYPE_CHECKING:
     from gridwatch.server.state import State
 
-__all__ = ["Caller", "caller", "database_of", "enter", "need_write"]
+__all__ = ["Caller", "caller", "database_of", "enter", "need_write", "rights_of"]
 
 AUTH_FAILED = 10005
 ACCESS_INVALID = 10099
@@ -97,7 +97,7 @@ def enter(who: Caller, cluster: str, database: str, *, sql: bool = False) -> Non
     parts = state(current_app)
     if cluster != parts.settings.server.cluster:
         raise ApiError(400, "Repository is invalid" if sql else "Cluster not found in repository")
-    rights = _rights(parts, who)
+    rights = rights_of(parts, who)
     if rights is None:
         raise _failed(f"invalid user name or password (user name = {who.name})", sql=sql)
     if rights == "none" or database != database_of(parts):
@@ -105,7 +105,12 @@ def enter(who: Caller, cluster: str, database: str, *, sql: bool = False) -> Non
     g.rights, g.user = rights, who.name
 
 
-def _rights(parts: State, who: Caller) -> str | None:
+def rights_of(parts: State, who: Caller) -> str | None:
+    """Return what the caller may: `admin`, `write`, `read` or `none`; None for wrong credentials.
+
+    Raises:
+        ApiError: The users' file is damaged (503).
+    """
     if who.name is None:
         return "admin"
     token = parts.settings.alerts.token
