@@ -109,11 +109,13 @@ class Resources:
 
     Args:
         store: Any backend.
+        make: Whether they are; without it, a store that lacks them has no jobs.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, make: bool = True) -> None:
         self.store = store
-        for info in (JOBS, DATAFEEDS):
+        self._empty = not make and store.container(JOBS.name) is None
+        for info in (JOBS, DATAFEEDS) if make else ():
             store.put_container(info, modifiable=True)
 
     def job(self, job_id: str) -> Job:
@@ -253,6 +255,8 @@ class Resources:
         self.store.delete(DATAFEEDS.name, [datafeed_id])
 
     def _rows(self, info: ContainerInfo, keys: list[str] | None = None) -> list[dict[str, Any]]:
+        if self._empty:
+            return []
         table = self.store.read(info.name) if keys is None else self.store.get(info.name, keys)
         return sorted(table.to_pylist(), key=lambda row: str(row["id"]))
 

@@ -81,11 +81,12 @@ class ResultRows:
 
     Args:
         store: Any backend.
+        make: Whether they are.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, make: bool = True) -> None:
         self.store = store
-        for info in _TABLES.values():
+        for info in _TABLES.values() if make else ():
             store.put_container(info, modifiable=True)
 
     def write(self, job: JobConfig, results: Results) -> None:

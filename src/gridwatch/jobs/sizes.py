@@ -23,9 +23,7 @@ def counts_json(analyzer: Analyzer, now_ms: int) -> dict[str, Any]:
         "job_id": analyzer.job.job_id,
         **counts,
         "input_field_count": counts["input_record_count"] * fields,
-        "invalid_date_count": counts.get("invalid_date_count", 0),
         "sparse_bucket_count": 0,
-        "input_bytes": 0,
         "last_data_time": now_ms,
         "log_time": now_ms,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,9 @@ __all__ = ["run_feeds"]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S = 0.5
+_LOOK_S = 1.0
+_ASK_S = 15.0
+"""Pause between two questions to a store that had no datafeed: others may have made one since."""
 
 
 def run_feeds(parts: State, stop: threading.Event) -> None:
@@ -29,18 +32,19 @@ def run_feeds(parts: State, stop: threading.Event) -> None:
         return
     from gridwatch.jobs.service.runner import Runner
 
-    Runner(parts.store, lambda: parts.jobs, now_ms=parts.clock, look_s=_LOOK_S).run(stop)
+    Runner(parts.store, parts.jobs, now_ms=parts.clock).run(stop)
 
 
 def _wait_for_feeds(parts: State, stop: threading.Event) -> bool:
-    told = False
+    asked = 0.0
     while not stop.is_set():
         try:
-            if parts.store.container(DATAFEEDS.name) is not None:
+            # A datafeed that this server made is seen at once, and costs no question.
+            if parts.has_jobs or (time.monotonic() >= asked and parts.store.container(DATAFEEDS.name) is not None):
                 return True
         except GridwatchError as error:
-            if not told:
-                log.warning("datafeeds_not_looked_at", error=str(error))
-            told = True
+            log.warning("datafeeds_not_looked_at", error=str(error))
+        if time.monotonic() >= asked:
+            asked = time.monotonic() + _ASK_S
         stop.wait(_LOOK_S)
     return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gridwatch.alerts.address import url_of
 from gridwatch.containers.catalog import DELIVERIES, LEASES
+from gridwatch.jobs.tables import JOBS
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -89,8 +90,15 @@ class State:
             return self._delivery
 
     @property
-    def jobs(self) -> JobsService:
-        """Made on first use: most servers have no jobs, and what they are analysed with takes time to load.
+    def has_jobs(self) -> bool:
+        """Whether the store is known to have containers of jobs."""
+        return self._jobs is not None
+
+    def jobs(self, *, make: bool = True) -> JobsService:
+        """Return the jobs, made on first use: what they are analysed with takes time to load.
+
+        Args:
+            make: Whether their containers are made when missing: a store that is only served gets none of ours.
 
         Raises:
             StoreError: The containers of jobs can neither be found nor made.
@@ -99,6 +107,8 @@ class State:
 
         with self._lock:
             if self._jobs is None:
+                if not make and self.store.container(JOBS.name) is None:
+                    return JobsService(self.store, now_ms=self.clock, make=False)
                 self._jobs = JobsService(self.store, now_ms=self.clock)
             return self._jobs
 

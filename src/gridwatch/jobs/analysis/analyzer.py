@@ -37,6 +37,8 @@ class Counts:
     """What became of the rows: `data_counts`."""
 
     input_record_count: int = 0
+    input_bytes: int = 0
+    invalid_date_count: int = 0
     processed_record_count: int = 0
     processed_field_count: int = 0
     missing_field_count: int = 0

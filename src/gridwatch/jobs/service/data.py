@@ -30,6 +30,8 @@ class JobData(Passes):
         *,
         reset_start_ms: int | None = None,
         reset_end_ms: int | None = None,
+        invalid_dates: int = 0,
+        input_bytes: int = 0,
     ) -> Job:
         """Analyse rows that were posted to an open job; once this returns, they are in its stored state.
 
@@ -38,6 +40,8 @@ class JobData(Passes):
             frame: The time field int64 ms, and the job's fields.
             reset_start_ms: Not supported: a gap that is to be posted anew begins here.
             reset_end_ms: And ends here.
+            invalid_dates: Rows beside those of `frame` whose time could not be read.
+            input_bytes: What the rows took as they were posted.
 
         Raises:
             JobsNotFoundError: There is none.
@@ -49,6 +53,10 @@ class JobData(Passes):
         self.resources.job(job_id)
         with self.running.hold(job_id) as open_job:
             found = open_job.analyzer.push(frame)
+            counts = open_job.analyzer.counts
+            counts.input_record_count += invalid_dates
+            counts.invalid_date_count += invalid_dates
+            counts.input_bytes += input_bytes
             open_job.commit(found, open_job.fed_to_ms)
             return open_job.job
 

@@ -28,12 +28,14 @@ class Messages:
     Args:
         store: Any backend.
         now_ms: The clock, UTC epoch ms.
+        make: Whether it is.
     """
 
-    def __init__(self, store: Store, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, *, now_ms: Callable[[], int], make: bool = True) -> None:
         self._store = store
         self._now_ms = now_ms
-        store.put_container(MESSAGES)
+        if make:
+            store.put_container(MESSAGES)
 
     def say(self, job_id: str, level: Level, message: str, *, about: object = None) -> None:
         """Write a message.

@@ -27,6 +27,7 @@ class Parts:
         model: Members and constants of the models.
         threads: How many threads share an analysis.
         lease_ms: How long a job stays with a process that says nothing any more.
+        make: Whether containers are made when missing; without it, a store that has no jobs is asked and left alone.
     """
 
     def __init__(
@@ -37,14 +38,15 @@ class Parts:
         model: AutoConfig | None = None,
         threads: int = 1,
         lease_ms: int = LEASE_MS,
+        make: bool = True,
     ) -> None:
         self.store = store
         self.now_ms = now_ms
         self.model = model or BUCKETS
-        self.resources = Resources(store)
-        self.results = ResultRows(store)
-        self.messages = Messages(store, now_ms=now_ms)
+        self.resources = Resources(store, make=make)
+        self.results = ResultRows(store, make=make)
+        self.messages = Messages(store, now_ms=now_ms, make=make)
         self.running = Running(
             store, self.resources, self.results, self.messages, model=self.model, now_ms=now_ms, threads=threads,
-            lease_ms=lease_ms,
+            lease_ms=lease_ms, make=make,
         )  # fmt: skip

@@ -138,6 +138,7 @@ class Running:
         now_ms: The clock, UTC epoch ms.
         threads: How many threads share the analysis.
         lease_ms: How long a job stays with a process that says nothing any more.
+        make: Whether the container of leases is made when missing.
     """
 
     def __init__(
@@ -151,11 +152,13 @@ class Running:
         now_ms: Callable[[], int],
         threads: int = 1,
         lease_ms: int = LEASE_MS,
+        make: bool = True,
     ) -> None:
         self.store, self.resources, self.results, self.messages = store, resources, results, messages
         self.now_ms = now_ms
         self.objects = ObjectStore(store, now_ms=now_ms)
-        store.put_container(LEASES)
+        if make:
+            store.put_container(LEASES)
         self._model = model
         self._threads = threads
         self._lease_ms = lease_ms

@@ -38,8 +38,15 @@ def post_rows(
     """
     job = service.resources.job(job_id).config
     frame, invalid = _frame(job, list(_rows(parsed_values(content))))
-    posted = service.post_data(job_id, frame, reset_start_ms=reset_start_ms, reset_end_ms=reset_end_ms)
-    return {**posted.counts, "invalid_date_count": invalid}
+    posted = service.post_data(
+        job_id,
+        frame,
+        reset_start_ms=reset_start_ms,
+        reset_end_ms=reset_end_ms,
+        invalid_dates=invalid,
+        input_bytes=len(content),
+    )
+    return posted.counts
 
 
 def _rows(values: list[Any]) -> Iterator[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import current_app
+from flask import current_app, request
 
 from gridwatch.server.state import state
 
@@ -15,9 +15,9 @@ __all__ = ["jobs"]
 
 
 def jobs() -> JobsService:
-    """Return the service.
+    """Return the service. Only a PUT makes the containers of jobs.
 
     Raises:
         StoreError: The containers of jobs can neither be found nor made.
     """
-    return state(current_app).jobs
+    return state(current_app).jobs(make=request.method == "PUT")
