@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridwatch.cli._context import now_ms, settings, store
+from gridwatch.cli._output import print_json
 from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["PANEL", "Force", "Json", "Pattern", "instant", "open_service", "read_json", "short_id", "told"]
+__all__ = ["PANEL", "Force", "Json", "Pattern", "instant", "open_service", "read_json", "say", "short_id", "told"]
 
 PANEL = "Jobs (Elasticsearch's JSON)"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the REST API answers it.")]
-Force = Annotated[bool, typer.Option("--force", help="Also while it runs; what runs is stopped first.")]
-Pattern = Annotated[str, typer.Argument(metavar="[ID]", help="Ids, several by comma, * for any text, _all for all.")]
+Force = Annotated[bool, typer.Option("--force", help="Also while it runs; it is stopped first.")]
+Pattern = Annotated[str, typer.Argument(metavar="ID", help="Ids, several by comma, * for any text, _all for all.")]
 
 
 @contextmanager
@@ -81,6 +82,14 @@ def instant(text: str | None, option: str) -> int | None:
         return instant_ms(text, now_ms=now_ms())
     except JobsValueError as error:
         raise JobsValueError(error.reason, path=option, allowed=error.allowed, value=text) from error
+
+
+def say(body: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print what was done, as JSON or as a line."""
+    if as_json:
+        print_json(body)
+    else:
+        typer.echo(text)
 
 
 def told(value: object) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, instant, open_service, read_json, short_id
+from gridwatch.cli._context import now_ms, settings
+from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, instant, open_service, read_json, say, short_id
 from gridwatch.cli._output import moment, print_json, print_table, progress
+from gridwatch.errors import GridwatchError, JobsBusyError
 
 if TYPE_CHECKING:
     from gridwatch.jobs.resources import Datafeed
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_FOLLOW_S = 1.0
+
 datafeeds_app = typer.Typer(
     no_args_is_help=True,
     help="Datafeeds: each brings the rows of containers to one job, first all there are, then as they come.",
-    epilog="Example: gridwatch datafeeds preview FEED; gridwatch datafeeds start FEED --open --end now",
+    epilog="Example: gridwatch datafeeds preview FEED; gridwatch datafeeds start FEED --open",
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the datafeed.")]
@@ -146,7 +151,7 @@ def preview(
     print_json(found[:rows])
 
 
-@datafeeds_app.command("start", epilog="Example: gridwatch datafeeds start datafeed-event_rate --open --end now")
+@datafeeds_app.command("start", epilog="Example: gridwatch datafeeds start datafeed-event_rate --open")
 def start(
     feed_id: Id,
     start: Start = None,
@@ -159,61 +164,115 @@ def start(
 ) -> None:
     """Start a datafeed: all rows since --start (default: the earliest, or where the job has come to), in order.
 
-    With --end it stops there and its job is closed. Without, it goes on as rows come, each `frequency`, until Ctrl-C,
-    which stops it; started again it goes on where it was, and no row is read twice or left out.
+    With --end it stops there and its job is closed. Without, it goes on as rows come, each `frequency`, until Ctrl-C
+    stops it; where a server of `gridwatch up` runs datafeeds, that does it. Started again it goes on where it was, and
+    no row is read twice or left out.
     """
     with open_service() as service:
         feed = service.resources.datafeed(feed_id)
         first, last = instant(start, "--start"), instant(end, "--end")
-        if open_job:
+        closed = open_job and service.resources.job(feed.config.job_id).state == "closed"
+        if closed:
             service.open_job(feed.config.job_id)
-        feed = service.start_datafeed(feed_id, start_ms=first, end_ms=last)
-        if not wait:
-            _say({"started": True, "node": ""}, f"datafeed {feed_id} is started", as_json)
+        try:
+            feed = service.start_datafeed(feed_id, start_ms=first, end_ms=last)
+        except GridwatchError:
+            if closed:
+                service.close_job(feed.config.job_id)
+            raise
+        elsewhere = last is None and wait and _server_runs_feeds()
+        if not wait or elsewhere:
+            by = "; the server that runs here reads its rows" if elsewhere else ""
+            say({"started": True}, f"datafeed {feed_id} is started{by}", as_json)
             return
         _run_on(service, feed, as_json)
 
 
+def _server_runs_feeds() -> bool:
+    """Whether `gridwatch up` is up with a server that runs datafeeds."""
+    from gridwatch.supervisor.state import read_state
+
+    found = settings(running=False)
+    up = read_state(found.home)
+    server = up is not None and up.alive and any(one.name == "server" and one.alive for one in up.services)
+    return server and found.jobs.run_feeds
+
+
 def _run_on(service: JobsService, feed: Datafeed, as_json: bool) -> None:
-    """Do pass after pass until the feed's end or Ctrl-C."""
+    """Search until the feed's end or Ctrl-C; a search that fails when rows were read before is made again in time."""
     from gridwatch.cli.platform import stop_on_signals
+    from gridwatch.jobs.service.due import due_ms
 
-    job = service.resources.job(feed.config.job_id).config
-    every_s = feed.config.frequency_ms(job.bucket_span_ms) / 1000
+    read = False
     with stop_on_signals() as stop:
-        while True:
-            done = one_pass(service, feed.id, job.bucket_span_ms)
-            _tell(feed.id, done, as_json)
-            if done.done or stop.wait(every_s) or service.resources.datafeed(feed.id).state != "started":
+        while service.resources.datafeed(feed.id).state == "started":
+            try:
+                _one_search(service, feed, stop.is_set, as_json)
+                read = True
+            except JobsBusyError:
+                # A server over the same store has begun before; it is waited for.
+                stop.wait(_FOLLOW_S)
+                continue
+            except GridwatchError as error:
+                if not read:
+                    service.stop_datafeed(feed.id)
+                    raise
+                typer.echo(f"{feed.id}: {error} (tried again at the next search)", err=True)
+            known = service.resources.datafeed(feed.id)
+            due = due_ms(service.resources.job(feed.config.job_id).config, known)
+            if known.state != "started" or stop.wait(max(due - now_ms(), 0) / 1000):
                 break
-        if stop.is_set() and service.stop_datafeed(feed.id).state == "stopped":
-            typer.echo(f"datafeed {feed.id} is stopped; its job {job.job_id} is open and goes on from here", err=True)
+        if stop.is_set() and service.resources.datafeed(feed.id).state == "started":
+            service.stop_datafeed(feed.id)
+            typer.echo(f"datafeed {feed.id} is stopped; its job {feed.config.job_id} is open", err=True)
 
 
-def one_pass(service: JobsService, feed_id: str, span_ms: int) -> Pass:
-    """Do one pass of a started datafeed, with a bar in buckets on a terminal."""
+def _one_search(service: JobsService, feed: Datafeed, stopped: Callable[[], bool], as_json: bool) -> None:
+    span_ms = service.resources.job(feed.config.job_id).config.bucket_span_ms
     first: list[int] = []
-    with progress(f"{feed_id}, buckets") as shown:
+    with progress(f"{feed.id}, buckets") as shown:
 
         def moved(at_ms: int, end_ms: int) -> None:
             first[:] = first or [at_ms]
             shown((at_ms - first[0]) // span_ms, max(end_ms - first[0], 0) // span_ms)
 
-        return service.run_datafeed(feed_id, progress=moved)
+        done = service.run_datafeed(feed.id, progress=moved, stopped=stopped)
+    say(_json_of(feed.id, done), _told(feed.id, done), as_json)
 
 
-def _tell(feed_id: str, done: Pass, as_json: bool) -> None:
-    body = {
-        "datafeed_id": feed_id,
-        "rows": done.rows,
-        "buckets": done.buckets,
-        "records": done.records,
-        "fed_to": done.fed_to_ms,
-        "done": done.done,
-    }
+def _json_of(feed_id: str, done: Pass | None, error: str = "") -> dict[str, Any]:
+    body: dict[str, Any] = {"datafeed_id": feed_id}
+    if done is not None:
+        body |= {"rows": done.rows, "buckets": done.buckets, "records": done.records, "fed_to": done.fed_to_ms}
+        body["done"] = done.done
+    return body | ({"error": error} if error else {})
+
+
+def _told(feed_id: str, done: Pass | None, error: str = "") -> str:
+    if done is None:
+        return f"{feed_id}: {error or 'somebody else is at it'}"
     end = "; it is stopped and its job closed" if done.done else ""
     to = f", up to {moment(done.fed_to_ms)} UTC" if done.fed_to_ms is not None else ""
-    _say(body, f"{feed_id}: {done.rows:,} rows, {done.buckets:,} buckets, {done.records:,} records{to}{end}", as_json)
+    return f"{feed_id}: {done.rows:,} rows, {done.buckets:,} buckets, {done.records:,} records{to}{end}"
+
+
+@datafeeds_app.command("run", epilog="Example: gridwatch datafeeds run --json")
+def run(as_json: Json = False) -> None:
+    """Search once with each started datafeed that is due; exit 1 when one fails. For cron and the like.
+
+    A server and the flow `datafeeds` do the same by themselves; several may, each datafeed is read by one at a time.
+    """
+    from gridwatch.jobs.service import Runner
+
+    with open_service() as service:
+        runner = Runner(service.store, lambda: service, now_ms=now_ms)
+        ended = [runner.run_one(one) for one in runner.due()]
+    if as_json:
+        print_json([_json_of(one.datafeed_id, one.done, one.error) for one in ended])
+    else:
+        typer.echo("\n".join(_told(one.datafeed_id, one.done, one.error) for one in ended) or "No datafeed is due.")
+    if any(one.error for one in ended):
+        raise typer.Exit(1)
 
 
 @datafeeds_app.command("stop", epilog="Example: gridwatch datafeeds stop _all")
@@ -229,10 +288,3 @@ def stop(
         print_json({"stopped": True, "datafeeds": [feed.id for feed in feeds]})
     else:
         typer.echo("\n".join(f"datafeed {feed.id} is {feed.state}" for feed in feeds) or "No datafeeds.")
-
-
-def _say(body: dict[str, Any], text: str, as_json: bool) -> None:
-    if as_json:
-        print_json(body)
-    else:
-        typer.echo(text)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsError, JobsNotFoundError
 from gridwatch.jobs.config import DatafeedConfig, check_together, parse_datafeed
 from gridwatch.jobs.extraction import Extraction
-from gridwatch.jobs.files.steps import Step, changes
+from gridwatch.jobs.files.steps import Step, changes, top_of
 from gridwatch.jobs.service.updates import updated_datafeed
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
             return Step("datafeed", one.id, "refuse", one.file, found, f"{reason}; --recreate makes it anew")
         return Step("datafeed", one.id, "recreate", one.file, found, reason, warnings, one.body)
     given = config.model_dump(exclude_unset=True, exclude_none=True)
-    tops = dict.fromkeys(re.split(r"[.\[]", each.path, maxsplit=1)[0] for each in found)
+    tops = dict.fromkeys(top_of(each.path) for each in found)
     body: dict[str, Any] = {top: given.get(top) for top in tops}
     try:
         updated_datafeed(stored, body)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsError
 from gridwatch.jobs.config import check_together, parse_job
-from gridwatch.jobs.files.steps import Change, Step, changes
+from gridwatch.jobs.files.steps import Change, Step, changes, top_of
 from gridwatch.jobs.service.updates import updated_job
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def _created(known: Known, one: Resource, config: JobConfig) -> Step:
 
 
 def _is_fixed(path: str) -> bool:
-    top = re.split(r"[.\[]", path, maxsplit=1)[0]
-    return top in _NEVER and path != _PRUNE_WINDOW and _DESCRIPTION.fullmatch(path) is None
+    return top_of(path) in _NEVER and path != _PRUNE_WINDOW and _DESCRIPTION.fullmatch(path) is None
 
 
 def _listed(paths: list[str]) -> str:
@@ -91,7 +90,7 @@ def _update(found: tuple[Change, ...], config: JobConfig) -> dict[str, Any]:
         elif each.path == _PRUNE_WINDOW:
             body["model_prune_window"] = config.analysis_config.model_prune_window
         else:
-            top = re.split(r"[.\[]", each.path, maxsplit=1)[0]
+            top = top_of(each.path)
             body[top] = given.get(top)
     return body
 

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gridwatch.jobs.transform.resources import Transforms
+
 if TYPE_CHECKING:
     from gridwatch.jobs.config import JobConfig
     from gridwatch.jobs.files.reading import Kind, Resource
     from gridwatch.jobs.resources import Datafeed, Job
     from gridwatch.jobs.service import JobsService
+    from gridwatch.jobs.transform import Transform
 
 __all__ = ["Known"]
 
@@ -23,6 +26,7 @@ class Known:
         service: Over the store.
         jobs: Those that are stored, by id.
         datafeeds: Likewise.
+        transforms: Likewise.
         named: What files name.
         prune: Whether all else goes.
         wanted: Configs of jobs that files name and that are right, by id; filled while a plan is made.
@@ -31,6 +35,7 @@ class Known:
     service: JobsService
     jobs: dict[str, Job]
     datafeeds: dict[str, Datafeed]
+    transforms: dict[str, Transform]
     named: frozenset[tuple[Kind, str]]
     prune: bool
     wanted: dict[str, JobConfig] = field(default_factory=dict)
@@ -38,10 +43,12 @@ class Known:
     @classmethod
     def of(cls, service: JobsService, resources: Sequence[Resource], *, prune: bool) -> Known:
         """Look up what is stored."""
+        transforms = prune or any(one.kind == "transform" for one in resources)
         return cls(
             service,
             {job.id: job for job in service.resources.jobs()},
             {feed.id: feed for feed in service.resources.datafeeds()},
+            {one.id: one for one in Transforms(service.store).find()} if transforms else {},
             frozenset((one.kind, one.id) for one in resources),
             prune,
         )

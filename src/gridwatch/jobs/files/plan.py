@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gridwatch.errors import JobsRequestError
-from gridwatch.jobs.files import datafeeds, jobs
+from gridwatch.jobs.files import datafeeds, jobs, transforms
 from gridwatch.jobs.files.known import Known
 from gridwatch.jobs.files.reading import KINDS, Resource
 from gridwatch.jobs.files.steps import Step
@@ -57,8 +57,8 @@ class Plan:
         log.info("jobs_applied", **figures)
 
 
-_DO = {"job": jobs.apply, "datafeed": datafeeds.apply}
-_KINDS_SUPPORTED = tuple(_DO)
+_DO = {"transform": transforms.apply, "job": jobs.apply, "datafeed": datafeeds.apply}
+_PLAN = {"transform": transforms.plan, "job": jobs.plan, "datafeed": datafeeds.plan}
 
 
 def plan(service: JobsService, resources: Sequence[Resource], *, recreate: bool = False, prune: bool = False) -> Plan:
@@ -71,15 +71,11 @@ def plan(service: JobsService, resources: Sequence[Resource], *, recreate: bool 
         prune: Whether what no resource names is deleted.
     """
     known = Known.of(service, resources, prune=prune)
-    steps: list[Step] = []
-    for one in sorted(resources, key=lambda one: KINDS.index(one.kind)):
-        if one.kind == "job":
-            steps.append(jobs.plan(known, one, recreate=recreate))
-        elif one.kind == "datafeed":
-            steps.append(datafeeds.plan(known, one, recreate=recreate))
-        else:
-            steps.append(Step(one.kind, one.id, "refuse", one.file, reason="transforms are not supported yet"))
+    steps = [
+        _PLAN[one.kind](known, one, recreate=recreate)
+        for one in sorted(resources, key=lambda one: KINDS.index(one.kind))
+    ]
     anew = {step.id for step in steps if step.kind == "job" and step.action == "recreate"}
     steps = [datafeeds.carried(known, step, anew) for step in steps]
-    gone = [*datafeeds.pruned(known), *jobs.pruned(known)] if prune else []
+    gone = [*datafeeds.pruned(known), *jobs.pruned(known), *transforms.pruned(known)] if prune else []
     return Plan((*gone, *steps, *datafeeds.kept(known, anew)))

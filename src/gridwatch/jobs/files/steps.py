@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from gridwatch.jobs.files.reading import Kind
 
-__all__ = ["Action", "Change", "Step", "changes"]
+__all__ = ["Action", "Change", "Step", "changes", "top_of"]
 
 Action: TypeAlias = Literal["create", "update", "recreate", "delete", "none", "refuse"]
 
@@ -77,6 +78,15 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
     return tuple(
         Change(path, before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)
     )
+
+
+def top_of(path: str) -> str:
+    """Return the first key of a path.
+
+    >>> top_of("indices[0]"), top_of("a.b")
+    ('indices', 'a')
+    """
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
