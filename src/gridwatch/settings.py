@@ -251,8 +251,8 @@ class JobsSettings(_Group):
 
     run_feeds: bool = Field(
         True,
-        description="Whether `gridwatch serve` runs the datafeeds that are started; several processes may, each feed is "
-        "run by one at a time.",
+        description="Whether `gridwatch serve` runs the datafeeds and transforms that are started; several processes "
+        "may, each is run by one at a time.",
     )
 
 

@@ -95,6 +95,34 @@ def test_a_job_from_its_making_to_its_end(client: Elasticsearch, logs: np.ndarra
         ml.get_records(job_id=JOB)
 
 
+def test_a_transform_is_previewed_run_and_deleted(client: Elasticsearch, logs: np.ndarray[Any, Any]) -> None:
+    pivot = {
+        "group_by": {"timestamp": {"date_histogram": {"field": "timestamp", "calendar_interval": "1d"}}},
+        "aggregations": {"many": {"value_count": {"field": "timestamp"}}},
+    }
+    source, per_day = {"index": [LOGS.name]}, np.bincount((logs - START) // (24 * HOUR)).tolist()
+    transform = client.transform
+    preview = transform.preview_transform(source=source, pivot=pivot)["preview"]
+    assert [row["many"] for row in preview] == per_day
+    made = {"source": source, "pivot": pivot, "dest": {"index": "logs_per_day"}}
+    assert transform.put_transform(transform_id="daily", **made)["acknowledged"] is True
+    assert transform.get_transform(transform_id="da*")["transforms"][0]["dest"]["index"] == "logs_per_day"
+    assert transform.preview_transform(transform_id="daily")["preview"] == preview
+    assert transform.update_transform(transform_id="daily", description="a day a row")["description"] == "a day a row"
+    assert transform.start_transform(transform_id="daily")["acknowledged"] is True
+
+    def stats() -> tuple[str, int]:
+        found = transform.get_transform_stats(transform_id="daily")["transforms"][0]
+        return found["state"], found["stats"]["documents_indexed"]
+
+    wait_for(stats, ("stopped", len(per_day)))
+    assert transform.stop_transform(transform_id="daily")["acknowledged"] is True
+    assert transform.reset_transform(transform_id="daily")["acknowledged"] is True
+    assert transform.delete_transform(transform_id="daily")["acknowledged"] is True
+    with pytest.raises(NotFoundError, match=r"Transform with id \[daily\] could not be found"):
+        transform.get_transform(transform_id="daily")
+
+
 def test_the_client_refuses_a_server_that_does_not_say_what_it_is(serving: Callable[..., str], settings: Any) -> None:
     with Elasticsearch(serving(settings)) as client, pytest.raises(UnsupportedProductError):
         client.ml.info()

@@ -15,7 +15,7 @@ from gridwatch.alerts.email import warm_up
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.errors import MissingServiceError
 from gridwatch.server.app import create_app
-from gridwatch.server.feeds import run_feeds
+from gridwatch.server.feeds import Feeds
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.state import THREADS, state
 
@@ -87,9 +87,7 @@ def serve(
     stop = stop or threading.Event()
     # What the first mail needs takes seconds to load on a busy machine; requests are answered meanwhile.
     warming = threading.Thread(target=warm_up, name="warm-up")
-    ended = threading.Event()
-    # A search that cannot be cut short does not keep the process alive; what it has read is read again.
-    feeds = threading.Thread(target=run_feeds, args=(state(app), ended), name="datafeeds", daemon=True)
+    feeds = Feeds(state(app))
     try:
         remember_address(settings, url)
         warming.start()
@@ -101,14 +99,11 @@ def serve(
             wasyncore.loop(timeout=_LOOK_S, map=sockets, use_poll=True, count=1)
     finally:
         forget_address(settings)
-        ended.set()
+        feeds.end()
         ends = time.monotonic() + GRACE_S
         server.task_dispatcher.shutdown(cancel_pending=True, timeout=GRACE_S)
         wasyncore.close_all(sockets)
-        busy = len(server.task_dispatcher.threads)
-        if feeds.ident is not None:
-            feeds.join(max(ends - time.monotonic(), 0.1))
-            busy += feeds.is_alive()
+        busy = len(server.task_dispatcher.threads) + feeds.wait(ends)
         if warming.ident is not None and not busy:
             warming.join()
         log.info("server_stopped", url=url, busy=busy)

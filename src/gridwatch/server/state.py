@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gridwatch.alerts.address import url_of
 from gridwatch.containers.catalog import DELIVERIES, LEASES
-from gridwatch.jobs.tables import JOBS
+from gridwatch.jobs.tables import JOBS, TRANSFORMS
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gridwatch.alerts.inbox import Inbox
     from gridwatch.containers import Store
     from gridwatch.jobs.service import JobsService
+    from gridwatch.jobs.transform.service import TransformService
     from gridwatch.server.metrics import Metrics
     from gridwatch.server.users import Users
     from gridwatch.settings import Settings
@@ -61,6 +62,7 @@ class State:
     triggers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TRIGGERS_MAX))
     _delivery: Delivery | None = None
     _jobs: JobsService | None = None
+    _transforms: TransformService | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -111,6 +113,22 @@ class State:
                     return JobsService(self.store, now_ms=self.clock, make=False)
                 self._jobs = JobsService(self.store, now_ms=self.clock)
             return self._jobs
+
+    @property
+    def has_transforms(self) -> bool:
+        """Whether the store is known to have the container of transforms."""
+        return self._transforms is not None
+
+    def transforms(self, *, make: bool = True) -> TransformService:
+        """Return the transforms; see `jobs`."""
+        from gridwatch.jobs.transform.service import TransformService
+
+        with self._lock:
+            if self._transforms is None:
+                if not make and self.store.container(TRANSFORMS.name) is None:
+                    return TransformService(self.store, now_ms=self.clock, make=False)
+                self._transforms = TransformService(self.store, now_ms=self.clock)
+            return self._transforms
 
 
 def state(app: Flask) -> State:

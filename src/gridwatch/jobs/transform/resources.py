@@ -58,11 +58,14 @@ class Transforms:
 
     Args:
         store: Any backend.
+        make: Whether it is; without it, a store that lacks it has no transforms.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, make: bool = True) -> None:
         self._store = store
-        store.put_container(TRANSFORMS, modifiable=True)
+        self._empty = not make and store.container(TRANSFORMS.name) is None
+        if make:
+            store.put_container(TRANSFORMS, modifiable=True)
 
     def get(self, transform_id: str) -> Transform:
         """Return a transform.
@@ -70,7 +73,7 @@ class Transforms:
         Raises:
             JobsNotFoundError: There is none.
         """
-        rows = self._store.get(TRANSFORMS.name, [transform_id]).to_pylist()
+        rows = [] if self._empty else self._store.get(TRANSFORMS.name, [transform_id]).to_pylist()
         if not rows:
             raise JobsNotFoundError(f"Transform with id [{transform_id}] could not be found", transform_id=transform_id)
         return _transform(rows[0])
@@ -81,7 +84,8 @@ class Transforms:
         Raises:
             JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
         """
-        every = {row["id"]: row for row in self._store.read(TRANSFORMS.name).to_pylist()}
+        rows = [] if self._empty else self._store.read(TRANSFORMS.name).to_pylist()
+        every = {row["id"]: row for row in rows}
         chosen: set[str] = set()
         for part in filter(None, (part.strip() for part in pattern.split(","))):
             wild = part == "_all" or "*" in part

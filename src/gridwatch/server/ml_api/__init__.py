@@ -1,10 +1,10 @@
-"""Elasticsearch's API of anomaly detection, over the store that the server opened: its own clients work with gridwatch.
+"""Elasticsearch's API of anomaly detection and transforms, over the store that the server opened.
 
 `endpoint` makes addresses of functions; `media` reads and writes JSON; `asked` reads parameters; `access` knows who
-may; `jobs`, `feeds`, `results` and `others` hold the addresses; `edge` answers errors.
+may; `jobs`, `feeds`, `results`, `transforms` and `others` hold the addresses; `edge` answers errors.
 """
 
-from gridwatch.server.ml_api import feeds, jobs, others, results
+from gridwatch.server.ml_api import feeds, jobs, others, results, transforms
 from gridwatch.server.ml_api.edge import blueprint, http_error
 
-__all__ = ["blueprint", "feeds", "http_error", "jobs", "others", "results"]
+__all__ = ["blueprint", "feeds", "http_error", "jobs", "others", "results", "transforms"]

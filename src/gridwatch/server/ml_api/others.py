@@ -24,6 +24,8 @@ _ABSENT = {
     "trained models are": ("/_ml/trained_models",),
     "the upgrade mode is": ("/_ml/set_upgrade_mode",),
     "memory statistics of nodes are": ("/_ml/memory",),
+    "the schedule of transforms beside their frequency is": ("/_transform/<transform_id>/_schedule_now",),
+    "the upgrade of transforms is": ("/_transform/_upgrade",),
     "the deletion of expired data is": ("/_ml/_delete_expired_data",),
 }
 """What is refused, by the addresses it begins at."""

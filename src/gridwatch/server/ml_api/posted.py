@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsBodyError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.config import JobConfig
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["post_rows"]
+__all__ = ["frame_of", "post_rows"]
 
 _TIME_MAX_MS = 253_402_300_799_999
 
@@ -37,7 +37,7 @@ def post_rows(
         JobsError: There is no such job, or it is not open.
     """
     job = service.resources.job(job_id).config
-    frame, invalid = _frame(job, list(_rows(parsed_values(content))))
+    frame, invalid = frame_of(job, list(_rows(parsed_values(content))))
     posted = service.post_data(
         job_id,
         frame,
@@ -59,7 +59,7 @@ def _rows(values: list[Any]) -> Iterator[Mapping[str, Any]]:
             yield one
 
 
-def _frame(job: JobConfig, rows: list[Mapping[str, Any]]) -> tuple[pd.DataFrame, int]:
+def frame_of(job: JobConfig, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, int]:
     """Return the rows whose time can be read, in the order of time, and how many others there were."""
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The jobs of the served store: one service for all requests, made when it is first needed."""
+"""The jobs and transforms of the served store: services for all requests, made when they are first needed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from gridwatch.server.state import state
 
 if TYPE_CHECKING:
     from gridwatch.jobs.service import JobsService
+    from gridwatch.jobs.transform.service import TransformService
 
-__all__ = ["jobs"]
+__all__ = ["jobs", "transforms"]
 
 
 def jobs() -> JobsService:
@@ -21,3 +22,8 @@ def jobs() -> JobsService:
         StoreError: The containers of jobs can neither be found nor made.
     """
     return state(current_app).jobs(make=request.method == "PUT")
+
+
+def transforms() -> TransformService:
+    """Return the service of transforms; see `jobs`."""
+    return state(current_app).transforms(make=request.method == "PUT")
