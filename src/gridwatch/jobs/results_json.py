@@ -67,7 +67,7 @@ def record_json(row: Mapping[str, Any], job: JobConfig) -> dict[str, Any]:
     `partition_field_name` and `partition_field_value` join several fields by a comma; `partition_fields` has them
     apart. `driver` is the member of the detector that was the most surprised.
     """
-    influencers = [
+    influencers: list[dict[str, Any]] = [
         {"influencer_field_name": name, "influencer_field_values": each} for name, *each in _influencers(row)
     ]
     entities = _entities(row)

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors.online.config import AutoConfig
+from gridwatch.jobs.analysis.bursts import CREDIT_FIRST, Scores, update_without_bursts
 
 if TYPE_CHECKING:
-    from gridwatch.detectors.online.bank import Bank, BankScores
+    from gridwatch.detectors.online.bank import Bank
 
 __all__ = ["BUCKETS", "Judged", "Models"]
 
@@ -61,6 +62,7 @@ class Models:
         self.config = config
         self.threads = threads
         self.pages: list[Bank] = []
+        self.credits: list[Ints] = []
 
     @property
     def room(self) -> int:
@@ -75,6 +77,8 @@ class Models:
     def update(self, times_ms: Ints, values: Floats) -> Judged:
         """Judge buckets of all series, and learn them.
 
+        What is critical is judged as it is, and its expectation is learnt in its place, as `bursts` tells.
+
         Args:
             times_ms: int64 (b,), starts of the buckets, after those of the call before.
             values: float64 (s, b), NaN for none; s may have grown since the call before.
@@ -84,12 +88,13 @@ class Models:
         while self.room < len(values):
             # As many as there are: one series costs one, and pages stay few.
             self.pages.append(Bank(self.config, min(max(self.room, 1), _PAGE_MAX)))
+            self.credits.append(np.full(len(self.pages[-1]), CREDIT_FIRST, np.int64))
         parts = []
-        for start, page in self._used(len(values)):
+        for (start, page), credit in zip(self._used(len(values)), self.credits, strict=False):
             part = values[start : start + len(page)]
             if len(part) < len(page):
                 part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
-            parts.append(page.update(times_ms, part, threads=self.threads))
+            parts.append(update_without_bursts(page, credit, times_ms, part, threads=self.threads))
         return self._judged(parts, len(values))
 
     def preview(self, times_ms: Ints, values: Floats, places: Ints) -> Judged:
@@ -105,7 +110,8 @@ class Models:
             here = places[(places >= start) & (places < start + len(page))] - start
             if len(here):
                 part = values[judged : judged + len(here)]
-                parts.append(page.pick(here.tolist()).update(times_ms, part, threads=self.threads))
+                found = page.pick(here.tolist()).update(times_ms, part, threads=self.threads)
+                parts.append(Scores.of(found))
                 judged += len(here)
         return self._judged(parts, judged)
 
@@ -113,19 +119,10 @@ class Models:
         starts = np.cumsum([0, *(len(page) for page in self.pages)])
         return [(int(start), page) for start, page in zip(starts, self.pages, strict=False) if start < series]
 
-    def _judged(self, parts: Sequence[BankScores], series: int) -> Judged:
+    def _judged(self, parts: Sequence[Scores], series: int) -> Judged:
         if not parts:
             empty = np.zeros((0, 0))
             return Judged(empty, empty, empty, empty, empty.astype(np.int64), ())
-
-        def joined(name: str) -> Floats:
-            return np.concatenate([getattr(part, name) for part in parts])[:series]
-
-        return Judged(
-            joined("p_surprise"),
-            joined("expected"),
-            joined("lower"),
-            joined("upper"),
-            np.concatenate([part.driver for part in parts])[:series],
-            parts[0].members,
-        )
+        columns = (np.concatenate(column)[:series] for column in zip(*(part.columns for part in parts), strict=True))
+        surprise, expected, lower, upper, driver = columns
+        return Judged(surprise, expected, lower, upper, driver.astype(np.int64), parts[0].members)

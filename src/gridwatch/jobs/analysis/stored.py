@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["restore", "save"]
 
 _FORMAT = 1
+_CREDIT = "credit"
 _META, _MODELS, _ROWS = "analysis.json", "models.npz", "open.parquet"
 
 
@@ -41,6 +42,7 @@ def save(analyzer: Analyzer) -> dict[str, bytes]:
             for page, bank in enumerate(models.pages):
                 for name, array in bank.state._asdict().items():
                     arrays[f"{index}/{metric}/{page}/{name}"] = array
+                arrays[f"{index}/{metric}/{page}/{_CREDIT}"] = models.credits[page]
     file = io.BytesIO()
     np.savez(file, **arrays)
     text = json.dumps(meta, sort_keys=True, allow_nan=False)
@@ -109,7 +111,11 @@ def _restore_models(
             arrays = {name: file[f"{index}/{metric}/{page}/{name}"] for name in bank.state._asdict()}
             _check_fits(bank, arrays)
             bank.state = type(bank.state)(**arrays)
+            credit = file[f"{index}/{metric}/{page}/{_CREDIT}"]
+            if credit.shape != (size,) or credit.dtype != np.int64:
+                raise JobsRequestError(f"the saved analysis is damaged: {_CREDIT} is {credit.shape}; reset the job.")
             models.pages.append(bank)
+            models.credits.append(credit)
 
 
 def _check_fits(bank: Bank, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

@@ -60,7 +60,8 @@ class Passes(FeedLife):
             raise JobsConflictError(f"Datafeed [{datafeed_id}] is {feed.state}; start it first.")
         job = self.resources.job(feed.config.job_id)
         if job.state != "opened":
-            self.stop_datafeed(datafeed_id, reason=f"its job [{job.id}] is {job.state}")
+            over = feed.end_ms is not None and feed.end_ms <= (feed.fed_to_ms or 0)
+            self.stop_datafeed(datafeed_id, reason=None if over else f"its job [{job.id}] is {job.state}")
             raise JobsConflictError(f"Datafeed [{datafeed_id}] was stopped: its job [{job.id}] is {job.state}.")
         try:
             done = feed_once(

@@ -1,0 +1,84 @@
+"""Run as a script by the harness: makes workers over one store that the harness kills.
+
+Lines on stdin: `run STORE` makes a worker that runs the datafeeds due until none is started; `post STORE ACKNOWLEDGED
+BUCKETS` one that posts bucket after bucket to the job and writes the number of each that was acknowledged to a file.
+The worker's pid comes back. `wait PID` comes back when that worker is over. Everything is loaded before the first, so
+that a worker dies at its work and not while it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gridwatch.containers import open_store
+from gridwatch.jobs.service import JobsService, Runner, feeds
+from tests.faults.jobs_data import LEASE_MS, SPAN, START, now_ms, posted_bucket
+
+
+def _run(url: str) -> None:
+    feeds._SECONDS_MAX = 0.0  # so many pieces that most kills fall between two commits of one search
+    with open_store(url) as store:
+        service = JobsService(store, now_ms=now_ms, lease_ms=LEASE_MS)
+        runner = Runner(store, lambda: service, now_ms=now_ms)
+        while any(feed.state == "started" for feed in service.resources.datafeeds()):
+            for outcome in runner.run_due():
+                # Another worker may close the job at its end while this one looks at it.
+                assert not outcome.error or "is closed" in outcome.error, outcome.error
+            time.sleep(0.01)
+
+
+def _post(url: str, acknowledged: Path, buckets: int) -> None:
+    with open_store(url) as store:
+        service = JobsService(store, now_ms=now_ms, lease_ms=LEASE_MS)
+        done = int(acknowledged.read_text()) if acknowledged.exists() else -1
+        for bucket in range(done + 1, buckets):
+            service.post_data("posted", pd.DataFrame({"time": posted_bucket(bucket)}))
+            new = acknowledged.with_suffix(".new")
+            new.write_text(str(bucket))
+            new.replace(acknowledged)
+
+
+def _warm() -> None:
+    """Load what a worker loads."""
+    from gridwatch.detectors.online.bank import Bank
+    from gridwatch.jobs.analysis.models import BUCKETS
+
+    Bank(BUCKETS).update(np.arange(3) * SPAN + START, np.zeros((1, 3)))
+    pd.DataFrame({"t": [1], "k": ["a"]}).to_parquet(os.devnull)
+
+
+def main() -> None:
+    _warm()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        order, *rest = line.split()
+        if order == "wait":
+            print(os.waitpid(int(rest[0]), 0)[1], flush=True)
+            continue
+        pid = os.fork()
+        if pid:
+            print(pid, flush=True)
+            continue
+        # Answers are the only thing on stdout; a worker's log is none.
+        os.dup2(2, 1)
+        try:
+            if order == "run":
+                _run(*rest)
+            else:
+                _post(rest[0], Path(rest[1]), int(rest[2]))
+            os._exit(0)
+        finally:
+            # Reached by an error alone; what forked goes on with its lines, and a worker does not.
+            traceback.print_exc()
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
