@@ -217,8 +217,10 @@ def test_overlapping_and_removed_labels() -> None:
     assert labels.said("expected", times, times).tolist() == [False] + [True] * 9
     assert labels.said("expected", times, 101).tolist() == [True] * 4 + [False] * 3 + [True] * 3
     assert labels.in_force(times, 115).tolist() == [0, 0, 0, 0, 1, 2, 1, 0, 0, 0]
-    assert labels.in_force(times, 125).tolist() == [0, 0, 0, 0, 1, -1, 1, 0, 0, 0]
-    assert labels.in_force(times, 135).tolist() == [-1, -1, -1, -1, 1, -1, 1, -1, -1, -1]
+    # What is taken back leaves what had been said before it.
+    assert labels.in_force(times, 125).tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 0]
+    assert labels.in_force(times, 135).tolist() == [-1, -1, -1, -1, 1, 1, 1, -1, -1, -1]
+    assert labels.in_force(times, np.full(10, 125) - np.arange(10)).tolist() == [0, 0, 0, 0, 1, 2, 1, 0, 0, 0]
 
 
 def test_a_lesson_is_the_most_surprising_row_until_another_word() -> None:
@@ -231,10 +233,12 @@ def test_a_lesson_is_the_most_surprising_row_until_another_word() -> None:
         label("true", 4, 5, 40, "x"),
         label("removed", 4, 5, 50, "x"),
         label("true", 9, 9, 60),
+        label("removed", 2, 2, 70),
     ]
     assert Labels.of(said).with_lessons(times, levels, kinds).lessons == (
         Lesson("c", 5.0, True, 10, 20),
-        Lesson("c", 5.0, False, 20, FOREVER),
+        Lesson("c", 5.0, True, 70, FOREVER),
+        Lesson("c", 5.0, False, 20, 70),
         Lesson("f", 2.5, True, 40, 50),
     )
 

@@ -110,7 +110,7 @@ class Labels:
     def in_force(self, times_ms: Times, at_ms: int | Times) -> npt.NDArray[np.int64]:
         """Return the label that holds for each row, as its place in `labels`, int64 (n,); -1 for none.
 
-        Where labels overlap, that which was said last holds.
+        Where labels overlap, that which was said last holds, and again what was said before it once it is taken back.
 
         Args:
             times_ms: int64 (n,), UTC epoch ms, increasing.
@@ -118,17 +118,20 @@ class Labels:
         """
         found = np.full(len(times_ms), -1, np.int64)
         asked = np.broadcast_to(np.asarray(at_ms, np.int64), times_ms.shape)
-        spans = np.searchsorted(times_ms, [(label.from_ms, label.to_ms + 1) for label in self.labels])
-        before: dict[tuple[str, ...], list[int]] = {}
+        spans = [slice(*np.searchsorted(times_ms, (label.from_ms, label.to_ms + 1))) for label in self.labels]
+        live: dict[tuple[str, ...], int] = {}
         for place, label in enumerate(self.labels):
-            replaced = before.setdefault(label.target, [])
-            for earlier in replaced:
-                rows = slice(*spans[earlier])
-                found[rows][(found[rows] == earlier) & (asked[rows] > label.labelled_ms)] = -1
+            earlier = live.pop(label.target, None)
+            if earlier is not None:
+                gone = np.zeros(len(found), bool)
+                gone[spans[earlier]] = (found[spans[earlier]] == earlier) & (asked[spans[earlier]] > label.labelled_ms)
+                found[gone] = -1
+                # What had been said there before it holds again.
+                for under in live.values() if gone.any() else ():
+                    found[spans[under]][gone[spans[under]]] = under
             if label.verdict != "removed":
-                rows = slice(*spans[place])
-                found[rows][asked[rows] > label.labelled_ms] = place
-            replaced.append(place)
+                found[spans[place]][asked[spans[place]] > label.labelled_ms] = place
+                live[label.target] = place
         return found
 
     def said(self, verdict: Verdict, times_ms: Times, at_ms: int | Times) -> npt.NDArray[np.bool_]:
@@ -157,21 +160,20 @@ class Labels:
             if not np.isfinite(levels[first:end]).any():
                 continue
             row = int(first + np.nanargmax(levels[first:end]))
-            later = (
-                other.labelled_ms
-                for other in self.labels[place + 1 :]
-                if other.target == label.target or (other.verdict != "removed" and other.covers(int(times_ms[row])))
-            )
-            lessons.append(
-                Lesson(
-                    kind=str(kinds[row]),
-                    level=float(levels[row]),
-                    right=label.verdict == "true",
-                    from_ms=label.labelled_ms,
-                    until_ms=min(later, default=_FOREVER),
-                )
-            )
+            kind, level, right = str(kinds[row]), float(levels[row]), label.verdict == "true"
+            lessons += [Lesson(kind, level, right, *span) for span in self._spans(place, int(times_ms[row]))]
         return replace(self, lessons=tuple(lessons))
+
+    def _spans(self, place: int, time_ms: int) -> list[tuple[int, int]]:
+        """Return from when until when a label was what held at an instant, UTC epoch ms."""
+        targets = {label.target for label in self.labels if label.covers(time_ms)}
+        near = [number for number, label in enumerate(self.labels) if label.target in targets]
+        words = Labels(tuple(self.labels[number] for number in near))
+        moments = np.array([label.labelled_ms for label in words.labels], np.int64)
+        holds = words.in_force(np.full(len(moments), time_ms, np.int64), moments + 1) == near.index(place)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(int)))
+        ends = [*moments.tolist(), _FOREVER]
+        return [(ends[first], ends[end]) for first, end in zip(edges[::2], edges[1::2], strict=True)]
 
     def learnt_from(self, scores: OnlineScores, times_ms: Times) -> Labels:
         """Return them with what they teach, from the scores of the rows that they speak of."""
