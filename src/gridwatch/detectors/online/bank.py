@@ -108,7 +108,9 @@ class Bank:
             )
         columns, driver = np.empty((len(Output._fields) - 1, *values.shape)), np.empty(values.shape, np.int64)
         # A sum is finite where all are; a row alone is scored in little more time than each look at all values takes.
-        if not np.isfinite(np.add.reduce(values, axis=None)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.add.reduce(values, axis=None)
+        if not np.isfinite(total):
             _check_finite(values)
             columns[:], driver[:] = np.nan, -1
         self._check_times(times)
