@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,10 @@ from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerTyp
 from gridwatch.errors import JobsValueError
 from gridwatch.jobs.fields import FieldType, columns_of
 from gridwatch.jobs.transform.pivot import Group, Measure, Pivot
+from gridwatch.jobs.transform.scans import Kinds
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
-    from gridwatch.jobs.transform.scans import Opened
 
 __all__ = ["Destination", "documents"]
 
@@ -60,15 +59,15 @@ class Destination:
     keys: tuple[str, ...]
 
     @classmethod
-    def of(cls, container: str, pivot: Pivot, sources: Sequence[Opened]) -> Destination:
+    def of(cls, container: str, pivot: Pivot, kinds: Kinds) -> Destination:
         """Return what a pivot's rows need.
 
         Raises:
             JobsValueError: A field does not exist or has no fit type, or two names would be one column.
         """
-        types = {group.name: _group_type(group, sources) for group in pivot.groups}
+        types = {group.name: _group_type(group, kinds) for group in pivot.groups}
         plain = not any(group.missing_bucket for group in pivot.groups) and all(one in _KEYS for one in types.values())
-        types |= {measure.name: _measure_type(measure, sources) for measure in pivot.measures}
+        types |= {measure.name: _measure_type(measure, kinds) for measure in pivot.measures}
         names = columns_of(types)
         keyed = {group.name for group in pivot.groups} if plain else set()
         columns = {field: Column(names[field], kind, field not in keyed) for field, kind in types.items()}
@@ -130,8 +129,8 @@ class Destination:
         return {"properties": {field: {"type": _SHOWN[column.type]} for field, column in self.columns.items()}}
 
 
-def documents(destination: Destination, rows: pa.Table) -> list[dict[str, Any]]:
-    """Return rows as documents: dotted names nested, times as text, missing values left out.
+def documents(destination: Destination, rows: pa.Table, *, epoch: bool = False) -> list[dict[str, Any]]:
+    """Return rows as documents: dotted names nested, times as text or epoch ms, missing values left out.
 
     >>> from gridwatch.containers import Column, ColumnType
     >>> kind = Destination("a", {"event.count": Column("event.count", ColumnType.LONG)}, ())
@@ -141,7 +140,10 @@ def documents(destination: Destination, rows: pa.Table) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{} for _ in range(rows.num_rows)]
     for field, column in destination.columns.items():
         *above, last = field.split(".")
-        for document, value in zip(found, rows[column.name].to_pylist(), strict=True):
+        values = rows[column.name]
+        if epoch and column.type is ColumnType.TIMESTAMP:
+            values = values.cast(pa.int64())
+        for document, value in zip(found, values.to_pylist(), strict=True):
             if value is None:
                 continue
             here = document
@@ -162,12 +164,13 @@ def _id(key: tuple[Any, ...]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _group_type(group: Group, sources: Sequence[Opened]) -> ColumnType:
-    kind = _type_of(group.field, group.path, sources)
+def _group_type(group: Group, kinds: Kinds) -> ColumnType:
+    kind = kinds.of(group.field, group.path)
     if group.buckets is not None:
         if kind is not FieldType.DATE:
             raise JobsValueError(
-                f"date_histogram needs a TIMESTAMP, and the field {group.field!r} is {kind}.", path=group.path
+                f"date_histogram needs a TIMESTAMP of milliseconds, and the field {group.field!r} is {kind}.",
+                path=group.path,
             )
         return ColumnType.TIMESTAMP
     if kind not in _COLUMNS:
@@ -175,29 +178,13 @@ def _group_type(group: Group, sources: Sequence[Opened]) -> ColumnType:
     return _COLUMNS[kind]
 
 
-def _measure_type(measure: Measure, sources: Sequence[Opened]) -> ColumnType:
+def _measure_type(measure: Measure, kinds: Kinds) -> ColumnType:
     if measure.kind == "doc_count":
         return ColumnType.LONG
-    kind = _type_of(measure.field, measure.path, sources)
+    kind = kinds.of(measure.field, measure.path)
     if measure.kind in {"value_count", "cardinality"}:
         return ColumnType.LONG
     if measure.kind in {"sum", "avg"} or measure.missing is not None:
         return ColumnType.DOUBLE
     # What else min and max cannot be of is told where the SQL is made.
     return _COLUMNS.get(kind, ColumnType.DOUBLE)
-
-
-def _type_of(field: str, path: str, sources: Sequence[Opened]) -> FieldType:
-    """Return the type of a field, the same in all containers that have it."""
-    kinds = {source.container: source.fields[field].type for source in sources if field in source.fields}
-    if not kinds:
-        near = sorted({near for source in sources for near in source.fields.near(field)})
-        hint = f", did you mean {near[0]!r}?" if near else "."
-        names = ", ".join(repr(source.container) for source in sources[:5])
-        raise JobsValueError(
-            f"no container of {names} has the field {field!r}{hint}", path=f"{path}.field", field=field
-        )
-    if len(set(kinds.values())) > 1:
-        told = ", ".join(f"{kind} in {name!r}" for name, kind in kinds.items())
-        raise JobsValueError(f"the field {field!r} has several types: {told}.", path=f"{path}.field", field=field)
-    return next(iter(kinds.values()))

@@ -26,10 +26,14 @@ from gridwatch.jobs.transform.pivot import Group, Measure, Pivot
 if TYPE_CHECKING:
     from gridwatch.containers import Store
 
-__all__ = ["Opened", "pivoted"]
+__all__ = ["Kinds", "Opened", "pivoted"]
 
 _KEY = "gridwatch.key"
 """Beginning of the aliases that are grouped by: no column may have the same name."""
+_SQL_TYPES = {
+    FieldType.KEYWORD: "STRING", FieldType.BYTE: "BYTE", FieldType.SHORT: "SHORT", FieldType.INTEGER: "INTEGER",
+    FieldType.LONG: "LONG", FieldType.FLOAT: "FLOAT", FieldType.DATE: "TIMESTAMP", FieldType.BOOLEAN: "BOOL",
+}  # fmt: skip
 _PARTS = {"sum": ("SUM",), "avg": ("SUM", "COUNT"), "min": ("MIN",), "max": ("MAX",), "value_count": ("COUNT",),
           "doc_count": ("COUNT",)}  # fmt: skip
 _MERGE = {"SUM": "sum", "COUNT": "sum", "MIN": "min", "MAX": "max"}
@@ -50,18 +54,57 @@ class Opened:
     where: Sql
 
 
-def pivoted(store: Store, sources: Sequence[tuple[Opened, Sql]], pivot: Pivot, *, now_ms: int) -> pa.Table:
+class Kinds:
+    """The types of the fields of several containers, each as all that have it can be read.
+
+    Args:
+        sources: The containers.
+    """
+
+    def __init__(self, sources: Sequence[Opened]) -> None:
+        self._sources = sources
+
+    def of(self, field: str, path: str) -> FieldType:
+        """Return the type of a field: its own, or one that holds whole numbers or numbers of several types.
+
+        Raises:
+            JobsValueError: No container has it, or their types have nothing in common.
+        """
+        kinds = {one.container: one.fields[field].type for one in self._sources if field in one.fields}
+        if not kinds:
+            near = sorted({near for source in self._sources for near in source.fields.near(field)})
+            hint = f", did you mean {near[0]!r}?" if near else "."
+            names = ", ".join(repr(source.container) for source in self._sources[:5])
+            raise JobsValueError(
+                f"no container of {names} has the field {field!r}{hint}", path=f"{path}.field", field=field
+            )
+        if len(set(kinds.values())) == 1:
+            return next(iter(kinds.values()))
+        if not all(kind.numeric for kind in kinds.values()):
+            told = ", ".join(f"{kind} in {name!r}" for name, kind in kinds.items())
+            raise JobsValueError(f"the field {field!r} has several types: {told}.", path=f"{path}.field", field=field)
+        return FieldType.LONG if all(kind.whole for kind in kinds.values()) else FieldType.DOUBLE
+
+    def null(self, field: str) -> Sql:
+        """Return what a container without the field has for it."""
+        return Sql(f"CAST(NULL AS {_SQL_TYPES.get(self.of(field, ''), 'DOUBLE')})")
+
+
+def pivoted(
+    store: Store, sources: Sequence[tuple[Opened, Sql]], pivot: Pivot, kinds: Kinds, *, now_ms: int
+) -> pa.Table:
     """Return the groups of some rows.
 
     Args:
         store: Any backend.
-        sources: Containers, and which of their rows, beside their query.
+        sources: Containers, one at least, and which of their rows, beside their query.
         pivot: What is worked out.
+        kinds: Types of the fields.
         now_ms: What `now` in a filter means.
 
     Returns:
-        One row for each group: a column `k0` and on for the groups, times as `timestamp[ms, UTC]`, and `m0` and on for
-        the numbers.
+        One row for each group: a column `k0` and on for the groups, times as `timestamp[ms, UTC]`, `m0` and on for the
+        numbers, and `n`, how many rows it is of.
 
     Raises:
         JobsValueError: A field has a type that does not fit.
@@ -69,74 +112,95 @@ def pivoted(store: Store, sources: Sequence[tuple[Opened, Sql]], pivot: Pivot, *
     """
     keys = [f"k{place}" for place in range(len(pivot.groups))]
     parts = [(place, op) for place, one in enumerate(pivot.measures) for op in _PARTS.get(one.kind, ())]
-    names = [f"p{place}.{op}" for place, op in parts]
-    answers = [_answer(store, _scan(source, also, pivot, parts, now_ms), [*keys, *names]) for source, also in sources]
+    names = [*(f"p{place}.{op}" for place, op in parts), "n"]
+    asking = _Asking(pivot, kinds, now_ms)
+    answers = [_answer(store, asking.numbers(*one, parts), [*keys, *names]) for one in sources]
     found = pa.concat_tables(answers, promote_options="permissive")
     if len(answers) > 1:
-        how = [(name, _MERGE[op]) for name, (_, op) in zip(names, parts, strict=True)]
+        how = [(name, _MERGE[op]) for name, (_, op) in zip(names, parts, strict=False)] + [("n", "sum")]
         grouped = found.group_by(keys).aggregate(how)
         found = grouped.select([*keys, *(f"{name}_{kind}" for name, kind in how)]).rename_columns([*keys, *names])
     for place, measure in enumerate(pivot.measures):
         if measure.kind == "cardinality":
-            found = found.append_column(f"p{place}", _cardinality(store, sources, pivot, measure, found, now_ms))
+            found = found.append_column(f"p{place}", _cardinality(store, sources, asking, measure, found))
     columns = {name: _times(group, found[name]) for name, group in zip(keys, pivot.groups, strict=True)}
     columns |= {f"m{place}": _number(place, measure, found) for place, measure in enumerate(pivot.measures)}
-    return pa.table(columns)
+    return pa.table({**columns, "n": found["n"]})
 
 
-def _scan(source: Opened, also: Sql, pivot: Pivot, parts: Sequence[tuple[int, str]], now_ms: int) -> Sql:
-    more = []
-    for place, op in parts:
-        content = _content(pivot.measures[place], source, now_ms)
-        more.append(Sql(f"{op}({content.text})", content.parameters))
-    return _select(source, also, pivot.groups, more or [Sql("COUNT(*)")])
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How containers are asked."""
+
+    pivot: Pivot
+    kinds: Kinds
+    now_ms: int
+
+    def numbers(self, source: Opened, also: Sql, parts: Sequence[tuple[int, str]]) -> Sql:
+        """Return the SQL: keys, parts of the numbers, and how many rows."""
+        more = []
+        for place, op in parts:
+            content = self.content(self.pivot.measures[place], source)
+            more.append(Sql(f"{op}({content.text})", content.parameters))
+        return self._select(source, also, [*more, Sql("COUNT(*)")])
+
+    def values(self, source: Opened, also: Sql, measure: Measure) -> Sql:
+        """Return the SQL: keys, and each value once."""
+        return self._select(source, also, [], self.content(measure, source))
+
+    def distinct(self, source: Opened, also: Sql, measure: Measure) -> Sql:
+        """Return the SQL: keys, and how many different values; no key may be null, GridDB refuses that here."""
+        content = self.content(measure, source)
+        also = sql.all_of([also, sql.compose("({} IS NOT NULL)", content)])
+        return self._select(source, also, [sql.compose("COUNT(DISTINCT {})", content)])
+
+    def content(self, measure: Measure, source: Opened) -> Sql:
+        """Return what a number is worked out of, null for rows that it leaves out."""
+        field = source.fields.get(measure.field)
+        if measure.kind == "doc_count":
+            found = Sql("1")
+        elif field is None:
+            found = self.kinds.null(measure.field)
+        else:
+            found = _value(measure, field)
+        if measure.missing is not None:
+            found = sql.compose("COALESCE({}, {})", found, sql.value(measure.missing))
+        for one in measure.conditions:
+            where = compile_query(one.query, source.fields, now_ms=self.now_ms, path=one.path).where
+            found = sql.compose("CASE WHEN {} THEN {} END", where, found)
+        return found
+
+    def _select(self, source: Opened, also: Sql, more: Sequence[Sql], value: Sql | None = None) -> Sql:
+        grouped = [self._key(group, source.fields) for group in self.pivot.groups]
+        where = [source.where, also]
+        where += [
+            sql.compose("({} IS NOT NULL)", key)
+            for key, group in zip(grouped, self.pivot.groups, strict=True)
+            if not group.missing_bucket
+        ]
+        if value is not None:
+            grouped.append(value)
+            where.append(sql.compose("({} IS NOT NULL)", value))
+        names = [sql.name(f"{_KEY}{place}") for place in range(len(grouped))]
+        listed = [sql.compose("{} AS {}", one, name) for one, name in zip(grouped, names, strict=True)]
+        listed += [sql.compose("{} AS {}", one, sql.name(f"gridwatch.part{place}")) for place, one in enumerate(more)]
+        return sql.compose(
+            "SELECT {} FROM {} WHERE {} GROUP BY {}",
+            sql.joined(", ", listed),
+            sql.name(source.container),
+            sql.all_of(where),
+            sql.joined(", ", names),
+        )
+
+    def _key(self, group: Group, fields: Fields) -> Sql:
+        field = fields.get(group.field)
+        found = self.kinds.null(group.field) if field is None else _plain(field)
+        return found if group.buckets is None else group.buckets.sql(found)
 
 
-def _select(source: Opened, also: Sql, groups: Sequence[Group], more: Sequence[Sql], value: Sql | None = None) -> Sql:
-    grouped = [_key(group, source.fields) for group in groups]
-    where = [source.where, also]
-    where += [
-        sql.compose("({} IS NOT NULL)", key)
-        for key, group in zip(grouped, groups, strict=True)
-        if not group.missing_bucket
-    ]
-    if value is not None:
-        grouped.append(value)
-        where.append(sql.compose("({} IS NOT NULL)", value))
-    names = [sql.name(f"{_KEY}{place}") for place in range(len(grouped))]
-    listed = [sql.compose("{} AS {}", one, name) for one, name in zip(grouped, names, strict=True)]
-    listed += [sql.compose("{} AS {}", one, sql.name(f"gridwatch.part{place}")) for place, one in enumerate(more)]
-    return sql.compose(
-        "SELECT {} FROM {} WHERE {} GROUP BY {}",
-        sql.joined(", ", listed),
-        sql.name(source.container),
-        sql.all_of(where),
-        sql.joined(", ", names),
-    )
-
-
-def _key(group: Group, fields: Fields) -> Sql:
-    found = fields.get(group.field)
-    if found is None:
-        return Sql("CAST(NULL AS LONG)") if group.buckets is not None else Sql("CAST(NULL AS STRING)")
-    return found.sql if group.buckets is None else group.buckets.sql(found.sql)
-
-
-def _content(measure: Measure, source: Opened, now_ms: int) -> Sql:
-    """Return what a number is worked out of, null for rows that it leaves out."""
-    field = source.fields.get(measure.field)
-    if measure.kind == "doc_count":
-        found = Sql("1")
-    elif field is None:
-        found = Sql("CAST(NULL AS DOUBLE)")
-    else:
-        found = _value(measure, field)
-    if measure.missing is not None:
-        found = sql.compose("COALESCE({}, {})", found, sql.value(measure.missing))
-    for one in measure.conditions:
-        where = compile_query(one.query, source.fields, now_ms=now_ms, path=one.path).where
-        found = sql.compose("CASE WHEN {} THEN {} END", where, found)
-    return found
+def _plain(field: Field) -> Sql:
+    # + 0.0 makes 0.0 of -0.0, which GridDB would group by itself.
+    return sql.compose("({} + 0.0)", field.sql) if field.type.numeric and not field.type.whole else field.sql
 
 
 def _value(measure: Measure, field: Field) -> Sql:
@@ -151,7 +215,7 @@ def _value(measure: Measure, field: Field) -> Sql:
         if field.type.numeric or (field.type is FieldType.DATE and measure.missing is None):
             return field.sql
     elif field.type not in {FieldType.BINARY, FieldType.UNREADABLE}:
-        return field.sql
+        return field.sql if measure.kind == "value_count" else _plain(field)
     raise JobsValueError(
         f"[{measure.kind}] of the field {measure.field!r}, which is {field.type}, is not supported; value_count and "
         "cardinality take most types.",
@@ -166,22 +230,16 @@ def _answer(store: Store, asked: Sql, names: Sequence[str]) -> pa.Table:
 
 
 def _cardinality(
-    store: Store, sources: Sequence[tuple[Opened, Sql]], pivot: Pivot, measure: Measure, found: pa.Table, now_ms: int
+    store: Store, sources: Sequence[tuple[Opened, Sql]], asking: _Asking, measure: Measure, found: pa.Table
 ) -> pa.Array:
     """Return how many different values of a field each group of `found` has, int64."""
-    keys = [f"k{place}" for place in range(len(pivot.groups))]
-    answers = [
-        _answer(
-            store,
-            _select(source, also, pivot.groups, [Sql("COUNT(*)")], _content(measure, source, now_ms)),
-            [*keys, "v"],
-        )
-        for source, also in sources
-    ]
-    values = pa.concat_tables(answers, promote_options="permissive")
-    if len(answers) > 1:
-        values = values.group_by([*keys, "v"]).aggregate([])
-    counts = values.group_by(keys).aggregate([([], "count_all")])
+    keys = [f"k{place}" for place in range(len(asking.pivot.groups))]
+    if len(sources) == 1 and not any(group.missing_bucket for group in asking.pivot.groups):
+        counts = _answer(store, asking.distinct(*sources[0], measure), [*keys, "count_all"])
+    else:
+        answers = [_answer(store, asking.values(*one, measure), [*keys, "v"]) for one in sources]
+        values = pa.concat_tables(answers, promote_options="permissive").group_by([*keys, "v"]).aggregate([])
+        counts = values.group_by(keys).aggregate([([], "count_all")])
     # pandas takes null keys to be equal, which Arrow's join does not.
     left = found.select(keys).to_pandas(types_mapper=pd.ArrowDtype)
     right = counts.to_pandas(types_mapper=pd.ArrowDtype)

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gridwatch.errors import JobsNotFoundError, JobsValueError
 from gridwatch.jobs import sql
 from gridwatch.jobs.extraction.sources import containers_of
-from gridwatch.jobs.fields import Fields
+from gridwatch.jobs.fields import Fields, FieldType
 from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.runtime import with_runtime_fields
 from gridwatch.jobs.sql import Sql
 from gridwatch.jobs.transform.destination import Destination, documents
-from gridwatch.jobs.transform.scans import Opened, pivoted
+from gridwatch.jobs.transform.pivot import Pivot
+from gridwatch.jobs.transform.scans import Kinds, Opened, pivoted
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,6 +33,8 @@ __all__ = ["Piece", "Work"]
 _ROWS = 500_000
 """Rows of the sources that a piece is cut for."""
 _PREVIEW = 100
+_TERMS_MAX = 1000
+"""Most values of terms that are asked for by name; above, all are worked out and the others left out here."""
 _RANGES_MAX = 64
 """Most stretches of time that are asked for one by one; others are put together with their neighbours."""
 
@@ -70,8 +74,12 @@ class Work:
                 f"[{','.join(config.source.index_names)}].",
                 path="dest.index",
             )
-        self._sources = [self._open(name) for name in names]
-        self.destination = Destination.of(config.dest.index, self.pivot, self._sources)
+        every = [self._open(name) for name in names]
+        self._kinds = Kinds(every)
+        self.destination = Destination.of(config.dest.index, self.pivot, self._kinds)
+        # A container without a field that is grouped by has no groups.
+        needed = [group.field for group in self.pivot.groups if not group.missing_bucket]
+        self._sources = [one for one in every if all(field in one.fields for field in needed)]
         if config.sync is not None:
             self._check_sync(config.sync.time.field)
 
@@ -92,11 +100,12 @@ class Work:
         """Return the first documents as a run would write them, in the order of their keys."""
         for piece in self.whole(None):
             rows = piece.rows
+            epoch = self._config.settings.dates_as_epoch_millis is True
             keys = [
                 (column.name, "ascending")
                 for column in list(self.destination.columns.values())[: len(self.pivot.groups)]
             ]
-            return documents(self.destination, rows.sort_by(keys).slice(0, _PREVIEW))
+            return documents(self.destination, rows.sort_by(keys).slice(0, _PREVIEW), epoch=epoch)
         return []
 
     def whole(self, upper_ms: int | None, lower_ms: int | None = None) -> Iterator[Piece]:
@@ -120,12 +129,14 @@ class Work:
             start = group.buckets.floor(lower_ms)
             yield from self._pieces(conditions, [(start, upper_ms)])
             return
+        if not self._sources:
+            return
         fresh = [self._synced(source, lower_ms, upper_ms) for source in self._sources]
         keys = self._keys(fresh)
         if not keys.num_rows:
             return
-        stretches = None if group is None else _stretches(self, keys)
-        for piece in self._pieces(conditions, stretches):
+        stretches = None if group is None or group.missing_bucket else _stretches(self, keys)
+        for piece in self._pieces(self._among(conditions, keys), stretches):
             yield Piece(_only(piece.rows, keys, self._key_columns), piece.read)
 
     @property
@@ -166,19 +177,31 @@ class Work:
 
     def _keys(self, conditions: Sequence[Sql]) -> pa.Table:
         """Return the keys of the groups that some rows belong to, named as in the destination."""
-        from gridwatch.jobs.transform.pivot import Pivot
+        sources = list(zip(self._sources, conditions, strict=True))
+        found = pivoted(self._store, sources, Pivot(self.pivot.groups, ()), self._kinds, now_ms=self._now_ms)
+        return found.select(range(len(self.pivot.groups))).rename_columns(self._key_columns)
 
-        found = pivoted(
-            self._store,
-            list(zip(self._sources, conditions, strict=True)),
-            Pivot(self.pivot.groups, ()),
-            now_ms=self._now_ms,
-        )
-        return found.rename_columns(self._key_columns)
+    def _among(self, conditions: Sequence[Sql], keys: pa.Table) -> list[Sql]:
+        """Return conditions that let through little more than the rows of some groups: by values of their terms."""
+        found = list(conditions)
+        for group in self.pivot.groups:
+            if group.buckets is not None or group.missing_bucket:
+                continue
+            values = keys[self.destination.columns[group.name].name].unique().to_pylist()
+            if len(values) > _TERMS_MAX:
+                continue
+            for place, source in enumerate(self._sources):
+                field = source.fields.get(group.field)
+                if field is not None and (field.type.whole or field.type is FieldType.KEYWORD):
+                    among = sql.joined(", ", [sql.value(value) for value in values])
+                    found[place] = sql.all_of([found[place], sql.compose("({} IN ({}))", field.sql, among)])
+        return found
 
     def _pieces(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int, int | None]] | None) -> Iterator[Piece]:
         """Yield the groups of some rows, those of `stretches` of the date_histogram's field only, bounds of buckets."""
         group = self.pivot.time
+        if not self._sources:
+            return
         if group is None or group.buckets is None or group.missing_bucket:
             yield self._piece(conditions)
             return
@@ -197,8 +220,8 @@ class Work:
 
     def _piece(self, conditions: Sequence[Sql]) -> Piece:
         sources = list(zip(self._sources, conditions, strict=True))
-        found = pivoted(self._store, sources, self.pivot, now_ms=self._now_ms)
-        return Piece(self.destination.rows(self.pivot, found), sum(self._count(*one) for one in sources))
+        found = pivoted(self._store, sources, self.pivot, self._kinds, now_ms=self._now_ms)
+        return Piece(self.destination.rows(self.pivot, found), pc.sum(found["n"]).as_py() or 0)
 
     def _within(self, conditions: Sequence[Sql], start_ms: int, end_ms: int | None) -> list[Sql]:
         group = self.pivot.time
@@ -231,11 +254,6 @@ class Work:
         if not found:
             return None
         return min(one[0] for one in found), max(one[1] for one in found), sum(one[2] for one in found)
-
-    def _count(self, source: Opened, condition: Sql) -> int:
-        where = sql.all_of([source.where, condition])
-        asked = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
-        return int(self._store.sql(asked.text, asked.parameters).column(0)[0].as_py())
 
 
 def _stretches(work: Work, keys: pa.Table) -> list[tuple[int, int | None]]:
