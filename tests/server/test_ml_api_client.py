@@ -104,7 +104,7 @@ def test_a_transform_is_previewed_run_and_deleted(client: Elasticsearch, logs: n
     transform = client.transform
     preview = transform.preview_transform(source=source, pivot=pivot)["preview"]
     assert [row["many"] for row in preview] == per_day
-    made = {"source": source, "pivot": pivot, "dest": {"index": "logs_per_day"}}
+    made: dict[str, Any] = {"source": source, "pivot": pivot, "dest": {"index": "logs_per_day"}}
     assert transform.put_transform(transform_id="daily", **made)["acknowledged"] is True
     assert transform.get_transform(transform_id="da*")["transforms"][0]["dest"]["index"] == "logs_per_day"
     assert transform.preview_transform(transform_id="daily")["preview"] == preview

@@ -6,6 +6,7 @@ the old state: the rows since then are analysed again, and their results overwri
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import threading
@@ -30,7 +31,7 @@ from gridwatch.errors import (
 )
 from gridwatch.jobs.analysis import Analyzer
 from gridwatch.jobs.anomalies import write_anomalies
-from gridwatch.jobs.sizes import counts_json, size_json
+from gridwatch.jobs.sizes import counts_json, memory_message, size_json
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -97,19 +98,28 @@ class OpenJob:
             now_ms=parts.now_ms(),
         )  # fmt: skip
         self.fed_to_ms = fed_to_ms
-        info = parts.objects.put(state_path(self.job.id), _packed(self.analyzer, fed_to_ms))
+        with _packed(self.analyzer, fed_to_ms) as file:
+            info = parts.objects.put(state_path(self.job.id), file)
         self.version, self.sha256 = info.object_id, info.sha256
-        self.job = parts.resources.change_job(
-            self.job.id,
-            counts=counts_json(self.analyzer, parts.now_ms()),
-            size=size_json(self.analyzer, parts.now_ms()),
-            analysed_to_ms=self.analyzer.next_bucket,
-        )
+        self.tell_counts()
         if results.buckets:
             log.info(
                 "buckets_analysed", job=self.job.id, buckets=len(results.buckets), records=len(results.records),
                 anomalies=found,
             )  # fmt: skip
+
+    def tell_counts(self) -> None:
+        """Write how the job fares, and say so where its memory is in another state than before."""
+        parts, before = self._running, self.job.size
+        size = size_json(self.analyzer, parts.now_ms(), before)
+        self.job = parts.resources.change_job(
+            self.job.id,
+            counts=counts_json(self.analyzer, parts.now_ms()),
+            size=size,
+            analysed_to_ms=self.analyzer.next_bucket,
+        )
+        if size["memory_status"] != before.get("memory_status", "ok"):
+            parts.messages.say(self.job.id, *memory_message(size))
 
     def tell_interim(self, start_ms: int | None = None, end_ms: int | None = None) -> None:
         """Write what can be said of the open buckets; it is replaced when they are finished.
@@ -156,7 +166,6 @@ class Running:
     ) -> None:
         self.store, self.resources, self.results, self.messages = store, resources, results, messages
         self.now_ms = now_ms
-        self.objects = ObjectStore(store, now_ms=now_ms)
         if make:
             store.put_container(LEASES)
         self._model = model
@@ -166,6 +175,11 @@ class Running:
         self._locks: dict[str, threading.Lock] = {}
         self._leases: dict[str, Lease] = {}
         self._open: dict[str, OpenJob] = {}
+
+    @functools.cached_property
+    def objects(self) -> ObjectStore:
+        """The states, whose containers are made when they are first needed."""
+        return ObjectStore(self.store, now_ms=self.now_ms)
 
     @contextmanager
     def hold(self, job_id: str, *, wait_s: float = 10.0) -> Iterator[OpenJob]:
@@ -282,10 +296,11 @@ class Running:
         return Analyzer.load(job.config, self._model, parts, self._threads), fed_to_ms
 
 
-def _packed(analyzer: Analyzer, fed_to_ms: int | None) -> bytes:
+def _packed(analyzer: Analyzer, fed_to_ms: int | None) -> io.BytesIO:
     """Return the state as one archive; not compressed, since models hardly are."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in {**analyzer.save(), "feed.json": json.dumps({"fed_to_ms": fed_to_ms}).encode()}.items():
             archive.writestr(name, content)
-    return file.getvalue()
+    file.seek(0)
+    return file
