@@ -104,9 +104,11 @@ def root_run_id() -> str | None:
 
 
 def run_name() -> str:
-    """Return the name of the flow run that begins: its flow, its datasets, and the time (UTC)."""
+    """Return the name of the flow run that begins: its flow, its datasets or datafeeds, and the time (UTC)."""
     given = flow_run.parameters
-    names = " ".join(given.get("datasets") or []) or ("scheduled" if given.get("cron") else "all")
+    names = " ".join(given.get("datasets") or given.get("datafeeds") or []) or (
+        "scheduled" if given.get("cron") else "all"
+    )
     return f"{flow_run.flow_name} {names} {datetime.fromtimestamp(now_ms() / 1000, UTC):%Y-%m-%d %H:%M}"
 
 

@@ -28,12 +28,16 @@ Pattern = Annotated[str, typer.Argument(metavar="ID", help="Ids, several by comm
 
 
 @contextmanager
-def open_service() -> Iterator[JobsService]:
-    """Give the jobs of the store that the settings name."""
+def open_service(*, make: bool = True) -> Iterator[JobsService]:
+    """Give the jobs of the store that the settings name.
+
+    Args:
+        make: Whether containers of jobs are made when missing.
+    """
     from gridwatch.jobs.service import JobsService
 
     with store(settings()) as opened:
-        yield JobsService(opened, now_ms=now_ms)
+        yield JobsService(opened, now_ms=now_ms, make=make)
 
 
 def read_json(path: Path) -> Any:

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 @datafeeds_app.command("list", epilog="Example: gridwatch datafeeds list --json")
 def listing(pattern: Pattern = "_all", as_json: Json = False) -> None:
     """List datafeeds: job, containers, state, when they last searched, how far they are, and what is wrong."""
-    with open_service() as service:
+    with open_service(make=False) as service:
         if as_json:
             print_json(service.datafeed_stats(pattern))
             return
@@ -79,7 +79,7 @@ def _wrong(feed: Datafeed) -> str:
 @datafeeds_app.command("show", epilog="Example: gridwatch datafeeds show datafeed-event_rate")
 def show(feed_id: Id, as_json: Json = False) -> None:
     """Show one datafeed: its config, defaults written out, and how it fares."""
-    with open_service() as service:
+    with open_service(make=False) as service:
         config = service.datafeeds_json(feed_id)["datafeeds"][0]
         stats: dict[str, Any] = service.datafeed_stats(feed_id)["datafeeds"][0]
     print_json({"datafeed": config, "stats": stats} if as_json else {**config, "stats": stats})
@@ -139,7 +139,7 @@ def preview(
     A file of a job is previewed with the datafeed inside it, one of a datafeed with its job, which has to be there.
     """
     path = Path(what)
-    with open_service() as service:
+    with open_service(make=False) as service:
         first, last = instant(start, "--start"), instant(end, "--end")
         if path.suffix == ".json" or what == "-":
             raw = read_json(path)

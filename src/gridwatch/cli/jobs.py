@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridwatch.cli import jobs_apply, jobs_results
+from gridwatch.cli import jobs_apply, jobs_data, jobs_results
 from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, open_service, read_json, short_id
 from gridwatch.cli._output import moment, print_json, print_table
 
@@ -34,14 +34,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(jobs_app, name="jobs", rich_help_panel=PANEL)
 
 
-jobs_results.register(jobs_app)
-jobs_apply.register(jobs_app)
-
-
 @jobs_app.command("list", epilog="Example: gridwatch jobs list 'web-*'")
 def listing(pattern: Pattern = "_all", as_json: Json = False) -> None:
     """List jobs: state, datafeed, how much they have seen, and what is wrong with them. Groups name their jobs, too."""
-    with open_service() as service:
+    with open_service(make=False) as service:
         if as_json:
             print_json(service.job_stats(pattern))
             return
@@ -85,7 +81,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one job: its config, how it fares, and its newest messages."""
-    with open_service() as service:
+    with open_service(make=False) as service:
         job = service.resources.job(job_id)
         feed = service.resources.datafeed_of(job_id)
         if config:
@@ -142,7 +138,7 @@ def put(
 def validate(file: File, as_json: Json = False) -> None:
     """Tell whether a job's JSON is right, with its datafeed's against the containers; nothing is made."""
     raw = read_json(file)
-    with open_service() as service:
+    with open_service(make=False) as service:
         config = service.validate_job(raw)
         rows = None
         if config.datafeed_config is not None:
@@ -213,3 +209,9 @@ def _done(service: JobsService, job_id: str, as_json: bool, text: str) -> None:
         print_json(service.jobs_json(job_id)["jobs"][0])
     else:
         typer.echo(text)
+
+
+# Last, so that `--help` names what comes first in a job's life first.
+jobs_data.register(jobs_app)
+jobs_results.register(jobs_app)
+jobs_apply.register(jobs_app)

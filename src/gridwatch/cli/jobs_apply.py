@@ -54,7 +54,7 @@ def apply(
     from gridwatch.jobs.files import plan, read_resources
 
     resources = read_resources(paths or [_DIR])
-    with open_service() as service:
+    with open_service(make=not dry_run) as service:
         planned = plan(service, resources, recreate=recreate, prune=prune)
         applied = not dry_run and not planned.refused
         if applied:

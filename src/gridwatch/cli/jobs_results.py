@@ -68,7 +68,7 @@ def results(
         descending=not by_time and kind is not Kind.OVERALL,
         size=limit,
     )
-    with open_service() as service:
+    with open_service(make=False) as service:
         found = _found(service, job_id, kind, wanted)
     if as_json:
         print_json(found)

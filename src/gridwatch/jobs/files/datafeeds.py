@@ -27,6 +27,10 @@ def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
         config = parse_datafeed(one.body, datafeed_id=one.id)
     except JobsError as error:
         return Step("datafeed", one.id, "refuse", one.file, reason=str(error))
+    first = known.fed.setdefault(config.job_id, one.id)
+    if first != one.id:
+        reason = f"job {config.job_id!r} has another datafeed in these files, {first!r}; a job has one"
+        return Step("datafeed", one.id, "refuse", one.file, reason=reason)
     stored = known.datafeeds.get(one.id)
     found = () if stored is None else changes(stored.config.to_json(), config.to_json())
     if stored is not None and not found:

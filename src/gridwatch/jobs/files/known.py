@@ -30,6 +30,7 @@ class Known:
         named: What files name.
         prune: Whether all else goes.
         wanted: Configs of jobs that files name and that are right, by id; filled while a plan is made.
+        fed: Ids of the datafeeds that files name, by that of their job; likewise.
     """
 
     service: JobsService
@@ -39,6 +40,7 @@ class Known:
     named: frozenset[tuple[Kind, str]]
     prune: bool
     wanted: dict[str, JobConfig] = field(default_factory=dict)
+    fed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, service: JobsService, resources: Sequence[Resource], *, prune: bool) -> Known:
