@@ -167,10 +167,20 @@ def _numbers(frame: pd.DataFrame, name: str, missing: float = np.nan) -> Floats:
     if name not in frame:
         return np.full(len(frame), missing)
     column = frame[name]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _numbers_of(column.array, missing)
     if column.dtype == object:
         # Text that is a number is one, as in Elasticsearch; other text has no value.
         column = pd.to_numeric(column, errors="coerce")
-    found = column.to_numpy(np.float64, na_value=np.nan)
+    return _known(column.to_numpy(np.float64, na_value=np.nan), missing)
+
+
+def _numbers_of(column: pd.Categorical, missing: float) -> Floats:
+    texts = pd.to_numeric(pd.Series(column.categories, dtype=object), errors="coerce")
+    return _known(np.append(texts.to_numpy(np.float64, na_value=np.nan), np.nan)[column.codes], missing)
+
+
+def _known(found: Floats, missing: float) -> Floats:
     found = np.where(np.isfinite(found), found, np.nan)
     return found if np.isnan(missing) else np.where(np.isnan(found), missing, found)
 
@@ -178,7 +188,11 @@ def _numbers(frame: pd.DataFrame, name: str, missing: float = np.nan) -> Floats:
 def _keywords(frame: pd.DataFrame, name: str) -> pd.Categorical:
     if name not in frame:
         return _coded(np.zeros(len(frame), np.int8), [""])
-    codes, uniques = pd.factorize(frame[name], use_na_sentinel=True)
+    column = frame[name]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, uniques = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        codes, uniques = pd.factorize(column, use_na_sentinel=True)
     texts = [*(text_of(value) for value in uniques), ""]
     places, categories = pd.factorize(np.array(texts, object))
     return _coded(places[codes], list(categories))

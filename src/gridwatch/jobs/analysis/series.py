@@ -16,6 +16,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Key: TypeAlias = tuple[str, ...]
 """One value a split field, "" where it is missing."""
 
+_CODES_MAX = 2**31
+
 _KEY_BYTES = 120
 """A tuple in a dict and in a list, without its text; measured by `sys.getsizeof` on CPython 3.11."""
 
@@ -59,23 +61,23 @@ class SeriesIndex:
             if rows and not self.keys:
                 self._add(())
             return np.zeros(rows, np.int64), 0
-        combined = np.zeros(rows, np.int64)
+        combined, many = np.zeros(rows, np.int64), 1
         absent = np.zeros(rows, np.bool_)
         for name in self.fields:
             column = columns[name]
             if name in self.needed:
                 absent |= np.asarray(column == "")
+            if many * len(column.categories) > _CODES_MAX:
+                # Renumbered, so that the product of many fields does not overflow.
+                combined = pd.factorize(combined)[0].astype(np.int64)
+                many = int(combined.max(initial=-1)) + 1
             combined = combined * len(column.categories) + column.codes
-            # Renumbered after each field, so that the product of many fields does not overflow.
-            combined = pd.factorize(combined)[0].astype(np.int64)
-        there = np.flatnonzero(~absent)
-        codes, seen = pd.factorize(combined[there])
-        firsts = np.zeros(len(seen), np.int64)
-        firsts[codes[::-1]] = there[::-1]
+            many *= len(column.categories)
+        combined = np.where(absent, -1, combined) if absent.any() else combined
+        codes, firsts = _numbered(combined, many)
         known, refused = self._numbers(columns, firsts, most)
-        places = np.full(rows, -1, np.int64)
-        places[there] = known[codes]
-        return places, refused
+        # What is in no series has the last place of all.
+        return np.append(known, -1)[codes], refused
 
     def _numbers(self, columns: Mapping[str, pd.Categorical], firsts: Ints, most: int) -> tuple[Ints, int]:
         """Return the number of the series of each of some rows, made where it is new and there is room."""
@@ -95,6 +97,35 @@ class SeriesIndex:
         self.keys.append(key)
         self.nbytes += _KEY_BYTES + sum(len(part.encode()) for part in key)
         return len(self.keys) - 1
+
+
+def _numbered(codes: Ints, many: int) -> tuple[Ints, Ints]:
+    """Number codes anew, from 0 in the order in which they come.
+
+    Args:
+        codes: int64 (n,), below `many`; -1 for none.
+        many: How many there may be.
+
+    Returns:
+        int64 (n,), -1 for none; and int64 (k,), the first row of each.
+    """
+    if many > max(4 * len(codes), 1024):
+        # Few rows of a large product of fields.
+        numbers, seen = pd.factorize(codes, use_na_sentinel=False)
+        firsts = np.zeros(len(seen), np.int64)
+        firsts[numbers[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    else:
+        first = np.full(many + 1, -1, np.int64)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+        firsts = np.sort(first[first >= 0])
+        renumbered = np.full(many + 1, -1, np.int64)
+        renumbered[codes[firsts]] = np.arange(len(firsts))
+        numbers = renumbered[codes]
+    there = codes[firsts] >= 0
+    if there.all():
+        return numbers, firsts
+    order = np.append(np.where(there, np.cumsum(there) - 1, -1), -1)
+    return order[numbers], firsts[there]
 
 
 def text_of(value: object) -> str:

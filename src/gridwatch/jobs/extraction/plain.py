@@ -63,7 +63,7 @@ class PlainRows:
 
 
 def _frame_of(table: pa.Table, names: list[str], missing: list[str]) -> pd.DataFrame:
-    """Return the frame of an answer: time in ms, texts as objects, numbers as float64 where some are missing."""
+    """Return the frame of an answer: time in ms, texts as categories, numbers as float64 where some are missing."""
     columns: dict[str, Any] = {}
     for place, name in enumerate(names):
         column = table.column(place)
@@ -72,10 +72,18 @@ def _frame_of(table: pa.Table, names: list[str], missing: list[str]) -> pd.DataF
         elif pa.types.is_timestamp(column.type):
             columns[name] = column.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_pandas()
         elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            columns[name] = column.to_pandas(types_mapper=None).astype(object)
+            columns[name] = _categories(column)
         else:
             columns[name] = column.to_pandas()
     frame = pd.DataFrame(columns)
     for name in missing:
         frame[name] = None
     return frame
+
+
+def _categories(column: pa.ChunkedArray) -> pd.Categorical:
+    """Return texts by code, in the order in which they came: each is made a Python object once, not once a row."""
+    coded = column.combine_chunks().dictionary_encode()
+    dtype = pd.CategoricalDtype(pd.Index(coded.dictionary.to_pylist(), dtype=object))
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return pd.Categorical.from_codes(codes, dtype=dtype)
