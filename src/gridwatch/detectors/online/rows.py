@@ -43,6 +43,8 @@ _SETTLE_ROWS = 64  # how often it is looked whether base and scale still fit
 _FAR = 2.0**14  # distance from the base, in standard deviations, at which single precision has a thousandth of one
 _WIDE = 2.0**16  # how large or small a standard deviation may become in the history's units
 _MOST = 2.0**40  # of the history's units, at either end: the square of what is beyond would leave single precision
+_SAME = 1e-12  # of the largest distance from the origin of late, within which two values are one: sums of tenths
+_FADING = 0.99  # what is left of that distance after a row: one absurd value does not make all others one
 _HUGE = 1e100  # of a value's distance from the origin; so that its square is a number
 
 
@@ -190,6 +192,9 @@ def settle(state: State, plan: Plan, row: int) -> bool:
             means[place] = _within(means[place] * ratio + shift, _MOST)
             variances[place] = _within(variances[place] * ratio * ratio, _MOST * _MOST)
             inverses[place] = _within(inverses[place] / ratio, _MOST)
+    # The newest are known in full: their digits may have been out of reach of the units that they went in with.
+    for back in range(min(row + 1, at + 1)):
+        state.rows[state.counts[FILL] - back] = _within((state.newest[at - back] - base) * scale, _MOST)
     numbers[BASE], numbers[SCALE] = base, scale
     return True
 
@@ -204,11 +209,11 @@ def plain(state: State, plan: Plan, row: int, means: Any, variances: Any, odd: A
     numbers[MEAN] += apart / (row + 1)
     numbers[SLOW] += (value - numbers[SLOW]) / min(row + 1, _SLOW_ROWS)
     numbers[SPREAD] += apart * (value - numbers[MEAN])
-    numbers[LARGEST] = max(numbers[LARGEST], abs(value))
+    numbers[LARGEST] = max(_FADING * numbers[LARGEST], abs(value))
     if plan.value >= 0:
         odd[plan.value] = value
     if row > 0:
-        counts[RUN] = counts[RUN] + 1 if abs(value - newest[at - 1]) <= 1e-9 * numbers[LARGEST] else 0
+        counts[RUN] = counts[RUN] + 1 if abs(value - newest[at - 1]) <= _SAME * numbers[LARGEST] else 0
     if plan.flat >= 0:
         # Two neighbours are often the same by chance.
         odd[plan.flat] = counts[RUN] if counts[RUN] >= plan.constants.flat_rows else 0
