@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,16 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.lease import Lease
 from gridwatch.containers.sqlite import SqliteStore
-from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError, JobsNotFoundError, JobsValueError
+from gridwatch.errors import (
+    JobsConflictError,
+    JobsError,
+    JobsExistsError,
+    JobsNotFoundError,
+    JobsValueError,
+    StoreBusyError,
+)
 from gridwatch.jobs.transform import TransformService
 
 HOUR = 3_600_000
@@ -188,3 +197,254 @@ def test_a_wrong_field_is_told_with_the_one_that_is_meant(service: TransformServ
     pivot = {**SEED_PIVOT, "aggregations": {"most": {"max": {"field": "byte"}}}}
     with pytest.raises(JobsValueError, match=r"\[pivot.aggregations.most.max.field\].*'byte', did you mean 'bytes'"):
         service.put(body(pivot=pivot), transform_id="wrong")
+
+
+def continuous(field: str = "@timestamp", delay: str = "1h", **changes: Any) -> dict[str, Any]:
+    return body(sync={"time": {"field": field, "delay": delay}}, **changes)
+
+
+def test_a_continuous_one_goes_on_bucket_by_bucket(service: TransformService, store: SqliteStore, clock: Clock) -> None:
+    frame = events()
+    service.put(continuous(), transform_id="on")
+    service.start("on")
+    have = 0
+    for hours in (1, 2, 30, 31, 74):
+        clock.now_ms = START + hours * HOUR + 600_000
+        # What there is by then: rows come up to an hour late.
+        come = frame[(frame["event.ingested"] % HOUR) + frame["at_timestamp"] < clock.now_ms]
+        put_events(store, come)
+        done = service.run("on")
+        assert not done.done
+        whole = frame[frame["at_timestamp"] < (START + (hours - 1) * HOUR)]
+        assert written(store) == counts(whole)
+        assert done.read == whole["event.action"].notna().sum() - have
+        have += done.read
+    assert written(store) == counts(frame)
+    [stats] = service.stats("on")
+    assert stats["checkpointing"]["last"]["time_upper_bound_millis"] == START + 73 * HOUR
+    assert stats["stats"]["documents_processed"] == have
+
+
+def test_without_alignment_an_open_bucket_is_written_and_replaced(
+    service: TransformService, store: SqliteStore, clock: Clock
+) -> None:
+    frame = events(500, hours=4)
+    put_events(store, frame)
+    service.put(continuous(delay="0s", settings={"align_checkpoints": False}), transform_id="on")
+    service.start("on")
+    for minutes in (30, 45, 100, 240):
+        clock.now_ms = START + minutes * 60_000
+        service.run("on")
+        assert written(store) == counts(frame[frame["at_timestamp"] < clock.now_ms])
+
+
+@pytest.mark.parametrize("pivot", ["time", "terms"])
+def test_rows_that_come_late_are_counted_by_their_time_of_arrival(
+    service: TransformService, store: SqliteStore, clock: Clock, pivot: str
+) -> None:
+    frame = events(1500)
+    groups = dict(SEED_PIVOT["group_by"])
+    if pivot == "terms":
+        del groups["@timestamp"]
+    given = {**SEED_PIVOT, "group_by": groups}
+    service.put(continuous("event.ingested", "0s", pivot=given), transform_id="on")
+    service.start("on")
+    for hours in (5, 40, 41, 42, 80):
+        clock.now_ms = START + hours * HOUR
+        come = frame[frame["event.ingested"] < clock.now_ms]
+        put_events(store, come)
+        before = store.read("hourly").to_pylist()
+        done = service.run("on")
+        if pivot == "time":
+            assert written(store) == counts(come)
+            # Hours that no new row belongs to are left alone.
+            assert done.written < 60 or hours in {40, 80}
+        else:
+            found = {row["event.action"]: row["event.count"] for row in store.read("hourly").to_pylist()}
+            assert found == come["event.action"].value_counts().to_dict()
+        assert len(store.read("hourly").to_pylist()) >= len(before)
+    assert service.run("on").written == 0
+
+
+def test_many_changed_stretches_are_put_together(service: TransformService, store: SqliteStore, clock: Clock) -> None:
+    hours = np.arange(0, 400, 3)
+    frame = events(len(hours))
+    frame["at_timestamp"] = START + hours * HOUR
+    frame["event.ingested"] = START
+    service.put(continuous("event.ingested", "0s"), transform_id="on")
+    clock.now_ms = START + HOUR
+    put_events(store, frame)
+    service.start("on")
+    service.run("on")
+    late = frame.assign(id=frame["id"] + 1000, **{"event.ingested": START + 2 * HOUR})
+    put_events(store, late)
+    clock.now_ms = START + 3 * HOUR
+    assert service.run("on").written == len(counts(frame))
+    assert written(store) == {key: 2 * count for key, count in counts(frame).items()}
+
+
+class DeathError(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("where", ["before the first row", "before the checkpoint"])
+def test_a_death_at_any_moment_neither_loses_nor_doubles(
+    service: TransformService, store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    frame = events()
+    put_events(store, frame)
+    service.put(continuous(), transform_id="on")
+    service.start("on")
+    clock.now_ms = START + 30 * HOUR
+    service.run("on")
+    clock.now_ms = START + 60 * HOUR
+
+    def dies(*_: object, **__: object) -> None:
+        raise DeathError
+
+    with monkeypatch.context() as patched:
+        if where == "before the first row":
+            patched.setattr(store, "put", dies)
+        else:
+            patched.setattr(service.transforms, "change", dies)
+        with pytest.raises(DeathError):
+            service.run("on")
+    done = TransformService(store, now_ms=clock).run("on")
+    assert done.checkpoint == 2
+    assert written(store) == counts(frame[frame["at_timestamp"] < START + 59 * HOUR])
+
+
+def test_what_is_due_runs_and_one_that_fails_stops_no_other(
+    service: TransformService, store: SqliteStore, clock: Clock
+) -> None:
+    frame = events()
+    put_events(store, frame)
+    store.put_container(replace(EVENTS, name="gone"))
+    service.put(continuous(source={"index": "gone"}, dest={"index": "other"}), transform_id="bad")
+    service.put(continuous(frequency="10m"), transform_id="on")
+    service.put(body(dest={"index": "once"}), transform_id="once")
+    for name in ("bad", "on", "once"):
+        service.start(name)
+    store.drop_container("gone")
+    clock.now_ms = START + 50 * HOUR
+    ran = {one.transform_id: one for one in service.run_due(clock.now_ms)}
+    assert "no such index [gone]" in ran["bad"].error
+    assert ran["on"].written == len(counts(frame[frame["at_timestamp"] < START + 49 * HOUR]))
+    assert ran["once"].done
+    assert service.run_due(clock.now_ms + 599_000) == []
+    clock.now_ms += 600_000
+    assert [one.transform_id for one in service.run_due(clock.now_ms)] == ["on"]
+    bad = service.stats("bad")[0]
+    assert (bad["state"], bad["health"]["status"]) == ("failed", "red")
+    assert bad["reason"].startswith("no such index [gone]")
+    with pytest.raises(JobsConflictError, match=r"Unable to start transform \[bad\] as it is in a failed state"):
+        service.start("bad")
+    with pytest.raises(JobsConflictError, match=r"Unable to stop transform \[bad\] as it is in a failed state"):
+        service.stop("bad")
+    assert [one.state for one in service.stop("*", force=True)] == ["stopped"] * 3
+
+
+def test_a_store_that_fails_is_tried_again_as_often_as_told(
+    service: TransformService, store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_events(store, events(100))
+    service.put(continuous(settings={"num_failure_retries": 1}), transform_id="on")
+    service.start("on")
+
+    def busy(*_: object, **__: object) -> None:
+        raise StoreBusyError("The store is busy.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "put", lambda name, rows: busy() if name == "hourly" else None)
+        assert service.run_due()[0].error == "The store is busy."
+        assert service.stats()[0]["health"]["status"] == "yellow"
+    clock.now_ms += 60_000
+    assert service.run_due()[0].error == ""
+    assert service.stats()[0]["health"] == {"status": "green"}
+
+
+def test_a_stop_holds_after_the_piece_at_hand_and_a_start_goes_on(
+    service: TransformService, store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridwatch.jobs.transform.work._ROWS", 500)
+    frame = events()
+    put_events(store, frame)
+    service.put(body(), transform_id="once")
+    service.start("once")
+
+    def stop(*_: int) -> None:
+        service.stop("once")
+
+    done = service.run("once", progress=stop)
+    assert not done.done
+    assert 0 < done.read < 1500
+    service.start("once")
+    seen: list[tuple[int, int]] = []
+    assert service.run("once", progress=lambda read, wrote: seen.append((read, wrote))).done
+    assert len(seen) >= 8
+    assert written(store) == counts(frame)
+
+
+def test_another_process_at_work_is_told(service: TransformService, store: SqliteStore, clock: Clock) -> None:
+    put_events(store, events(10))
+    service.put(body(), transform_id="once")
+    service.start("once")
+    other = Lease(store, "transform:once", clock=clock, lasts_ms=60_000)
+    assert other.hold()
+    with pytest.raises(JobsConflictError, match=r"\[once\] is at work in another process"):
+        service.run("once")
+    other.release()
+    assert service.run("once").done
+
+
+def test_an_update_changes_what_it_may_and_keeps_the_rest(service: TransformService, store: SqliteStore) -> None:
+    put_events(store, events(10))
+    service.put(continuous(settings={"docs_per_second": 5.0}), transform_id="on")
+    changed = service.update("on", {"frequency": "5m", "settings": {"max_page_search_size": 100}, "description": "d"})
+    told = changed.config.to_json()
+    assert (told["frequency"], told["description"], told["pivot"]) == ("5m", "d", SEED_PIVOT)
+    assert told["settings"] == {"docs_per_second": 5.0, "max_page_search_size": 100}
+    with pytest.raises(
+        JobsError, match=r"\[pivot\] unknown field \[pivot\]: an update does not change it; allowed: desc"
+    ):
+        service.update("on", {"pivot": SEED_PIVOT})
+    with pytest.raises(
+        JobsValueError, match=r"\[sync\] Cannot change the current sync configuration of transform \[on\]"
+    ):
+        service.update("on", {"sync": None})
+
+
+def test_from_an_instant_on_and_back_to_the_beginning(
+    service: TransformService, store: SqliteStore, clock: Clock
+) -> None:
+    frame = events()
+    put_events(store, frame)
+    service.put(continuous(), transform_id="on")
+    service.start("on", from_ms=START + 24 * HOUR)
+    service.run("on")
+    assert written(store) == counts(frame[frame["at_timestamp"] >= START + 24 * HOUR])
+    service.stop("on")
+    with pytest.raises(JobsValueError, match=r"\[from\] the transform has been started before; reset it first"):
+        service.start("on", from_ms=START)
+    service.reset("on")
+    assert store.container("hourly") is None
+    service.start("on")
+    service.run("on")
+    assert written(store) == counts(frame)
+
+
+def test_a_container_that_is_there_has_to_fit(service: TransformService, store: SqliteStore) -> None:
+    put_events(store, events(10))
+    key = Column("id", ColumnType.LONG, nullable=False)
+    store.put_container(ContainerInfo("hourly", ContainerType.COLLECTION, (key,), ("id",)))
+    service.put(body(), transform_id="one")
+    with pytest.raises(
+        JobsValueError, match=r"\[dest.index\].*has for the field 'event.action'.*of type none, needed is"
+    ):
+        service.start("one")
+    others = (Column("event.action", ColumnType.STRING), Column("at_timestamp", ColumnType.TIMESTAMP))
+    columns = (key, *others, Column("event.count", ColumnType.LONG))
+    store.put_container(ContainerInfo("third", ContainerType.COLLECTION, columns, ("id",)))
+    service.put(body(dest={"index": "third"}), transform_id="two")
+    with pytest.raises(JobsValueError, match=r"is there already with the row key \['id'\], needed is \['event.action'"):
+        service.start("two")

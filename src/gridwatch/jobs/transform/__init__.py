@@ -5,6 +5,7 @@
 
 from gridwatch.jobs.transform.config import TransformConfig, parse_transform
 from gridwatch.jobs.transform.resources import Transform
-from gridwatch.jobs.transform.service import Ran, TransformService
+from gridwatch.jobs.transform.runs import Ran
+from gridwatch.jobs.transform.service import TransformService
 
 __all__ = ["Ran", "Transform", "TransformConfig", "TransformService", "parse_transform"]

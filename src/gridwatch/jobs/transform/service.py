@@ -1,67 +1,27 @@
-"""Transforms alive: made, started, run, stopped and deleted, over one store; REST, CLI and flows call this."""
+"""The life of transforms: made, changed, started, stopped, deleted, over one store; REST, CLI and flows call this."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-import structlog
-
-from gridwatch.containers.catalog import LEASES
-from gridwatch.containers.lease import Lease
-from gridwatch.errors import GridwatchError, JobsConflictError, JobsError, JobsRequestError, JobsValueError
+from gridwatch.errors import JobsConflictError, JobsRequestError, JobsValueError
 from gridwatch.jobs.transform.config import parse_transform, updated_transform
-from gridwatch.jobs.transform.resources import Transform, Transforms
-from gridwatch.jobs.transform.stats import counted, stats_json
+from gridwatch.jobs.transform.resources import Transform
+from gridwatch.jobs.transform.runs import TransformRuns
+from gridwatch.jobs.transform.stats import stats_json
 from gridwatch.jobs.transform.work import Work
 
-if TYPE_CHECKING:
-    from gridwatch.containers import Store
-
-__all__ = ["Ran", "TransformService"]
-
-log = structlog.get_logger(__name__)
-
-_LEASE_MS = 60_000
+__all__ = ["TransformService"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What one run of a transform did.
-
-    Attributes:
-        transform_id: Which.
-        read: Rows of the sources that were worked out.
-        written: Rows of the summary.
-        checkpoint: Number of the checkpoint that it came to; the last one's where nothing was new.
-        done: Whether the transform has come to its end.
-        error: What went wrong, "" when nothing did.
-    """
-
-    transform_id: str
-    read: int = 0
-    written: int = 0
-    checkpoint: int = 0
-    done: bool = False
-    error: str = ""
-
-
-class TransformService:
+class TransformService(TransformRuns):
     """All that can be done with transforms.
 
     Args:
         store: Any backend.
         now_ms: The clock, UTC epoch ms.
-        make: Whether containers are made when missing; without it, a store that has none is asked and left alone.
     """
-
-    def __init__(self, store: Store, *, now_ms: Callable[[], int], make: bool = True) -> None:
-        self.store, self.now_ms = store, now_ms
-        self.transforms = Transforms(store, make=make)
-        if make:
-            store.put_container(LEASES)
 
     def put(self, raw: object, *, transform_id: str | None = None, defer_validation: bool = False) -> Transform:
         """Make a transform, stopped.
@@ -225,100 +185,7 @@ class TransformService:
         """
         return [stats_json(one) for one in self.transforms.find(pattern, allow_no_match=allow_no_match)]
 
-    def run(self, transform_id: str, *, progress: Callable[[int, int], None] | None = None) -> Ran:
-        """Run a started transform once: a batch one to its end, a continuous one to its next checkpoint.
-
-        Args:
-            transform_id: Which.
-            progress: Called with rows read and rows written after each piece.
-
-        Raises:
-            JobsNotFoundError: There is none.
-            JobsConflictError: It is not started, or another process is at it.
-            JobsError: A container or field is missing, or a query is wrong.
-        """
-        transform = self.transforms.get(transform_id)
-        if transform.state != "started":
-            raise JobsConflictError(f"Transform [{transform_id}] is {transform.state}; start it first.")
-        lease = Lease(self.store, f"transform:{transform_id}", clock=self.now_ms, lasts_ms=_LEASE_MS)
-        if not lease.hold():
-            raise JobsConflictError(f"Transform [{transform_id}] is at work in another process; try again.")
-        try:
-            # What another process did before this one had the lease.
-            return self._run(self.transforms.get(transform_id), lease, progress)
-        finally:
-            lease.release()
-
-    def run_due(self, now_ms: int | None = None) -> list[Ran]:
-        """Run each started transform whose time has come; one that fails stops no other.
-
-        Args:
-            now_ms: The present, UTC epoch ms; None for the clock.
-        """
-        now_ms = self.now_ms() if now_ms is None else now_ms
-        return [self._tried(one, now_ms) for one in self.transforms.find() if _is_due(one, now_ms)]
-
-    def _tried(self, transform: Transform, now_ms: int) -> Ran:
-        try:
-            return self.run(transform.id)
-        except JobsConflictError as error:
-            # Somebody else is at it, or it was stopped just now.
-            return Ran(transform.id, error=str(error))
-        except GridwatchError as error:
-            failures = int(transform.stats.get("failures", 0)) + 1
-            stats = {**transform.stats, "failures": failures, "searched_ms": now_ms, "error": str(error)}
-            limit = transform.config.retries
-            # A wrong config stays wrong; anything else may pass.
-            final = not transform.config.settings.unattended and (isinstance(error, JobsError) or 0 <= limit < failures)
-            state = {"state": "failed", "reason": str(error)} if final else {}
-            self.transforms.change(transform, states=("started",), stats=stats, **state)
-            log.warning("transform_failed", transform=transform.id, failures=failures, final=final, error=str(error))
-            return Ran(transform.id, error=str(error))
-
-    def _run(self, transform: Transform, lease: Lease, progress: Callable[[int, int], None] | None) -> Ran:
-        now_ms, began = self.now_ms(), time.monotonic()
-        config = transform.config
-        work = Work(self.store, config, now_ms=now_ms)
-        destination = work.destination.made(self.store)
-        work.destination = destination
-        upper = work.upper_ms() if config.continuous else None
-        lower = transform.done_to_ms
-        if upper is not None and lower is not None and upper <= lower:
-            self.transforms.change(transform, stats={**transform.stats, "searched_ms": now_ms, "failures": 0})
-            return Ran(transform.id, checkpoint=transform.checkpoint)
-        first = lower is None or upper is None
-        pieces = work.whole(upper, transform.stats.get("from_ms")) if first else work.changed(lower, upper)  # type: ignore[arg-type]
-        read = written = count = 0
-        for piece in pieces:
-            if not lease.hold():
-                raise JobsConflictError(f"Transform [{transform.id}] was taken over by another process.")
-            if self.transforms.get(transform.id).state != "started":
-                return Ran(transform.id, read, written, transform.checkpoint)
-            if piece.rows.num_rows:
-                self.store.put(destination.container, piece.rows)
-            read, written, count = read + piece.read, written + piece.rows.num_rows, count + 1
-            if progress is not None:
-                progress(read, written)
-        stats = counted(
-            transform.stats, read=read, written=written, pieces=count, now_ms=now_ms, took_s=time.monotonic() - began
-        )
-        # The summary is there before this says so: a death in between leads to the same rows once more.
-        done = {"state": "stopped"} if not config.continuous else {}
-        self.transforms.change(
-            transform, states=("started",), checkpoint=transform.checkpoint + 1, checkpoint_ms=now_ms, done_to_ms=upper,
-            stats=stats, **done,
-        )  # fmt: skip
-        log.info(
-            "transform_run", transform=transform.id, read=read, written=written, checkpoint=transform.checkpoint + 1
-        )
-        return Ran(transform.id, read, written, transform.checkpoint + 1, done=not config.continuous)
-
     def _changed(self, changed: Transform | None, transform_id: str) -> Transform:
         if changed is None:
             raise JobsConflictError(f"Transform [{transform_id}] was changed by somebody else; try again.")
         return changed
-
-
-def _is_due(transform: Transform, now_ms: int) -> bool:
-    searched = transform.stats.get("searched_ms")
-    return transform.state == "started" and (searched is None or now_ms >= searched + transform.config.frequency_ms)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridwatch.errors import JobsNotFoundError, JobsValueError
 from gridwatch.jobs import sql
+from gridwatch.jobs.date_formats import epoch_ms
 from gridwatch.jobs.extraction.sources import containers_of
 from gridwatch.jobs.fields import Fields, FieldType
 from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.runtime import with_runtime_fields
 from gridwatch.jobs.sql import Sql
+from gridwatch.jobs.transform.changes import between, only, stretches_of
 from gridwatch.jobs.transform.destination import Destination, documents
 from gridwatch.jobs.transform.pivot import Pivot
 from gridwatch.jobs.transform.scans import Kinds, Opened, pivoted
@@ -35,8 +35,6 @@ _ROWS = 500_000
 _PREVIEW = 100
 _TERMS_MAX = 1000
 """Most values of terms that are asked for by name; above, all are worked out and the others left out here."""
-_RANGES_MAX = 64
-"""Most stretches of time that are asked for one by one; others are put together with their neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ class Work:
         group = self.pivot.time
         if self._same_time and group is not None and group.buckets is not None:
             start = group.buckets.floor(lower_ms)
-            yield from self._pieces(conditions, [(start, upper_ms)])
+            yield from self._pieces(conditions, [(start, None)])
             return
         if not self._sources:
             return
@@ -135,9 +133,13 @@ class Work:
         keys = self._keys(fresh)
         if not keys.num_rows:
             return
-        stretches = None if group is None or group.missing_bucket else _stretches(self, keys)
+        stretches = (
+            None
+            if group is None or group.missing_bucket
+            else stretches_of(group, keys[self.destination.columns[group.name].name])
+        )
         for piece in self._pieces(self._among(conditions, keys), stretches):
-            yield Piece(_only(piece.rows, keys, self._key_columns), piece.read)
+            yield Piece(only(piece.rows, keys, self._key_columns), piece.read)
 
     @property
     def _key_columns(self) -> list[str]:
@@ -173,7 +175,7 @@ class Work:
 
     def _synced(self, source: Opened, lower_ms: int | None, upper_ms: int | None) -> Sql:
         sync = self._config.sync
-        return sql.TRUE if sync is None else _between(source.fields[sync.time.field].sql, lower_ms, upper_ms)
+        return sql.TRUE if sync is None else between(source.fields[sync.time.field].sql, lower_ms, upper_ms)
 
     def _keys(self, conditions: Sequence[Sql]) -> pa.Table:
         """Return the keys of the groups that some rows belong to, named as in the destination."""
@@ -197,7 +199,9 @@ class Work:
                     found[place] = sql.all_of([found[place], sql.compose("({} IN ({}))", field.sql, among)])
         return found
 
-    def _pieces(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int, int | None]] | None) -> Iterator[Piece]:
+    def _pieces(
+        self, conditions: Sequence[Sql], stretches: Sequence[tuple[int | None, int | None]] | None
+    ) -> Iterator[Piece]:
         """Yield the groups of some rows, those of `stretches` of the date_histogram's field only, bounds of buckets."""
         group = self.pivot.time
         if not self._sources:
@@ -205,30 +209,30 @@ class Work:
         if group is None or group.buckets is None or group.missing_bucket:
             yield self._piece(conditions)
             return
-        for start, end in stretches or [(0, None)]:
-            within = self._within(conditions, start, end)
-            bounds = self._bounds(within)
-            if bounds is None:
-                continue
-            at, last, count = bounds
-            step = max((last - at + 1) * _ROWS // max(count, 1), 1)
-            at = group.buckets.floor(at)
-            while at <= last:
-                until = group.buckets.after(min(at + step, last))
-                yield self._piece(self._within(within, at, until))
-                at = until
+        within = self._within(conditions, stretches or [(None, None)])
+        bounds = self._bounds(within)
+        if bounds is None:
+            return
+        at, last, count = bounds
+        step = max((last - at + 1) * _ROWS // max(count, 1), 1)
+        at = group.buckets.floor(at)
+        while at <= last:
+            until = group.buckets.after(min(at + step, last))
+            yield self._piece(self._within(within, [(at, until)]))
+            at = until
 
     def _piece(self, conditions: Sequence[Sql]) -> Piece:
         sources = list(zip(self._sources, conditions, strict=True))
         found = pivoted(self._store, sources, self.pivot, self._kinds, now_ms=self._now_ms)
         return Piece(self.destination.rows(self.pivot, found), pc.sum(found["n"]).as_py() or 0)
 
-    def _within(self, conditions: Sequence[Sql], start_ms: int, end_ms: int | None) -> list[Sql]:
+    def _within(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int | None, int | None]]) -> list[Sql]:
+        """Return conditions that let through the rows of some stretches of the date_histogram's field too."""
         group = self.pivot.time
         found = []
         for source, condition in zip(self._sources, conditions, strict=True):
             field = None if group is None else source.fields.get(group.field)
-            time = sql.FALSE if field is None else _between(field.sql, start_ms or None, end_ms)
+            time = sql.FALSE if field is None else sql.any_of(between(field.sql, *one) for one in stretches)
             found.append(sql.all_of([condition, time]))
         return found
 
@@ -250,52 +254,7 @@ class Work:
             )
             row = self._store.sql(asked.text, asked.parameters).to_pylist()
             if row and row[0]["first"] is not None:
-                found.append((_ms(row[0]["first"]), _ms(row[0]["last"]), int(row[0]["rows"])))
+                found.append((epoch_ms(row[0]["first"]), epoch_ms(row[0]["last"]), int(row[0]["rows"])))
         if not found:
             return None
         return min(one[0] for one in found), max(one[1] for one in found), sum(one[2] for one in found)
-
-
-def _stretches(work: Work, keys: pa.Table) -> list[tuple[int, int | None]]:
-    """Return the stretches of time that the groups `keys` are in: [first, last) beginnings of buckets, in order."""
-    group = work.pivot.time
-    assert group is not None and group.buckets is not None  # noqa: S101, PT018
-    column = keys[work.destination.columns[group.name].name].drop_null()
-    begins = np.unique(column.cast(pa.int64()).to_numpy())
-    numbers = group.buckets.numbers(begins)
-    gaps = np.diff(numbers)
-    kept = min(_RANGES_MAX - 1, int((gaps > 1).sum()))
-    cuts = np.sort(np.argsort(gaps, kind="stable")[len(gaps) - kept :]) + 1 if kept else np.zeros(0, np.int64)
-    ends = group.buckets.begins(numbers + 1)
-    return [(int(run[0]), int(end[-1])) for run, end in zip(np.split(begins, cuts), np.split(ends, cuts), strict=True)]
-
-
-def _only(rows: pa.Table, keys: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Return the rows whose key is among `keys`."""
-    import pandas as pd
-
-    left = rows.select(list(names)).to_pandas(types_mapper=pd.ArrowDtype)
-    right = keys.to_pandas(types_mapper=pd.ArrowDtype).drop_duplicates()
-    found = left.merge(right, on=list(names), how="left", indicator=True)["_merge"] == "both"
-    return rows.filter(pa.array(found.to_numpy(bool)))
-
-
-def _between(time: Sql, start_ms: int | None, end_ms: int | None) -> Sql:
-    parts = []
-    if start_ms is not None:
-        parts.append(sql.compose("({} >= {})", time, _instant(start_ms)))
-    if end_ms is not None:
-        parts.append(sql.compose("({} < {})", time, _instant(end_ms)))
-    return sql.all_of(parts)
-
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-def _instant(ms: int) -> Sql:
-    return sql.value(_EPOCH + timedelta(milliseconds=ms))
-
-
-def _ms(time: datetime) -> int:
-    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(milliseconds=1)
