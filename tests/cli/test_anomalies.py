@@ -13,7 +13,7 @@ from gridwatch.alerts.anomaly import SEVERITIES
 from gridwatch.cli.anomalies import Severity
 from gridwatch.cli.app import app
 from gridwatch.containers import open_store
-from gridwatch.containers.catalog import anomaly_id, anomaly_info
+from gridwatch.containers.catalog import ARTIFACTS, anomaly_id, anomaly_info
 
 NOW_MS = 1_800_000_000_000
 
@@ -61,6 +61,31 @@ def test_the_table_shows_series_severity_and_mail(home: Path) -> None:
     done = CliRunner().invoke(app, ["anomalies", "--limit", "1"])
     assert done.stdout.split("\n")[3].split()[:6] == ["X", "1970-01-04T00:00:00Z", "2", "1", "99.00", "low"]
     assert "pending" in done.stdout
+
+
+def test_why_is_told(home: Path) -> None:
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        worst = store.read("ANOMALY_X").to_pylist()[0]
+        store.put("ANOMALY_X", pd.DataFrame([{**worst, "explanation": "2 is above the ordinary 0 to 1.5."}]))
+    done = CliRunner().invoke(app, ["anomalies", "--why"], catch_exceptions=False)
+    lines = done.stdout.splitlines()[-len(SEVERITIES) :]
+    assert lines[0].startswith("X 1970-01-04T00:00:00Z: nothing is written")
+    assert f"X {worst['ts']:%Y-%m-%dT%H:%M:%SZ}: 2 is above the ordinary 0 to 1.5." in lines
+
+
+def test_the_demos_are_shown_while_there_is_nothing_but_runs_of_ones_own(home: Path) -> None:
+    """An evaluation writes a run, whose files are in the store: that are no data yet."""
+    (home / "demo").mkdir()
+    (home / "store.db").rename(home / "demo" / "store.db")
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        store.put_container(ARTIFACTS)
+    done = CliRunner().invoke(app, ["anomalies", "--json"], catch_exceptions=False)
+    assert len(json.loads(done.stdout)) == len(SEVERITIES)
+    assert "these are the demo's" in done.stderr
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        store.put_container(anomaly_info("X"))
+    done = CliRunner().invoke(app, ["anomalies", "--json"], catch_exceptions=False)
+    assert (json.loads(done.stdout), done.stderr) == ([], "")
 
 
 def test_another_word_is_refused(home: Path) -> None:

@@ -59,7 +59,7 @@ def settings(*, running: bool = True, demo: bool = False) -> Settings:
     found = load_settings()
     # Anew, for only now a level of `.env` is known; `--verbose` wins.
     configure("DEBUG" if state.verbose else found.log_level)
-    if demo and found.store_url is None and not (found.home / "store.db").exists():
+    if demo and found.store_url is None and not _has_data(found):
         home = found.home / "demo"
         if (home / "store.db").exists():
             sys.stderr.write(f"No data of your own in {found.home} yet: these are the demo's.\n")
@@ -71,6 +71,16 @@ def settings(*, running: bool = True, demo: bool = False) -> Settings:
 
     up = read_state(found.home)
     return with_addresses(found, up.addresses) if up and up.alive else found
+
+
+def _has_data(found: Settings) -> bool:
+    """Tell whether the embedded store has more than the files of MLflow's runs, as an evaluation leaves them."""
+    from gridwatch.containers.catalog import ARTIFACT_CHUNKS, ARTIFACTS
+
+    if not (found.home / "store.db").exists():
+        return False
+    with store(found) as opened:
+        return not set(opened.containers()) <= {ARTIFACTS.name, ARTIFACT_CHUNKS.name}
 
 
 def datasets(found: Settings, names: list[str] | None) -> list[Dataset]:

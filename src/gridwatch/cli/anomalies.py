@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the root command."""
-    app.command(rich_help_panel="Data", epilog="Example: gridwatch anomalies aapl_daily --severity high --json")(
+    app.command(rich_help_panel="Data", epilog="Example: gridwatch anomalies aapl_daily --severity high --why")(
         anomalies
     )
 
@@ -37,6 +37,9 @@ def anomalies(
     ] = None,
     severity: Annotated[Severity | None, typer.Option(help="Only this bad or worse.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most rows.")] = 100,
+    why: Annotated[
+        bool, typer.Option("--why", help="Also say of each what stood out, and what would have been normal.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole provenance.")] = False,
 ) -> None:
     """List anomalies, newest first, with what became of their mails and what people said (`gridwatch label`)."""
@@ -73,5 +76,7 @@ def anomalies(
                 for row in rows
             ],
         )
+        for row in rows if why else ():
+            typer.echo(f"{row['series']} {row['time']}: {row.get('explanation') or 'nothing is written down.'}")
     else:
         typer.echo("No anomalies.")
