@@ -17,6 +17,7 @@ from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerTyp
 from gridwatch.containers.lease import Lease
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import (
+    JobsBusyError,
     JobsConflictError,
     JobsError,
     JobsExistsError,
@@ -391,7 +392,7 @@ def test_another_process_at_work_is_told(service: TransformService, store: Sqlit
     service.start("once")
     other = Lease(store, "transform:once", clock=clock, lasts_ms=60_000)
     assert other.hold()
-    with pytest.raises(JobsConflictError, match=r"\[once\] is at work in another process"):
+    with pytest.raises(JobsBusyError, match=r"\[once\] is at work in another process"):
         service.run("once")
     other.release()
     assert service.run("once").done
@@ -448,3 +449,30 @@ def test_a_container_that_is_there_has_to_fit(service: TransformService, store: 
     service.put(body(dest={"index": "third"}), transform_id="two")
     with pytest.raises(JobsValueError, match=r"is there already with the row key \['id'\], needed is \['event.action'"):
         service.start("two")
+
+
+def test_runtime_fields_a_query_and_missing_groups(service: TransformService, store: SqliteStore) -> None:
+    frame = events(800)
+    put_events(store, frame)
+    source = {
+        "index": "events",
+        "query": {"exists": {"field": "took"}},
+        "runtime_mappings": {"first": {"type": "keyword", "script": "emit(doc['user.name'].value + '!')"}},
+    }
+    pivot = {
+        "group_by": {"who": {"terms": {"field": "first", "missing_bucket": True}}},
+        "aggregations": {"n": {"value_count": {"field": "took"}}, "users": {"cardinality": {"field": "user.name"}}},
+    }
+    service.put(body(source=source, pivot=pivot), transform_id="by_user")
+    service.start("by_user")
+    service.run("by_user")
+    rows = store.read("hourly").to_pylist()
+    info = store.container("hourly")
+    assert info is not None
+    assert info.row_key == ("_id",)
+    there = frame[[value is not None and value == value for value in frame["took"]]]
+    wanted = Counter(None if name is None or name != name else f"{name}!" for name in there["user.name"])
+    assert {row["who"]: row["n"] for row in rows} == dict(wanted)
+    assert {row["who"]: row["users"] for row in rows} == {who: int(who is not None) for who in wanted}
+    # What is missing is left out of a document, and the key is nobody's field.
+    assert {"n": wanted[None], "users": 0} in service.preview(transform_id="by_user")["preview"]

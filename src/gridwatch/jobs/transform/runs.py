@@ -15,7 +15,7 @@ import structlog
 
 from gridwatch.containers.catalog import LEASES
 from gridwatch.containers.lease import Lease
-from gridwatch.errors import GridwatchError, JobsConflictError, JobsError
+from gridwatch.errors import GridwatchError, JobsBusyError, JobsConflictError, JobsError
 from gridwatch.jobs.transform.resources import Transform, Transforms
 from gridwatch.jobs.transform.stats import counted
 from gridwatch.jobs.transform.work import Work
@@ -73,7 +73,8 @@ class TransformRuns:
 
         Raises:
             JobsNotFoundError: There is none.
-            JobsConflictError: It is not started, or another process is at it.
+            JobsBusyError: Another process is at it.
+            JobsConflictError: It is not started.
             JobsError: A container or field is missing, or a query is wrong.
         """
         transform = self.transforms.get(transform_id)
@@ -81,7 +82,7 @@ class TransformRuns:
             raise JobsConflictError(f"Transform [{transform_id}] is {transform.state}; start it first.")
         lease = Lease(self.store, f"transform:{transform_id}", clock=self.now_ms, lasts_ms=_LEASE_MS)
         if not lease.hold():
-            raise JobsConflictError(f"Transform [{transform_id}] is at work in another process; try again.")
+            raise JobsBusyError(f"Transform [{transform_id}] is at work in another process; try again.")
         try:
             # What another process did before this one had the lease.
             return self._run(self.transforms.get(transform_id), lease, progress)
@@ -125,8 +126,10 @@ class TransformRuns:
         if upper is not None and lower is not None and upper <= lower:
             self.transforms.change(transform, stats={**transform.stats, "searched_ms": now_ms, "failures": 0})
             return Ran(transform.id, checkpoint=transform.checkpoint)
-        first = lower is None or upper is None
-        pieces = work.whole(upper, transform.stats.get("from_ms")) if first else work.changed(lower, upper)  # type: ignore[arg-type]
+        if lower is None or upper is None:
+            pieces = work.whole(upper, transform.stats.get("from_ms"))
+        else:
+            pieces = work.changed(lower, upper)
         read = written = count = 0
         for piece in pieces:
             if not lease.hold():
@@ -143,14 +146,14 @@ class TransformRuns:
         )
         # The summary is there before this says so: a death in between leads to the same rows once more.
         done = {"state": "stopped"} if not config.continuous else {}
-        self.transforms.change(
+        kept = self.transforms.change(
             transform, states=("started",), checkpoint=transform.checkpoint + 1, checkpoint_ms=now_ms, done_to_ms=upper,
             stats=stats, **done,
         )  # fmt: skip
-        log.info(
-            "transform_run", transform=transform.id, read=read, written=written, checkpoint=transform.checkpoint + 1
-        )
-        return Ran(transform.id, read, written, transform.checkpoint + 1, done=not config.continuous)
+        if kept is None:
+            return Ran(transform.id, read, written, transform.checkpoint)
+        log.info("transform_run", transform=transform.id, read=read, written=written, checkpoint=kept.checkpoint)
+        return Ran(transform.id, read, written, kept.checkpoint, done=not config.continuous)
 
 
 def _is_due(transform: Transform, now_ms: int) -> bool:
