@@ -7,7 +7,7 @@ them judged by its models and learnt. However the rows are cut into frames, the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -19,6 +19,7 @@ from gridwatch.jobs.analysis import scoring, stored
 from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector
 from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Results
 from gridwatch.jobs.analysis.rows import Rows, columns_of
+from gridwatch.jobs.analysis.series import SERIES_BYTES
 
 if TYPE_CHECKING:
     from gridwatch.detectors.online.config import AutoConfig
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Analyzer", "Counts"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
+
+_PRUNES = 16
+"""Looks for series to forget in one `model_prune_window`."""
 
 _CELLS_MAX = 2_000_000
 """Values a matrix of series by buckets may have: 16 MB a column of results."""
@@ -46,6 +50,7 @@ class Counts:
     bucket_count: int = 0
     empty_bucket_count: int = 0
     bucket_allocation_failures_count: int = 0
+    pruned_series_count: int = 0
     earliest_record_timestamp: int | None = None
     latest_record_timestamp: int | None = None
     latest_bucket_timestamp: int | None = None
@@ -85,6 +90,11 @@ class Analyzer:
     def nbytes(self) -> int:
         """Memory of models, keys and rows of open buckets, bytes."""
         return sum(detector.nbytes for detector in self.detectors) + self._open.nbytes
+
+    @property
+    def full(self) -> bool:
+        """Whether a detector has no room for another series."""
+        return any(len(one.series) >= one.series_max for one in self.detectors)
 
     def push(self, frame: pd.DataFrame) -> Results:
         """Take rows, and return what the buckets that they complete hold.
@@ -188,14 +198,30 @@ class Analyzer:
         self._open = _Open([rows.take(~done)] if not done.all() else [])
         self.next_bucket = end
         rows = rows.take(done)
-        span = self.job.bucket_span_ms
-        series = max((len(one.series) for one in self.detectors), default=1)
-        step = max(_CELLS_MAX // max(series + len(rows) // 100, 1), 1) * span
-        for first in range(start, end, step):
-            last = min(first + step, end)
+        for first, last in self._pieces(start, end, len(rows)):
             grid = self._grid(rows, first, last)
             results.extend(self._results(grid, self._judge(grid)))
+            if last % self._prune_every_ms == 0:
+                self.counts.pruned_series_count += sum(
+                    one.prune(last - self.job.prune_window_ms) for one in self.detectors
+                )
         return results
+
+    @property
+    def _prune_every_ms(self) -> int:
+        """How often is looked for series to forget, ms: whole buckets, at the same instants however the rows come."""
+        span = self.job.bucket_span_ms
+        return max(self.job.prune_window_ms // _PRUNES // span, 1) * span
+
+    def _pieces(self, start: int, end: int, rows: int) -> Iterator[tuple[int, int]]:
+        """Yield spans of whole buckets that fit into memory and end where series may be forgotten."""
+        span, every = self.job.bucket_span_ms, self._prune_every_ms
+        series = max((len(one.series) for one in self.detectors), default=1)
+        step = max(_CELLS_MAX // max(series + rows // 100, 1), 1) * span
+        while start < end:
+            last = min(start + step, start // every * every + every, end)
+            yield start, last
+            start = last
 
     def _judge(self, grid: Grid) -> list[Found]:
         plot = self.job.model_plot_config
@@ -245,7 +271,7 @@ def _series_max(job: JobConfig, model: AutoConfig) -> int:
 
     each = Bank(model, 1).nbytes
     metrics = sum(len(detector.spec.metrics) for detector in job.detectors)
-    return max(job.memory_limit // (each * metrics), 1)
+    return max(job.memory_limit // (each * metrics + SERIES_BYTES * len(job.detectors)), 1)
 
 
 def _influencers(records: list[Record]) -> list[InfluencerResult]:

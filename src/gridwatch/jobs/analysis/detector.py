@@ -84,8 +84,11 @@ class RunningDetector:
         self.series_max = series_max
         by = config.by_field_name
         self.series = SeriesIndex(config.split_fields, frozenset({by} if by and not config.use_null else ()))
-        self.models: dict[Metric, Models] = {metric: Models(model, threads) for metric in config.spec.metrics}
+        self.models: dict[Metric, Models] = {
+            metric: Models(model, threads, series_max) for metric in config.spec.metrics
+        }
         self.first_bucket = np.zeros(0, np.int64)
+        self.last_bucket = np.zeros(0, np.int64)
 
     @property
     def nbytes(self) -> int:
@@ -100,7 +103,7 @@ class RunningDetector:
             plot: Values of split fields whose band is wanted, empty for all; None for no band.
         """
         places, refused = self.series.places(grid.rows.keywords, len(grid.rows), self.series_max)
-        self._note_first(grid, places)
+        self._note_seen(grid, places)
         parts = []
         for metric, models in self.models.items():
             values = self._values(metric, grid, places)
@@ -122,16 +125,33 @@ class RunningDetector:
         found = self._found(grid, places, known, parts, None, 0)
         return replace(found, records=[replace(record, is_interim=True) for record in found.records])
 
-    def _note_first(self, grid: Grid, places: Ints) -> None:
-        """Remember in which bucket each series came first: a bucket before it is no zero."""
-        new = len(self.series) - len(self.first_bucket)
-        if not new:
-            return
-        firsts = np.full(len(self.series), np.iinfo(np.int64).max)
+    def prune(self, before_ms: int) -> int:
+        """Forget the series without rows in any bucket that starts at `before_ms` or later; return how many.
+
+        A detector that splits by nothing forgets nothing.
+        """
+        kept = np.flatnonzero(self.last_bucket >= before_ms)
+        forgotten = len(self.series) - len(kept)
+        if not forgotten or not self.config.split_fields:
+            return 0
+        self.series = self.series.kept(kept.tolist())
+        self.first_bucket, self.last_bucket = self.first_bucket[kept], self.last_bucket[kept]
+        for models in self.models.values():
+            models.keep(kept)
+        return forgotten
+
+    def _note_seen(self, grid: Grid, places: Ints) -> None:
+        """Remember in which bucket each series came first, before which there is no zero, and last."""
+        series, new = len(self.series), len(self.series) - len(self.first_bucket)
         there = places >= 0
-        np.minimum.at(firsts, places[there], grid.starts[grid.buckets[there]])
-        # A detector that splits by nothing has its series from the first bucket that there is.
-        self.first_bucket = np.concatenate([self.first_bucket, firsts[-new:]])
+        starts = grid.starts[grid.buckets[there]]
+        if new:
+            firsts = np.full(series, np.iinfo(np.int64).max)
+            np.minimum.at(firsts, places[there], starts)
+            self.first_bucket = np.concatenate([self.first_bucket, firsts[-new:]])
+        lasts = np.concatenate([self.last_bucket, np.zeros(new, np.int64)])
+        np.maximum.at(lasts, places[there], starts)
+        self.last_bucket = lasts
 
     def _values(self, metric: Metric, grid: Grid, places: Ints) -> Floats:
         """Return the metric (s, b), NaN where it is no observation."""

@@ -56,10 +56,12 @@ class Models:
     Args:
         config: Members and constants, the same for all.
         threads: How many threads share the work.
+        most: How many series there may be; no memory is taken for more.
     """
 
-    def __init__(self, config: AutoConfig, threads: int = 1) -> None:
+    def __init__(self, config: AutoConfig, threads: int = 1, most: int | None = None) -> None:
         self.config = config
+        self.most = most
         self.threads = threads
         self.pages: list[Bank] = []
         self.credits: list[Ints] = []
@@ -72,7 +74,7 @@ class Models:
     @property
     def nbytes(self) -> int:
         """Memory, bytes."""
-        return sum(page.nbytes for page in self.pages)
+        return sum(page.nbytes for page in self.pages) + sum(credit.nbytes for credit in self.credits)
 
     def update(self, times_ms: Ints, values: Floats) -> Judged:
         """Judge buckets of all series, and learn them.
@@ -87,7 +89,9 @@ class Models:
 
         while self.room < len(values):
             # As many as there are: one series costs one, and pages stay few.
-            self.pages.append(Bank(self.config, min(max(self.room, 1), _PAGE_MAX)))
+            size = min(max(self.room, 1), _PAGE_MAX)
+            size = size if self.most is None else max(min(size, self.most - self.room), 1)
+            self.pages.append(Bank(self.config, size))
             self.credits.append(np.full(len(self.pages[-1]), CREDIT_FIRST, np.int64))
         parts = []
         for (start, page), credit in zip(self._used(len(values)), self.credits, strict=False):
@@ -114,6 +118,27 @@ class Models:
                 parts.append(Scores.of(found))
                 judged += len(here)
         return self._judged(parts, judged)
+
+    def keep(self, which: Ints) -> None:
+        """Forget all series but some.
+
+        Args:
+            which: int64 (k,), their numbers, ascending; from here on they are 0 to k - 1.
+        """
+        from gridwatch.detectors.online.bank import Bank
+
+        had, starts = self.credits, self._used(self.room)
+        self.pages, self.credits = [], []
+        for first in range(0, len(which), _PAGE_MAX):
+            wanted = which[first : first + _PAGE_MAX]
+            new, credit = Bank(self.config, len(wanted)), np.zeros(len(wanted), np.int64)
+            for (start, page), theirs in zip(starts, had, strict=True):
+                there = (wanted >= start) & (wanted < start + len(page))
+                for ours, other in zip(new.state, page.state, strict=True):
+                    ours[there] = other[wanted[there] - start]
+                credit[there] = theirs[wanted[there] - start]
+            self.pages.append(new)
+            self.credits.append(credit)
 
     def _used(self, series: int) -> list[tuple[int, Bank]]:
         starts = np.cumsum([0, *(len(page) for page in self.pages)])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Key", "SeriesIndex", "text_of"]
+__all__ = ["SERIES_BYTES", "Key", "SeriesIndex", "text_of"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -20,6 +20,9 @@ _CODES_MAX = 2**31
 
 _KEY_BYTES = 120
 """A tuple in a dict and in a list, without its text; measured by `sys.getsizeof` on CPython 3.11."""
+
+SERIES_BYTES = 160
+"""What a series takes beside its models, with values of some 20 characters."""
 
 
 class SeriesIndex:
@@ -45,6 +48,12 @@ class SeriesIndex:
         """Take back the keys of a stored state, in their order."""
         for key in keys:
             self._add(key)
+
+    def kept(self, which: Sequence[int]) -> SeriesIndex:
+        """Return an index of some of the series, numbered anew in the same order."""
+        other = SeriesIndex(self.fields, self.needed)
+        other.restore([self.keys[number] for number in which])
+        return other
 
     def places(self, columns: Mapping[str, pd.Categorical], rows: int, most: int) -> tuple[Ints, int]:
         """Return the series of each row.

@@ -66,6 +66,7 @@ def restore(analyzer: Analyzer, parts: Mapping[str, bytes]) -> None:
         for detector, one in zip(analyzer.detectors, meta["detectors"], strict=True):
             detector.series.restore([tuple(key) for key in one["keys"]])
             detector.first_bucket = np.array(one["first_bucket"], np.int64)
+            detector.last_bucket = np.array(one["last_bucket"], np.int64)
         with np.load(io.BytesIO(parts[_MODELS]), allow_pickle=False) as file:
             for index, detector in enumerate(analyzer.detectors):
                 _restore_models(detector, index, meta["detectors"][index]["pages"], file, analyzer.model)
@@ -82,6 +83,7 @@ def _detector_meta(detector: RunningDetector) -> dict[str, Any]:
     return {
         "keys": [list(key) for key in detector.series.keys],
         "first_bucket": detector.first_bucket.tolist(),
+        "last_bucket": detector.last_bucket.tolist(),
         "pages": {metric: [len(page) for page in models.pages] for metric, models in detector.models.items()},
     }
 

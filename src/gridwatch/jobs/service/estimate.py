@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsValueError
+from gridwatch.jobs.analysis.series import SERIES_BYTES
 from gridwatch.jobs.config import parse_job
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["estimate"]
 
 _MIB = 1 << 20
-_KEY_BYTES = 160
-"""Names of one series: what `SeriesIndex` counts, with values of some 20 characters."""
 _INFLUENCER_BYTES = 400
 """A value of an influencer in the rows of an open bucket: its text once, and its rows' codes."""
 
@@ -45,7 +44,7 @@ def estimate(
     each = Bank(model, 1).nbytes
     size = 0
     for detector in job.detectors:
-        size += _series(detector, overall_cardinality) * (each * len(detector.spec.metrics) + _KEY_BYTES)
+        size += _series(detector, overall_cardinality) * (each * len(detector.spec.metrics) + SERIES_BYTES)
     for name in job.influencers:
         if not any(name in detector.split_fields for detector in job.detectors):
             size += _known(max_bucket_cardinality, name, "max_bucket_cardinality") * _INFLUENCER_BYTES

@@ -26,6 +26,8 @@ _SECONDS, _SECONDS_MAX = 10.0, 30.0
 """A piece is stored after as long a time: what a crash makes a process do again. The lease lasts longer."""
 _STORING_SHARE = 0.1
 """Of the time, for states that take so long to store; 1,000 partitions have some 50 MB."""
+_OPEN_ROWS = 200_000
+"""Rows of an open bucket alone are not worth a state: whoever goes on reads them again, up to as many."""
 _RESULTS = 200_000
 """Records and bands are stored when there are as many, for they take memory."""
 
@@ -150,7 +152,7 @@ class _Found:
         progress: Callable[[int, int], None] | None,
         end_ms: int,
     ) -> None:
-        self.rows = self.buckets = self.records = 0
+        self.rows = self.buckets = self.records = self._told = 0
         self.end_ms = end_ms
         self._open_job = open_job
         self._resources = resources
@@ -184,8 +186,12 @@ class _Found:
         began = time.monotonic()
         self.buckets += len(self._pending.buckets)
         self.records += len(self._pending.records)
-        if self._fed_to_ms != self._open_job.fed_to_ms:
-            self._open_job.commit(self._pending, self._fed_to_ms, source=self._source)
+        more, self._told = self.rows - self._told, self.rows
+        if self._fed_to_ms is not None and self._fed_to_ms != self._open_job.fed_to_ms:
+            if self._pending.buckets or self._open_job.uncommitted + more >= _OPEN_ROWS:
+                self._open_job.commit(self._pending, self._fed_to_ms, source=self._source)
+            else:
+                self._open_job.note(self._fed_to_ms, more)
             self._resources.change_datafeed(self._feed_id, fed_to_ms=self._fed_to_ms)
         self._pending = Results()
         self._stored = time.monotonic()

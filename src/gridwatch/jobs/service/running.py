@@ -65,6 +65,7 @@ class OpenJob:
         analyzer: Its state.
         fed_to_ms: First instant whose rows have not been analysed, None before the first.
         sha256: Of the stored state that the analyzer went on from, None where there is none.
+        uncommitted: Rows that the analyzer has seen and the stored state has not.
     """
 
     def __init__(self, running: Running, job: Job, analyzer: Analyzer, fed_to_ms: int | None, version: str) -> None:
@@ -73,6 +74,7 @@ class OpenJob:
         self.fed_to_ms = fed_to_ms
         self.version = version
         self.sha256: str | None = None
+        self.uncommitted = 0
         self._running = running
         self._interim = True  # nobody knows what a process before this one left
 
@@ -101,12 +103,19 @@ class OpenJob:
         with _packed(self.analyzer, fed_to_ms) as file:
             info = parts.objects.put(state_path(self.job.id), file)
         self.version, self.sha256 = info.object_id, info.sha256
+        self.uncommitted = 0
         self.tell_counts()
         if results.buckets:
             log.info(
                 "buckets_analysed", job=self.job.id, buckets=len(results.buckets), records=len(results.records),
                 anomalies=found,
             )  # fmt: skip
+
+    def note(self, fed_to_ms: int, rows: int) -> None:
+        """Remember that rows have been fed, here alone: whoever goes on from the stored state reads them again."""
+        self.fed_to_ms = fed_to_ms
+        self.uncommitted += rows
+        self.tell_counts()
 
     def tell_counts(self) -> None:
         """Write how the job fares, and say so where its memory is in another state than before."""

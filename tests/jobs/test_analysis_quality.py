@@ -1,0 +1,106 @@
+"""What the models of buckets find, what they forget, and what memory they take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridwatch.jobs.analysis import Analyzer, Results
+from gridwatch.jobs.analysis.models import BUCKETS, Models
+from gridwatch.jobs.analysis.scoring import RECORD_P, score_of
+from gridwatch.jobs.config import JobConfig, parse_job
+
+HOUR = 3_600_000
+START = 1_708_128_000_000
+
+
+def _partitioned(limit: str = "1gb", window: str = "10h") -> JobConfig:
+    return parse_job(
+        {
+            "analysis_config": {
+                "bucket_span": "1h",
+                "detectors": [{"function": "sum", "field_name": "v", "partition_field_name": "p"}],
+                "model_prune_window": window,
+            },
+            "analysis_limits": {"model_memory_limit": limit},
+        },
+        job_id="job",
+    )
+
+
+def _rows_of(buckets: int, partitions: int, gone: int) -> pd.DataFrame:
+    """Return a row a bucket and partition; half of the partitions have none from bucket `gone` on."""
+    rng = np.random.default_rng(5)
+    bucket, partition = (one.ravel() for one in np.meshgrid(np.arange(buckets), np.arange(partitions), indexing="ij"))
+    keep = (bucket < gone) | (partition % 2 == 0)
+    frame = {"time": START + bucket * HOUR, "p": [f"p{one}" for one in partition], "v": rng.normal(10, 1, len(bucket))}
+    return pd.DataFrame({name: np.asarray(column)[keep] for name, column in frame.items()})
+
+
+def test_series_without_rows_are_forgotten_at_the_same_time_however_the_rows_come() -> None:
+    rows = _rows_of(80, 300, gone=60)
+    whole = Analyzer(_partitioned(), BUCKETS)
+    expected = whole.push(rows)
+    assert (len(whole.detectors[0].series), whole.counts.pruned_series_count) == (150, 150)
+    pieces = Analyzer(_partitioned(), BUCKETS)
+    found = Results()
+    for start in range(0, len(rows), 1777):
+        found.extend(pieces.push(rows.iloc[start : start + 1777]))
+        pieces = Analyzer.load(_partitioned(), BUCKETS, pieces.save())
+    assert found == expected
+    assert pieces.detectors[0].series.keys == whole.detectors[0].series.keys
+    assert pieces.nbytes == whole.nbytes
+    # What is left goes on as if the others had never been.
+    alone = Analyzer(_partitioned(), BUCKETS)
+    even = rows[rows["p"].str[1:].astype(int) % 2 == 0]
+    ours = [one for one in expected.records if int(one.partition[0][1][1:]) % 2 == 0]
+    assert alone.push(even).records == ours
+
+
+def test_models_take_no_more_than_the_limit_and_new_series_are_refused() -> None:
+    limit = 2 << 20
+    one = Analyzer(_partitioned("2mb"), BUCKETS)
+    one.push(_rows_of(30, 200, gone=30))
+    assert 0.95 * limit < one.nbytes - one.open_rows().nbytes <= limit
+    assert one.full
+    assert one.counts.bucket_allocation_failures_count > 0
+    later = _rows_of(70, 200, gone=0)
+    one.push(later[later["time"] >= START + 30 * HOUR])
+    # The odd ones have been forgotten since, and even ones have come into their place.
+    assert {int(key[0][1:]) % 2 for key in one.detectors[0].series.keys} == {0}
+    assert one.full
+
+
+@pytest.mark.parametrize("kind", ["flat", "daily", "sums"])
+@pytest.mark.parametrize("span_ms", [HOUR // 4, HOUR])
+def test_each_burst_is_critical_and_ordinary_buckets_are_records_as_often_as_they_should(
+    kind: str, span_ms: int
+) -> None:
+    rng = np.random.default_rng(7)
+    day, series = 24 * HOUR // span_ms, 8
+    buckets = 2000
+    level = 1.0 + (0.0 if kind == "flat" else 0.8) * np.sin(2 * np.pi * np.arange(buckets) / day)
+    values = rng.poisson(40.0 * level + 2.0, (series, buckets)).astype(np.float64)
+    if kind == "sums":
+        values = rng.gamma(4.0 * values + 1e-9, 10.0)
+    times = START + np.arange(buckets) * span_ms
+    ordinary = Models(BUCKETS).update(times, values)
+    assert 0.004 < np.mean(10.0 ** -ordinary.surprise[:, 400:] <= RECORD_P) < 0.02
+    at = np.array([800, 1100, 1400, 1700, 1999])
+    bursts = values.copy()
+    bursts[:, at] = 9.0 * np.maximum(values[:, at], values.mean())
+    judged = Models(BUCKETS).update(times, bursts)
+    scores = score_of(10.0**-judged.surprise)
+    assert np.mean(scores[:, at] >= 75.0) > 0.9
+    after = np.setdiff1d(np.arange(400, buckets), at)
+    assert np.mean(scores[:, after] >= 75.0) < 0.001
+
+
+def test_a_new_level_is_learnt_soon() -> None:
+    rng = np.random.default_rng(8)
+    values = rng.poisson(30.0, (4, 1500)).astype(np.float64)
+    values[:, 1000:] += 100.0
+    scores = score_of(10.0 ** -Models(BUCKETS).update(START + np.arange(1500) * HOUR, values).surprise)
+    assert (scores[:, 1000] >= 75.0).all()
+    assert (scores[:, 1030:] < 75.0).all()
