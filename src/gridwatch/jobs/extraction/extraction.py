@@ -22,7 +22,9 @@ __all__ = ["Extraction"]
 
 _ROWS = 100_000
 """Rows a piece is cut for: what arrives at once."""
-_CHUNK_MIN_MS = 60_000
+_PIECE_MIN_MS = 60_000
+_FIRST_INTERVALS = 64
+_GROWTH_MAX = 64
 _PREVIEW_INTERVALS = 1000
 
 
@@ -87,10 +89,11 @@ class Extraction:
         if bounds is None:
             return
         at, last = bounds
-        chunk = self._chunk_ms(at, last)
+        pieces = self._pieces(at, last)
         while at <= last:
-            until = min(self.whole(at) + chunk, last + 1)
+            until = min(self.whole(at) + pieces.length_ms, last + 1)
             frame = self._rows.read(at, until)
+            pieces.learn(self._rows.asked, until - self.whole(at))
             if len(frame):
                 yield frame
                 at = until
@@ -124,16 +127,17 @@ class Extraction:
             for row in rows.head(size).to_dict(orient="records")
         ]
 
-    def _chunk_ms(self, first_ms: int, last_ms: int) -> int:
-        interval = None if self.plan is None else self.plan.interval.every_ms
-        told = self.feed.chunk_ms(interval, composite=self.plan is not None and self.plan.page is not None)
-        if told == 0:
-            return last_ms - first_ms + 1 + (interval or 0)
-        if told is None:
+    def _pieces(self, first_ms: int, last_ms: int) -> Pieces:
+        every = 1 if self.plan is None else self.plan.interval.every_ms
+        paged = self.plan is not None and self.plan.page is not None
+        told = self.feed.chunk_ms(None if self.plan is None else every, composite=paged)
+        whole = last_ms - first_ms + 1 + every
+        most = -(-(told or whole) // every) * every
+        if self.plan is None:
+            # So that the first piece is no longer than the others.
             rows = max(self.count(first_ms, last_ms + 1), 1)
-            return max((last_ms - first_ms + 1) * _ROWS // rows, _CHUNK_MIN_MS)
-        # Whole intervals.
-        return told if interval is None else -(-told // interval) * interval
+            return Pieces(min(max(whole * _ROWS // rows, _PIECE_MIN_MS), most), most, every)
+        return Pieces(min(_FIRST_INTERVALS * every, most), most, every)
 
     def _bounds(self, source: Source, start_ms: int | None, end_ms: int) -> tuple[int, int] | None:
         found = sql.compose(
@@ -153,6 +157,26 @@ class Extraction:
         where = source.between(start_ms, end_ms)
         found = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
         return int(self._store.sql(found.text, found.parameters).column(0)[0].as_py())
+
+
+class Pieces:
+    """How long the next piece of time is: as many rows as `_ROWS`, as far as the last piece tells.
+
+    Args:
+        length_ms: Of the first piece.
+        most_ms: No piece is longer.
+        every_ms: Pieces are multiples of it.
+    """
+
+    def __init__(self, length_ms: int, most_ms: int, every_ms: int) -> None:
+        self.length_ms = length_ms
+        self._most_ms, self._every_ms = most_ms, every_ms
+
+    def learn(self, rows: int, length_ms: int) -> None:
+        """Take note of how many rows the store gave for a piece."""
+        fitting = length_ms * _ROWS // max(rows, 1)
+        wanted = min(fitting, self.length_ms * _GROWTH_MAX, self._most_ms) // self._every_ms * self._every_ms
+        self.length_ms = max(wanted, self._every_ms)
 
 
 def _ms(column: Any) -> list[int]:

@@ -25,11 +25,15 @@ class PlainRows:
         sources: The containers.
         time_field: The job's.
         fields: What is read besides.
+
+    Attributes:
+        asked: How many rows the store gave at the last reading.
     """
 
     def __init__(self, store: Store, sources: Sequence[Source], time_field: str, fields: Sequence[str]) -> None:
         self._store, self._sources = store, sources
         self._time_field, self._fields = time_field, fields
+        self.asked = 0
 
     def read(self, start_ms: int, end_ms: int, limit: int | None = None) -> pd.DataFrame:
         """Return the rows from `start_ms`, inclusive, to `end_ms`, exclusive, in time order.
@@ -40,6 +44,7 @@ class PlainRows:
             limit: Most rows of each container.
         """
         parts = [self._read(source, start_ms, end_ms, limit) for source in self._sources]
+        self.asked = sum(map(len, parts))
         if len(parts) == 1:
             return parts[0]
         joined = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
