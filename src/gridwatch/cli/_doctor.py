@@ -49,6 +49,7 @@ def checkup(settings: Settings) -> list[Check]:
         ("prefect", _prefect),
         ("handler", _handler),
         ("mail", _mail),
+        ("jobs", _jobs),
     )
     for name, look in looks:
         try:
@@ -186,6 +187,21 @@ def _mail(settings: Settings) -> Check:
             return Check("mail", "ok", f"SendGrid, from {settings.sendgrid.sender}", advice)
         return Check("mail", "ok", f"SendGrid, from {settings.sendgrid.sender}")
     return Check("mail", "missing", "no SendGrid key: mails stay in the local inbox", "set GRIDWATCH_SENDGRID__API_KEY")
+
+
+def _jobs(settings: Settings) -> Check:
+    from gridwatch.cli._jobs_report import jobs_report
+
+    report = jobs_report(settings)
+    if report is None:
+        return Check("jobs", "missing", "none", "docs/jobs.md, if you come from Elasticsearch's")
+    if report.wrong:
+        said = "; ".join(f"{who}: {why}" for who, why in report.wrong)
+        return Check("jobs", "bad", said, "`gridwatch jobs show ID` has the messages")
+    said = f"{report.jobs} jobs, {report.opened} open; {report.started} datafeeds and transforms started"
+    if report.started and not settings.jobs.run_feeds:
+        return Check("jobs", "ok", said, "no server runs them: GRIDWATCH_JOBS__RUN_FEEDS is false")
+    return Check("jobs", "ok", said)
 
 
 def _shown(url: str) -> str:

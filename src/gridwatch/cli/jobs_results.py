@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gridwatch.cli._jobs import Json, instant, open_service, told
 from gridwatch.cli._output import moment, print_json, print_table
+from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from gridwatch.jobs.results import Wanted
@@ -32,13 +35,14 @@ _SCORES = {
     Kind.INFLUENCERS: "influencer_score",
     Kind.OVERALL: "overall_score",
 }
+_DRAWN_MAX = 10_000
 _SEVERITIES = ((75.0, "critical"), (50.0, "major"), (25.0, "minor"), (3.0, "warning"))
 """Elasticsearch's names of scores."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `jobs`."""
-    app.command("results", epilog="Example: gridwatch jobs results event_rate buckets --score 50")(results)
+    app.command("results", epilog="Example: gridwatch jobs results event_rate --score 25 --plot rate.png")(results)
 
 
 def results(
@@ -50,6 +54,9 @@ def results(
     by_time: Annotated[bool, typer.Option("--by-time", help="Oldest first; else the worst first.")] = False,
     interim: Annotated[bool, typer.Option(help="Also what may still change.")] = True,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most results.")] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the scores of buckets, and the worst records, as a PNG.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a job has found, the worst first.
@@ -70,6 +77,8 @@ def results(
     )
     with open_service(make=False) as service:
         found = _found(service, job_id, kind, wanted)
+        if plot is not None:
+            _draw(service, job_id, wanted, plot)
     if as_json:
         print_json(found)
         return
@@ -101,6 +110,28 @@ def _found(service: JobsService, job_id: str, kind: Kind, wanted: Wanted) -> dic
     return found
 
 
+def _draw(service: JobsService, job_id: str, wanted: Wanted, file: Path) -> None:
+    from gridwatch.cli._jobs_plot import results_plot
+
+    job = service.resources.job(job_id)
+    whole = replace(wanted, sort="ts", descending=False, score_min=0.0, size=_DRAWN_MAX)
+    buckets = [
+        (one["timestamp"], one["anomaly_score"], severity(one["anomaly_score"]))
+        for one in service.buckets(job_id, whole)["buckets"]
+    ]
+    worst = replace(wanted, sort="record_score", descending=True, size=_DRAWN_MAX)
+    records = [
+        (one["timestamp"], one["record_score"], severity(one["record_score"]), " ".join(filter(None, _whose(one))))
+        for one in service.records(job_id, worst)["records"]
+    ]
+    drawn = results_plot(job.config.description or job.id, buckets, records)
+    try:
+        file.write_bytes(drawn)
+    except OSError as error:
+        raise ConfigError(f"Cannot write {str(file)!r}: {error.strerror}.") from error
+    typer.echo(f"drawn: {file}", err=True)
+
+
 def severity(score: float) -> str:
     """Return Elasticsearch's name of a score from 0 to 100.
 
@@ -110,7 +141,8 @@ def severity(score: float) -> str:
     return next((name for least, name in _SEVERITIES if score >= least), "")
 
 
-def _record(row: dict[str, Any]) -> tuple[object, ...]:
+def _whose(row: dict[str, Any]) -> tuple[str, str]:
+    """Return what a record is of, and whose."""
     what = row["function"] + (f"({row['field_name']})" if row.get("field_name") else "")
     apart = row.get("partition_fields") or []
     entities = [f"{one['name']}={one['value']}" for one in apart]
@@ -118,11 +150,14 @@ def _record(row: dict[str, Any]) -> tuple[object, ...]:
         entities.append(f"{row['partition_field_name']}={row['partition_field_value']}")
     if row.get("by_field_name"):
         entities.append(f"{row['by_field_name']}={row['by_field_value']}")
+    return what, ", ".join(entities)
+
+
+def _record(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         moment(row["timestamp"]),
         *_scored(row, "record_score"),
-        what,
-        ", ".join(entities),
+        *_whose(row),
         "; ".join(told(one) for one in row["actual"]),
         "; ".join(told(one) for one in row["typical"]),
         "; ".join(

@@ -15,8 +15,11 @@ import typer
 from gridwatch.cli._connect_report import connect_report, failures, show_connectors
 from gridwatch.cli._context import project_dir, settings
 from gridwatch.cli._output import JARS, print_json, print_table, progress, seconds
+from gridwatch.errors import GridwatchError
 
 if TYPE_CHECKING:
+    from gridwatch.cli._jobs_report import JobsReport
+    from gridwatch.settings import Settings
     from gridwatch.supervisor import PlatformState
 
 __all__ = ["changes", "register", "stop_on_signals"]
@@ -109,23 +112,34 @@ def down() -> None:
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show each service and each connector: state, address, restarts, log; exit 1 when one of them is not well."""
+    """Show each service and each connector: state, address, restarts, log; exit 1 when one of them is not well.
+
+    So it is with jobs, datafeeds and transforms: those that failed are named.
+    """
     from gridwatch.supervisor import State, read_state
 
-    home = settings(running=False).home
+    found = settings(running=False)
+    home = found.home
     state = read_state(home)
     connect = _connect_report(state) if state is not None and state.alive else None
+    jobs = _jobs_report(found) if state is not None else None
     if as_json:
         plain = _plain(state) if state else {"running": False, "services": []}
-        print_json(plain if connect is None else {**plain, "connect": connect})
+        more = {"connect": connect, "jobs": None if jobs is None else asdict(jobs)}
+        print_json({**plain, **{name: value for name, value in more.items() if value is not None}})
     elif state is None:
         typer.echo(f"Nothing was ever started in {home}; `gridwatch up` does.")
     else:
         _table(state)
         if connect is not None:
             show_connectors(connect)
+        if jobs is not None:
+            typer.echo(f"{jobs.jobs} jobs, {jobs.opened} open; {jobs.started} datafeeds and transforms started")
+            for who, why in jobs.wrong:
+                typer.echo(f"{who}: {why}")
     if (
         state is None
+        or (jobs is not None and jobs.wrong)
         or not state.alive
         or any(s.state in {State.FAILED, State.BLOCKED, State.BACKOFF} for s in state.services)
         or (connect is not None and (connect["error"] is not None or failures(connect)))
@@ -138,6 +152,16 @@ def _connect_report(state: PlatformState) -> dict[str, Any] | None:
     if not any(service.name == "connect" for service in state.services):
         return None
     return connect_report(settings(), timeout_s=5)
+
+
+def _jobs_report(found: Settings) -> JobsReport | None:
+    """Return what there is to say about jobs; that the store cannot be read is something."""
+    from gridwatch.cli._jobs_report import JobsReport, jobs_report
+
+    try:
+        return jobs_report(found)
+    except GridwatchError as error:
+        return JobsReport(0, 0, 0, [("store", " ".join(str(error).split()))])
 
 
 def _plain(state: PlatformState) -> dict[str, object]:
