@@ -57,12 +57,14 @@ class TransformRuns:
     Args:
         store: Any backend.
         now_ms: The clock, UTC epoch ms.
+        make: Whether containers are made when missing; without it, a store that has none is asked and left alone.
     """
 
-    def __init__(self, store: Store, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, *, now_ms: Callable[[], int], make: bool = True) -> None:
         self.store, self.now_ms = store, now_ms
-        self.transforms = Transforms(store)
-        store.put_container(LEASES)
+        self.transforms = Transforms(store, make=make)
+        if make:
+            store.put_container(LEASES)
 
     def run(self, transform_id: str, *, progress: Callable[[int, int], None] | None = None) -> Ran:
         """Run a started transform once: a batch one to its end, a continuous one to its next checkpoint.
