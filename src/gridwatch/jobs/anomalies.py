@@ -59,7 +59,7 @@ def _row(job: JobConfig, record: Record, source: str, model_sha256: str | None, 
     detector = f"{job.job_id}/{record.detector_index}/{record.function}"
     entities = [*record.partition, *([record.by] if record.by else [])]
     partition = ", ".join(f"{name}={value}" for name, value in entities)
-    row: dict[str, Any] = {
+    return {
         "id": anomaly_id(source, detector, partition, record.timestamp),
         "ts": record.timestamp,
         "detector": detector,
@@ -71,11 +71,10 @@ def _row(job: JobConfig, record: Record, source: str, model_sha256: str | None, 
         "score": record.score,
         "p_value": record.probability,
         "severity": severity_of(record.probability),
+        "driver": record.driver,
         "detected_ms": now_ms,
         "model_uri": f"jobs:/{job.job_id}",
         "model_sha256": model_sha256,
         "input_from_ms": record.timestamp,
         "input_to_ms": record.timestamp + job.bucket_span_ms - 1,
     }
-    columns = set(anomaly_info(job.job_id).arrow.names)
-    return {name: value for name, value in {**row, "driver": record.driver}.items() if name in columns}

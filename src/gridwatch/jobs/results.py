@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import pyarrow as pa
-
 from gridwatch.jobs import sql
+from gridwatch.jobs.result_tables import record_id, tables_of
 from gridwatch.jobs.tables import BUCKETS, INFLUENCERS, MODEL_PLOT, RECORDS
 
 if TYPE_CHECKING:
     from gridwatch.containers import ContainerInfo, Store
-    from gridwatch.jobs.analysis import Bucket, InfluencerResult, ModelPlot, Record, Results
+    from gridwatch.jobs.analysis import Results
     from gridwatch.jobs.config import JobConfig
 
 __all__ = ["Kind", "Page", "ResultRows", "Wanted", "record_id"]
@@ -91,14 +87,7 @@ class ResultRows:
 
     def write(self, job: JobConfig, results: Results) -> None:
         """Upsert results; the same results again change nothing."""
-        span = job.bucket_span_ms
-        rows = {
-            BUCKETS: [_bucket(job.job_id, span, one) for one in results.buckets],
-            RECORDS: [_record(job.job_id, span, one) for one in results.records],
-            INFLUENCERS: [_influencer(job.job_id, span, one) for one in results.influencers],
-            MODEL_PLOT: [_plot(job.job_id, span, one) for one in results.model_plot],
-        }
-        tables = {info.name: pa.Table.from_pylist(found, schema=info.arrow) for info, found in rows.items() if found}
+        tables = tables_of(job, results)
         if tables:
             self.store.put_many(tables)
 
@@ -145,24 +134,13 @@ class ResultRows:
             "SELECT {} FROM {} WHERE {} ORDER BY {}",
             columns, sql.name(BUCKETS.name), _where("buckets", job_ids, wanted), sql.name("ts"),
         )  # fmt: skip
-        return self.store.sql(found.text, found.parameters).to_pylist()
+        rows: list[dict[str, Any]] = self.store.sql(found.text, found.parameters).to_pylist()
+        return rows
 
     def _ids(self, info: ContainerInfo, job_id: str, also: sql.Sql) -> list[str]:
         where = sql.all_of([sql.compose("({} = {})", sql.name("job_id"), sql.value(job_id)), also])
         found = sql.compose("SELECT {} FROM {} WHERE {}", sql.name("id"), sql.name(info.name), where)
         return [str(one) for one in self.store.sql(found.text, found.parameters).column(0).to_pylist()]
-
-
-def record_id(job_id: str, record: Record) -> str:
-    """Return the key of a record: what it is about, never what it says."""
-    entities = (*record.partition, *([("by", record.by[1])] if record.by else []))
-    return _key(
-        job_id, record.timestamp, record.detector_index, record.function, *(part for one in entities for part in one)
-    )
-
-
-def _key(*parts: object) -> str:
-    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:32]
 
 
 def _where(kind: Kind, job_ids: Iterable[str], wanted: Wanted) -> sql.Sql:
@@ -178,60 +156,6 @@ def _where(kind: Kind, job_ids: Iterable[str], wanted: Wanted) -> sql.Sql:
     return sql.all_of(parts)
 
 
-def _known(number: float) -> float | None:
-    """Return a number, None for what no column of GridDB takes."""
-    return number if math.isfinite(number) else None
-
-
 def _time(ms: int) -> datetime:
     # By whole numbers: a float would be off by a millisecond now and then.
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
-
-
-def _bucket(job_id: str, span: int, one: Bucket) -> dict[str, Any]:
-    return {
-        "id": _key(job_id, one.timestamp), "job_id": job_id, "ts": one.timestamp, "bucket_span_ms": span,
-        "event_count": one.event_count, "series": one.series, "probability": one.probability,
-        "anomaly_score": one.score, "initial_anomaly_score": one.score,
-        "influencers": json.dumps([list(influencer) for influencer in one.influencers]), "is_interim": one.is_interim,
-    }  # fmt: skip
-
-
-def _entities(one: Record | ModelPlot) -> dict[str, Any]:
-    return {
-        "partition_fields": json.dumps([list(part) for part in one.partition]),
-        "partition_value": ",".join(value for _, value in one.partition) if one.partition else None,
-        "by_field": one.by[0] if one.by else None,
-        "by_value": one.by[1] if one.by else None,
-    }
-
-
-def _record(job_id: str, span: int, one: Record) -> dict[str, Any]:
-    return {
-        "id": record_id(job_id, one), "job_id": job_id, "ts": one.timestamp, "bucket_span_ms": span,
-        "detector_index": one.detector_index, "function": one.function, "field_name": one.field_name,
-        **_entities(one), "actual": one.actual, "typical": _known(one.typical), "lower": _known(one.lower),
-        "upper": _known(one.upper),
-        "probability": one.probability, "record_score": one.score, "initial_record_score": one.score,
-        "driver": one.driver, "influencers": json.dumps([[each.field_name, *each.values] for each in one.influencers]),
-        "is_interim": one.is_interim,
-    }  # fmt: skip
-
-
-def _influencer(job_id: str, span: int, one: InfluencerResult) -> dict[str, Any]:
-    return {
-        "id": _key(job_id, one.timestamp, one.field_name, one.value), "job_id": job_id, "ts": one.timestamp,
-        "bucket_span_ms": span, "field_name": one.field_name, "field_value": one.value,
-        "probability": one.probability, "influencer_score": one.score, "initial_influencer_score": one.score,
-        "is_interim": one.is_interim,
-    }  # fmt: skip
-
-
-def _plot(job_id: str, span: int, one: ModelPlot) -> dict[str, Any]:
-    entities = [*(value for _, value in one.partition), *([one.by[1]] if one.by else [])]
-    return {
-        "id": _key(job_id, one.timestamp, one.detector_index, one.function, *entities), "job_id": job_id,
-        "ts": one.timestamp, "bucket_span_ms": span, "detector_index": one.detector_index, "function": one.function,
-        **_entities(one), "actual": one.actual, "lower": _known(one.lower), "median": _known(one.median),
-        "upper": _known(one.upper),
-    }  # fmt: skip
