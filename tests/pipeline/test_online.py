@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
@@ -14,14 +15,18 @@ from gridwatch import tracking
 from gridwatch.containers import ContainerInfo, ContainerType, Store
 from gridwatch.containers.catalog import DETECTIONS, anomaly_id, score_info, series_name
 from gridwatch.detectors import fingerprint
+from gridwatch.detectors.base import Times
 from gridwatch.detectors.explain import DRIVERS
 from gridwatch.detectors.testing import random_walk
 from gridwatch.errors import DetectorError
 from gridwatch.pipeline.detect import detect
 from gridwatch.pipeline.label_targets import Target
 from gridwatch.pipeline.labels import say
+from gridwatch.pipeline.lesson import learn
 from gridwatch.pipeline.online import OnlineModel
+from gridwatch.pipeline.series import Series
 from gridwatch.pipeline.train import TrainReport, train
+from gridwatch.pipeline.trial import Trial
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset, DateRange
 
@@ -247,3 +252,21 @@ def test_what_people_call_true_is_not_learnt_as_usual(
         (row,) = (row for row in scores_of(store, fresh) if row["ts"].timestamp() * 1000 == TIMES[JUMP + 60])
         surprises[said] = row["surprise"]
     assert surprises[True] > surprises[False] + 1.0
+
+
+def test_neither_side_of_a_trial_learns_what_people_called_out_of_the_ordinary(
+    fresh: Dataset, write: Write, store: Store
+) -> None:
+    values = VALUES.copy()
+    values[680:685] *= 1.5
+    write(fresh, TIMES[:LEARNT], values[:LEARNT])
+    series = Series(TIMES[:LEARNT], values[:LEARNT])
+
+    def away(times_ms: Times) -> npt.NDArray[np.bool_]:
+        return np.isin(times_ms, TIMES[680:685])
+
+    lesson = learn(fresh, series, away=away(series.times_ms))
+    same = tracking.ChampionModel("models:/m/1", "1", "run", "other bytes", dict(lesson.parts))
+    trial = Trial.run(fresh, store, series, lesson, same, away=away)
+    assert trial.champion_mae == trial.val_mae
+    assert Trial.run(fresh, store, series, lesson, same).champion_mae != trial.val_mae

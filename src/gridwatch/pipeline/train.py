@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import structlog
 
@@ -23,6 +24,7 @@ from gridwatch.pipeline.trial import Trial
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
+    from gridwatch.detectors.base import Times
     from gridwatch.pipeline.validate import ValidationReport
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
@@ -118,9 +120,13 @@ def train(
     series = training_series(dataset, store, now_ms)
     validation = gate(dataset, store, series, force=force, what="train")
     labels = read_labels(store, series_name(dataset.symbol), now_ms)
-    lesson = learn(dataset, series, progress, away=labels.away(series.times_ms, now_ms))
+
+    def away(times_ms: Times) -> npt.NDArray[np.bool_]:
+        return labels.away(times_ms, now_ms)
+
+    lesson = learn(dataset, series, progress, away=away(series.times_ms))
     reigning = tracking.find_champion(settings, dataset.model_name)
-    trial = Trial.run(dataset, store, series, lesson, reigning)
+    trial = Trial.run(dataset, store, series, lesson, reigning, away=away)
     elapsed_s = time.monotonic() - started_s
     recorded = tracking.record(
         settings,

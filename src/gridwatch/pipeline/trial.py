@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from gridwatch.detectors import fingerprint
@@ -15,6 +17,7 @@ from gridwatch.pipeline.scored import Scored
 
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
+    from gridwatch.detectors.base import Times
     from gridwatch.pipeline.lesson import Lesson
     from gridwatch.pipeline.series import Series
     from gridwatch.sources.dataset import Dataset
@@ -59,7 +62,14 @@ class Trial:
 
     @classmethod
     def run(
-        cls, dataset: Dataset, store: Store, series: Series, lesson: Lesson, reigning: ChampionModel | None
+        cls,
+        dataset: Dataset,
+        store: Store,
+        series: Series,
+        lesson: Lesson,
+        reigning: ChampionModel | None,
+        *,
+        away: Callable[[Times], npt.NDArray[np.bool_]] | None = None,
     ) -> Self:
         """Compare a challenger with the champion so far.
 
@@ -69,6 +79,7 @@ class Trial:
             series: The rows that the challenger was given.
             lesson: The challenger.
             reigning: The champion, if there is one.
+            away: Which rows neither of them learns, as `Model.say` takes it.
         """
         newest = lesson.scored.at(series.times_ms[-lesson.held :])
         flagged = rule_of(dataset, lesson.model).flags(lesson.scored)
@@ -79,7 +90,7 @@ class Trial:
                 model = load_model(reigning.parts, dataset)
                 kind = model.kind
                 wanted = np.arange(len(series)) >= len(series) - lesson.held
-                rival = model.say(dataset, store, series, wanted).at(series.times_ms[wanted])
+                rival = model.say(dataset, store, series, wanted, away=away).at(series.times_ms[wanted])
                 theirs, rival_rate = _mae(rival), _rate(rule_of(dataset, model).flags(rival))
             except DetectorError as error:
                 # A champion that this version cannot read would otherwise stand in the way of every training.
