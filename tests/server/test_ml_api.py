@@ -291,6 +291,26 @@ def test_pretty_is_indented(client: FlaskClient) -> None:
     assert client.get(f"{ROOT}/none*?pretty").text == '{\n  "count": 0,\n  "jobs": []\n}\n'
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("count", {"count": 1}),
+        ("jobs.job_id", {"jobs": [{"job_id": "loads"}]}),
+        ("jobs.*_id,**.memory_status", {"jobs": [{"job_id": "loads", "model_size_stats": {"memory_status": "ok"}}]}),
+        ("jobs,-jobs.*s", {"jobs": [{"job_id": "loads", "deleting": False}]}),
+        ("-jobs", {"count": 1}),
+        ("none", {}),
+    ],
+)
+def test_parts_of_an_answer_are_chosen(client: FlaskClient, wanted: str, found: Any) -> None:
+    answer = client.get(f"{ROOT}/loads/_stats", query_string={"filter_path": wanted}).get_json()
+    # Whether other tests have opened it.
+    for job in answer.get("jobs", ()):
+        job.pop("state", None), job.pop("open_time", None)
+    assert answer == found
+    assert "[format] has to be json" in client.get("/_ml/info?format=yaml").text
+
+
 def test_the_product_header_is_sent_only_where_it_is_wanted(
     client: FlaskClient, client_of: Callable[..., FlaskClient]
 ) -> None:

@@ -58,6 +58,8 @@ class Asked:
             listed = ", ".join(f"[{name}]" for name in unknown)
             known = ", ".join(sorted(names)) or "none"
             raise unfit(f"request [{request.path}] contains unrecognized {some}: {listed}; allowed: {known}.")
+        if request.args.get("format", "json") != "json":
+            raise unfit("[format] has to be json; answers have no other form here.")
         given: dict[str, Any] = dict(request.args.items())
         if body_names and body is not None:
             given |= _of_body(body, body_names)

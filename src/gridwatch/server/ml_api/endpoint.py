@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable, Collection
 from typing import Any, Literal, TypeAlias
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 
 from gridwatch.server.ml_api.access import enter
 from gridwatch.server.ml_api.asked import Asked
 from gridwatch.server.ml_api.errors import MlApiError
+from gridwatch.server.ml_api.filter_path import filtered
 from gridwatch.server.ml_api.media import DATA_BYTES_MAX, answer, answer_type, body_bytes, parsed
 
 __all__ = ["BodyKind", "View", "blueprint", "endpoint"]
@@ -51,7 +52,9 @@ def endpoint(
             g.ml_type = answer_type()
             enter(write=write, heavy=heavy)
             found = view(_asked(parameters, body, (*parameters, *body_only, *path)), **path)
-            return answer(*found) if isinstance(found, tuple) else answer(found)
+            value, status = found if isinstance(found, tuple) else (found, 200)
+            wanted = request.args.get("filter_path")
+            return answer(filtered(value, wanted) if wanted else value, status)
 
         for path in paths:
             blueprint.add_url_rule(
