@@ -162,7 +162,7 @@ def test_single_precision_keeps_the_digits_of_small_noise_on_a_high_level(
     times, values = daily(1_500, day=48)
     values[1_200:1_230] = 50.0 + np.random.default_rng(5).normal(0.0, 1.0, 30)  # a wave is missing
     values = np.round(values * 1024.0) / 1024.0  # so that double precision alone takes nothing away
-    config = AutoConfig(deviation=(), mean=(), change=(), ewma=(), forecast=0, value=False)
+    config = AutoConfig(deviation=(), mean=(), change=(), ewma=(), value=False)
     if lead:  # the zero is far enough to count in the spread that shapes are measured by
         config = replace(config, shape=(), nearest=0)
     plain = Bank(config).update(times, values[None]).surprise[0]

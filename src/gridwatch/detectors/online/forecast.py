@@ -53,7 +53,7 @@ def _begin(state: State, plan: Plan, row: int, own: Any) -> bool:
     if row < _BEGIN_ROWS:
         return False
     mean, deviation = _units(state, plan, row)
-    if deviation <= 1e-9 * state.numbers[LARGEST] or not deviation < _FINITE:
+    if deviation <= 1e-12 * state.numbers[LARGEST] or not deviation < _FINITE:
         return False
     own[BEGUN], own[MIDDLE], own[UNIT] = 1.0, mean, deviation
     matrix = WEIGHTS + 2 * weights
