@@ -60,6 +60,7 @@ groups = st.fixed_dictionaries(
         "when": st.builds(
             lambda part, more: {"date_histogram": {"field": "@timestamp", **part, **more}}, histograms, missing
         ),
+        "at": missing.map(lambda more: {"terms": {"field": "@timestamp", **more}}),
         "who": missing.map(lambda more: {"terms": {"field": "who", **more}}),
         "took": missing.map(lambda more: {"terms": {"field": "took", **more}}),
         "ok": missing.map(lambda more: {"terms": {"field": "ok", **more}}),
