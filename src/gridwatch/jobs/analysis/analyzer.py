@@ -32,6 +32,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 _PRUNES = 16
 """Looks for series to forget in one `model_prune_window`."""
 
+_FOREVER_MS = np.iinfo(np.int64).max
+
 _CELLS_MAX = 2_000_000
 """Values a matrix of series by buckets may have: 16 MB a column of results."""
 
@@ -194,10 +196,10 @@ class Analyzer:
         if start is None or end <= start:
             return results
         rows = self.open_rows()
-        done = rows.times < end
-        self._open = _Open([rows.take(~done)] if not done.all() else [])
+        left = rows.between(end, _FOREVER_MS)
+        self._open = _Open([left] if len(left) else [])
         self.next_bucket = end
-        rows = rows.take(done)
+        rows = rows.between(start, end)
         for first, last in self._pieces(start, end, len(rows)):
             grid = self._grid(rows, first, last)
             results.extend(self._results(grid, self._judge(grid)))
@@ -258,7 +260,7 @@ class Analyzer:
 
     def _grid(self, rows: Rows, first: int, last: int) -> Grid:
         starts = np.arange(first, last, self.job.bucket_span_ms, dtype=np.int64)
-        rows = rows.take((rows.times >= first) & (rows.times < last))
+        rows = rows.between(first, last)
         return Grid(starts, rows, (rows.times - first) // self.job.bucket_span_ms)
 
     def _floor(self, time_ms: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -212,47 +213,54 @@ class RunningDetector:
     def _records(
         self, grid: Grid, metric: Metric, series: Ints, values: Floats, judged: Judged, probability: Floats
     ) -> list[Record]:
-        where = np.argwhere(probability <= scoring.RECORD_P)
-        scores = scoring.score_of(probability[where[:, 0], where[:, 1]])
+        rows, buckets = np.nonzero(probability <= scoring.RECORD_P)
+        columns = (values, judged.expected, judged.lower, judged.upper, probability)
+        told = zip(
+            (self._entities(number) for number in series[rows].tolist()),
+            grid.starts[buckets].tolist(),
+            judged.driver[rows, buckets].tolist(),
+            scoring.score_of(probability[rows, buckets]).tolist(),
+            zip(*(column[rows, buckets].tolist() for column in columns), strict=True),
+            strict=True,
+        )
         name = metric if len(self.models) > 1 else self.config.function
-        records = []
-        for (row, bucket), score in zip(where.tolist(), scores.tolist(), strict=True):
-            partition, by = self._entities(int(series[row]))
-            driver = int(judged.driver[row, bucket])
-            records.append(
-                Record(
-                    timestamp=int(grid.starts[bucket]),
-                    detector_index=self.config.detector_index or 0,
-                    function=name,
-                    field_name=self.config.field_name,
-                    partition=partition,
-                    by=by,
-                    actual=float(values[row, bucket]),
-                    typical=float(judged.expected[row, bucket]),
-                    lower=float(judged.lower[row, bucket]),
-                    upper=float(judged.upper[row, bucket]),
-                    probability=float(probability[row, bucket]),
-                    score=score,
-                    driver=judged.members[driver] if driver >= 0 else "",
-                )
+        index, field = self.config.detector_index or 0, self.config.field_name
+        return [
+            Record(
+                start,
+                index,
+                name,
+                field,
+                partition,
+                by,
+                actual,
+                typical,
+                lower,
+                upper,
+                chance,
+                score,
+                judged.members[driver] if driver >= 0 else "",
             )
-        return records
+            for (partition, by), start, driver, score, (actual, typical, lower, upper, chance) in told
+        ]
 
     def _plots(
         self, grid: Grid, metric: Metric, series: Ints, values: Floats, judged: Judged, terms: frozenset[str]
     ) -> list[ModelPlot]:
         name = metric if len(self.models) > 1 else self.config.function
+        index, starts = self.config.detector_index or 0, grid.starts
         plots = []
         for row, number in enumerate(series.tolist()):
             if terms and terms.isdisjoint(self.series.keys[number]):
                 continue
-            partition, by = self._entities(number)
-            for bucket in np.flatnonzero(np.isfinite(judged.expected[row])).tolist():
-                actual = float(values[row, bucket])
-                band = (float(column[row, bucket]) for column in (judged.lower, judged.expected, judged.upper))
-                shown = actual if np.isfinite(actual) else None
-                index = self.config.detector_index or 0
-                plots.append(ModelPlot(int(grid.starts[bucket]), index, name, partition, by, shown, *band))
+            entities = self._entities(number)
+            which = np.flatnonzero(np.isfinite(judged.expected[row]))
+            columns = (values, judged.lower, judged.expected, judged.upper)
+            numbers = zip(*(column[row, which].tolist() for column in columns), strict=True)
+            plots += [
+                ModelPlot(start, index, name, *entities, actual if math.isfinite(actual) else None, *band)
+                for start, (actual, *band) in zip(starts[which].tolist(), numbers, strict=True)
+            ]
         return plots
 
     def _entities(self, number: int) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:

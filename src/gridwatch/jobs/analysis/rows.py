@@ -83,8 +83,16 @@ class Rows:
         arrays = [self.times, *self.numbers.values(), *(codes.codes for codes in self.keywords.values())]
         return sum(array.nbytes for array in arrays) + (0 if self.weights is None else self.weights.nbytes)
 
-    def take(self, which: npt.NDArray[Any]) -> Self:
-        """Return some rows, by mask or by place."""
+    def between(self, first_ms: int, last_ms: int) -> Self:
+        """Return the rows from `first_ms` to before `last_ms` in their order; no copies where that is of time."""
+        times = self.times
+        if np.all(times[1:] >= times[:-1]):
+            first, last = np.searchsorted(times, [first_ms, last_ms]).tolist()
+            return self.take(slice(first, last))
+        return self.take((times >= first_ms) & (times < last_ms))
+
+    def take(self, which: npt.NDArray[Any] | slice) -> Self:
+        """Return some rows, by mask, by place, or those of a slice."""
         return type(self)(
             self.times[which],
             None if self.weights is None else self.weights[which],
