@@ -276,6 +276,11 @@ def test_configs_are_checked_without_being_made(empty: JobsService) -> None:
     assert empty.validate_job(JOB).detectors[0].partition_fields == ("country", "gender")
     with pytest.raises(JobsValueError, match=r"\[analysis_config.detectors\[0\].function\] unknown function \[x\]"):
         empty.validate_job({"analysis_config": {"detectors": [{"function": "x"}]}})
+    for check in (empty.validate_job, empty.put_job):
+        with pytest.raises(
+            JobsValueError, match=r"\[model.type\] the model \[lstm\] is not supported yet.*allowed: auto"
+        ):
+            check({**JOB, "job_id": "deep", "model": {"type": "lstm"}})
     assert empty.validate_detector({"function": "nzc"}).function == "non_zero_count"
     with pytest.raises(JobsValueError, match=r"the function \[sum\] needs a field_name"):
         empty.validate_detector({"function": "sum"})
@@ -290,3 +295,25 @@ def test_memory_is_estimated_from_what_a_series_takes(empty: JobsService) -> Non
     assert 30 < int(many["model_memory_estimate"].removesuffix("mb")) < 100
     with pytest.raises(JobsValueError, match=r"\[overall_cardinality.gender\] is needed for the field \[gender\]"):
         empty.estimate_model_memory(analysis, {"country": 10})
+
+
+def test_memory_that_is_full_is_told_of(empty: JobsService) -> None:
+    empty.put_job(
+        {
+            "analysis_config": {"detectors": [{"function": "count", "partition_field_name": "p"}]},
+            "analysis_limits": {"model_memory_limit": "1mb"},
+        },
+        job_id="full",
+    )
+    empty.open_job("full")
+    for bucket, partitions in enumerate((20, 30, 100, 100)):
+        times = np.full(partitions, START + bucket * 5 * MINUTE)
+        empty.post_data("full", pd.DataFrame({"time": times, "p": [f"p{one}" for one in range(partitions)]}))
+    size = empty.job_stats("full")["jobs"][0]["model_size_stats"]
+    assert size["memory_status"] == "hard_limit"
+    assert size["peak_model_bytes"] >= size["model_bytes"]
+    assert size["total_partition_field_count"] < 100
+    hard, soft = sorted(one["message"] for one in empty.messages.of("full") if "Memory" in one["message"])
+    assert soft == "Memory is at soft_limit: its models take 0.7 MB of 1 MB."
+    assert "at hard_limit: its models take 1.0 MB of 1 MB, so series that are new are not analysed" in hard
+    assert "Raise analysis_limits.model_memory_limit while the job is closed" in hard

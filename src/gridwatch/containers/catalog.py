@@ -22,6 +22,7 @@ __all__ = [
     "anomaly_container",
     "anomaly_id",
     "anomaly_info",
+    "collection",
     "score_container",
     "score_info",
     "series_info",
@@ -66,7 +67,8 @@ def _columns(text: str) -> tuple[Column, ...]:
     )
 
 
-def _collection(name: str, text: str, *key: str, indexes: tuple[str, ...] = ()) -> ContainerInfo:
+def collection(name: str, text: str, *key: str, indexes: tuple[str, ...] = ()) -> ContainerInfo:
+    """Return the schema of a collection, its columns as `name:TYPE` words; a trailing `!` means never null."""
     return ContainerInfo(name, ContainerType.COLLECTION, _columns(text), key, indexes)
 
 
@@ -91,7 +93,7 @@ def score_info(symbol: str) -> ContainerInfo:
 
 def anomaly_info(symbol: str) -> ContainerInfo:
     """Return the schema of `ANOMALY_<S>`: rows at or above the threshold, with where they come from."""
-    return _collection(
+    return collection(
         anomaly_container(symbol),
         "id:STRING! ts:TIMESTAMP detector:STRING partition:STRING actual:DOUBLE expected:DOUBLE lower:DOUBLE "
         "upper:DOUBLE loss:DOUBLE score:DOUBLE p_value:DOUBLE severity:STRING detected_ms:LONG model_uri:STRING "
@@ -102,7 +104,7 @@ def anomaly_info(symbol: str) -> ContainerInfo:
     )
 
 
-VALIDATIONS = _collection(
+VALIDATIONS = collection(
     "validations",
     "id:STRING! dataset:STRING container:STRING suite:STRING run_ms:LONG success:BOOL rows:LONG from_ms:LONG "
     "to_ms:LONG expectations:INTEGER failed:INTEGER failures:STRING report:STRING flow_run_id:STRING",
@@ -111,7 +113,7 @@ VALIDATIONS = _collection(
 )
 """`failures` is JSON: what failed, with the failing rows named; `report` is the path of the Data Docs page."""
 
-DELIVERIES = _collection(
+DELIVERIES = collection(
     "deliveries",
     "id:STRING! anomaly_id:STRING container:STRING channel:STRING recipients:STRING status:STRING attempts:INTEGER "
     "first_ms:LONG last_ms:LONG next_ms:LONG message_id:STRING error:STRING possible_duplicate:BOOL",
@@ -122,7 +124,7 @@ DELIVERIES = _collection(
 
 No try is made before `next_ms`."""
 
-DETECTIONS = _collection(
+DETECTIONS = collection(
     "detections",
     "dataset:STRING! scored_to_ms:LONG ingested_rows:LONG model_uri:STRING model_sha256:STRING run_ms:LONG "
     "scored:LONG anomalies:LONG validation_id:STRING flow_run_id:STRING",
@@ -130,7 +132,7 @@ DETECTIONS = _collection(
 )
 """Watermarks: how far each dataset has been scored."""
 
-TRAININGS = _collection(
+TRAININGS = collection(
     "trainings",
     "run_id:STRING! dataset:STRING model_version:STRING model_uri:STRING champion:BOOL trained_ms:LONG rows:LONG "
     "from_ms:LONG to_ms:LONG epochs:INTEGER val_loss:DOUBLE val_mae:DOUBLE champion_mae:DOUBLE naive_mae:DOUBLE "
@@ -140,7 +142,7 @@ TRAININGS = _collection(
 )
 """What MLflow knows of each training, for those who look at the store alone, such as Grafana."""
 
-LABELS = _collection(
+LABELS = collection(
     "labels",
     "id:STRING! series:STRING partition:STRING anomaly_id:STRING from_ms:LONG to_ms:LONG label:STRING note:STRING "
     "author:STRING labelled_ms:LONG",
@@ -149,7 +151,7 @@ LABELS = _collection(
 )
 """Rows are only added: of those of one target the newest counts, and `removed` takes a label back."""
 
-LOADS = _collection(
+LOADS = collection(
     "loads",
     "dataset:STRING! batch:STRING! rows:LONG rejected:LONG from_ms:LONG to_ms:LONG loaded_ms:LONG",
     "dataset",
@@ -157,10 +159,10 @@ LOADS = _collection(
 )
 """Batches of a source, such as months or files, that are in their container already: a load resumes after them."""
 
-LEASES = _collection("leases", "name:STRING! holder:STRING until_ms:LONG", "name")
+LEASES = collection("leases", "name:STRING! holder:STRING until_ms:LONG", "name")
 """Who may do a job that only one process should do at a time."""
 
-ARTIFACTS = _collection(
+ARTIFACTS = collection(
     "mlflow_artifacts",
     "path:STRING! object_id:STRING size:LONG sha256:STRING chunks:INTEGER chunk_size:INTEGER stored_ms:LONG "
     "manifest_sha256:STRING",
@@ -168,7 +170,7 @@ ARTIFACTS = _collection(
 )
 """The manifest row is the commit point of an object; it is written after the chunks."""
 
-ARTIFACT_CHUNKS = _collection(
+ARTIFACT_CHUNKS = collection(
     "mlflow_artifact_chunks", "object_id:STRING! chunk:INTEGER! data:BLOB sha256:STRING", "object_id", "chunk"
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridwatch.containers.catalog import _collection as collection
+from gridwatch.containers.catalog import collection
 
 __all__ = ["BUCKETS", "DATAFEEDS", "INFLUENCERS", "JOBS", "MESSAGES", "MODEL_PLOT", "RECORDS", "TABLES", "TRANSFORMS"]
 

@@ -12,7 +12,7 @@ from gridwatch.jobs.config.detector import Detector, check_detectors
 from gridwatch.jobs.config.reading import read_body
 from gridwatch.jobs.resources import Job
 from gridwatch.jobs.service.passes import Passes
-from gridwatch.jobs.service.updates import check_pair
+from gridwatch.jobs.service.updates import check_pair, check_supported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +117,7 @@ class JobData(Passes):
         """
         given = raw.get("job_id") if isinstance(raw, Mapping) else None
         config = parse_job(raw, job_id=None if given else "validated")
+        check_supported(config)
         if config.datafeed_config is not None:
             check_pair(config, parse_datafeed(config.datafeed_config, job_id=config.job_id))
         return config

@@ -10,7 +10,7 @@ from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.resources import Datafeed, Job
 from gridwatch.jobs.service.parts import Parts
-from gridwatch.jobs.service.updates import check_pair, updated_job
+from gridwatch.jobs.service.updates import check_pair, check_supported, updated_job
 
 __all__ = ["JobLife"]
 
@@ -27,6 +27,7 @@ class JobLife(Parts):
             JobsError: The JSON is wrong, or an id is taken.
         """
         config = parse_job(raw, job_id=job_id)
+        check_supported(config)
         job = Job(config.model_copy(update={"datafeed_config": None}), "closed", self.now_ms())
         feed = None
         if config.datafeed_config is not None:
