@@ -122,7 +122,7 @@ def test_the_command_ends_while_a_statement_runs_on(settings: Settings, store: S
         assert requests.get(sql.replace("sql", "checkConnection"), timeout=60).status_code == 200
         child.send_signal(signal.SIGTERM)
         assert child.wait(timeout=30) == 0
-        assert "2 requests were still at work and are cut off." in child.stderr.read()
+        assert "2 requests or datafeeds were still at work and are cut off." in child.stderr.read()
     finally:
         child.kill()
         child.wait()

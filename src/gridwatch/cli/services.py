@@ -38,9 +38,10 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve GridDB's Web API over the store, the trigger handler, the inbox and the pages.
+    """Serve GridDB's Web API and Elasticsearch's `_ml` and `_transform` over the store, the trigger handler, the pages.
 
     On loopback this machine needs no user; other machines need one (`gridwatch users add`), and a TLS proxy in front.
+    Started datafeeds and transforms run beside it, unless GRIDWATCH_JOBS__RUN_FEEDS is false.
     """
     from gridwatch.server.run import serve as run
 
@@ -54,7 +55,7 @@ def serve(
     with store(found) as opened, stop_on_signals() as stop:
         busy = run(found, opened, clock=now_ms, on_ready=ready, stop=stop)
         if busy:
-            _end_now(f"{busy} requests were still at work and are cut off.")
+            _end_now(f"{busy} requests or datafeeds were still at work and are cut off.")
 
 
 def _end_now(message: str) -> None:
