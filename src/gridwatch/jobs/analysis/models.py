@@ -99,7 +99,7 @@ class Models:
             if len(part) < len(page):
                 part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
             parts.append(update_without_bursts(page, credit, times_ms, part, threads=self.threads))
-        return self._judged(parts, len(values))
+        return self._judged(parts, *values.shape)
 
     def preview(self, times_ms: Ints, values: Floats, places: Ints) -> Judged:
         """Judge buckets of some series as if they came next, without learning.
@@ -117,7 +117,7 @@ class Models:
                 found = page.pick(here.tolist()).update(times_ms, part, threads=self.threads)
                 parts.append(Scores.of(found))
                 judged += len(here)
-        return self._judged(parts, judged)
+        return self._judged(parts, judged, values.shape[1])
 
     def keep(self, which: Ints) -> None:
         """Forget all series but some.
@@ -144,9 +144,10 @@ class Models:
         starts = np.cumsum([0, *(len(page) for page in self.pages)])
         return [(int(start), page) for start, page in zip(starts, self.pages, strict=False) if start < series]
 
-    def _judged(self, parts: Sequence[Scores], series: int) -> Judged:
+    def _judged(self, parts: Sequence[Scores], series: int, buckets: int) -> Judged:
         if not parts:
-            empty = np.zeros((0, 0))
+            # All series may have been forgotten, and time goes on.
+            empty = np.zeros((0, buckets))
             return Judged(empty, empty, empty, empty, empty.astype(np.int64), ())
         columns = (np.concatenate(column)[:series] for column in zip(*(part.columns for part in parts), strict=True))
         surprise, expected, lower, upper, driver = columns
