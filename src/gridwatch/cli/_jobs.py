@@ -18,7 +18,19 @@ from gridwatch.errors import ConfigError
 if TYPE_CHECKING:
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["PANEL", "Force", "Json", "Pattern", "instant", "open_service", "read_json", "say", "short_id", "told"]
+__all__ = [
+    "PANEL",
+    "Force",
+    "Json",
+    "Pattern",
+    "instant",
+    "open_service",
+    "read_json",
+    "say",
+    "server_runs_feeds",
+    "short_id",
+    "told",
+]
 
 PANEL = "Jobs (Elasticsearch's JSON)"
 
@@ -94,6 +106,16 @@ def say(body: dict[str, Any], text: str, as_json: bool) -> None:
         print_json(body)
     else:
         typer.echo(text)
+
+
+def server_runs_feeds() -> bool:
+    """Whether `gridwatch up` is up with a server that runs datafeeds and transforms."""
+    from gridwatch.supervisor.state import read_state
+
+    found = settings(running=False)
+    up = read_state(found.home)
+    server = up is not None and up.alive and any(one.name == "server" and one.alive for one in up.services)
+    return server and found.jobs.run_feeds
 
 
 def told(value: object) -> str:

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridwatch.cli._context import now_ms, settings
-from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, instant, open_service, read_json, say, short_id
+from gridwatch.cli._context import now_ms
+from gridwatch.cli._jobs import (
+    PANEL,
+    Force,
+    Json,
+    Pattern,
+    instant,
+    open_service,
+    read_json,
+    say,
+    server_runs_feeds,
+    short_id,
+)
 from gridwatch.cli._output import moment, print_json, print_table, progress
 from gridwatch.errors import GridwatchError, JobsBusyError
 
@@ -180,22 +191,12 @@ def start(
             if closed:
                 service.close_job(feed.config.job_id)
             raise
-        elsewhere = last is None and wait and _server_runs_feeds()
+        elsewhere = last is None and wait and server_runs_feeds()
         if not wait or elsewhere:
             by = "; the server that runs here reads its rows" if elsewhere else ""
             say({"started": True}, f"datafeed {feed_id} is started{by}", as_json)
             return
         _run_on(service, feed, as_json)
-
-
-def _server_runs_feeds() -> bool:
-    """Whether `gridwatch up` is up with a server that runs datafeeds."""
-    from gridwatch.supervisor.state import read_state
-
-    found = settings(running=False)
-    up = read_state(found.home)
-    server = up is not None and up.alive and any(one.name == "server" and one.alive for one in up.services)
-    return server and found.jobs.run_feeds
 
 
 def _run_on(service: JobsService, feed: Datafeed, as_json: bool) -> None:
@@ -222,6 +223,10 @@ def _run_on(service: JobsService, feed: Datafeed, as_json: bool) -> None:
             due = due_ms(service.resources.job(feed.config.job_id).config, known)
             if known.state != "started" or stop.wait(max(due - now_ms(), 0) / 1000):
                 break
+        if not read and service.resources.datafeed(feed.id).state == "stopped":
+            say(
+                {"datafeed_id": feed.id, "done": True}, f"datafeed {feed.id} was run elsewhere, and is stopped", as_json
+            )
         if stop.is_set() and service.resources.datafeed(feed.id).state == "started":
             service.stop_datafeed(feed.id)
             typer.echo(f"datafeed {feed.id} is stopped; its job {feed.config.job_id} is open", err=True)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridwatch.cli._context import now_ms, settings, store
-from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, instant, read_json, say, short_id
+from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, instant, read_json, say, server_runs_feeds, short_id
 from gridwatch.cli._output import moment, print_json, print_table, progress
+from gridwatch.errors import GridwatchError, JobsBusyError
 
 if TYPE_CHECKING:
     from gridwatch.jobs.transform import Ran, Transform, TransformService
 
 __all__ = ["register"]
+
+_FOLLOW_S = 1.0
 
 transforms_app = typer.Typer(
     no_args_is_help=True,
@@ -151,37 +154,48 @@ def start(
         typer.Option("--from", metavar="TIME", help="Of a continuous one: first time that is read, by its sync field."),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Do the work here; else the flow `datafeeds` does it.")
+        bool, typer.Option("--wait/--no-wait", help="Do the work here; else a server or the flow `datafeeds` does it.")
     ] = True,
     as_json: Json = False,
 ) -> None:
     """Start a transform: all rows there are, and a continuous one goes on with those that come, until Ctrl-C.
 
-    Ctrl-C stops it; started again it goes on where it was.
+    Ctrl-C stops it; started again it goes on where it was. A continuous one is left to the server of `gridwatch up`
+    where that runs.
     """
     with _service() as service:
         one = service.start(transform_id, from_ms=instant(from_time, "--from"))
-        if wait:
+        elsewhere = wait and one.config.continuous and server_runs_feeds()
+        if wait and not elsewhere:
             _run_on(service, one, as_json)
-        else:
-            say({"acknowledged": True}, f"transform {transform_id} is started", as_json)
+            return
+    by = "; the server that runs here does its work" if elsewhere else ""
+    say({"acknowledged": True}, f"transform {transform_id} is started{by}", as_json)
 
 
 def _run_on(service: TransformService, one: Transform, as_json: bool) -> None:
     """Run a transform to its end or, if it has none, again and again until Ctrl-C."""
     from gridwatch.cli.platform import stop_on_signals
 
+    done = False
     with stop_on_signals() as stop:
-        while True:
-            with progress(f"{one.id}, rows") as shown:
-                ran = service.run(one.id, progress=lambda read, _written: shown(read, None))
+        while service.transforms.get(one.id).state == "started":
+            try:
+                with progress(f"{one.id}, rows") as shown:
+                    ran = service.run(one.id, progress=lambda read, _written: shown(read, None))
+            except JobsBusyError:
+                # A server over the same store has begun before; it is waited for.
+                stop.wait(_FOLLOW_S)
+                continue
+            except GridwatchError:
+                service.stop(one.id, force=True)
+                raise
             say(*_told(ran), as_json)
-            if ran.done or stop.wait(one.config.frequency_ms / 1000):
+            done = ran.done
+            if done or stop.wait(one.config.frequency_ms / 1000):
                 break
-            if service.transforms.get(one.id).state != "started":
-                break
-        if not ran.done and stop.is_set():
-            service.stop(one.id)
+        if stop.is_set() and not done:
+            service.stop(one.id, force=True)
             typer.echo(f"transform {one.id} is stopped, and goes on from here when it is started again", err=True)
 
 
@@ -204,11 +218,13 @@ def run(as_json: Json = False) -> None:
     """Run each started transform whose time has come, once; exit 1 when one fails. For cron and the like."""
     with _service() as service:
         ended = service.run_due()
+        # One that somebody else is at has not failed.
+        failed = any(one.error and service.transforms.get(one.transform_id).stats.get("failures") for one in ended)
     if as_json:
         print_json([_told(one)[0] for one in ended])
     else:
         typer.echo("\n".join(_told(one)[1] for one in ended) or "No transform is due.")
-    if any(one.error for one in ended):
+    if failed:
         raise typer.Exit(1)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gridwatch.jobs.tables import TRANSFORMS
 from gridwatch.jobs.transform.resources import Transforms
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Known:
     @classmethod
     def of(cls, service: JobsService, resources: Sequence[Resource], *, prune: bool) -> Known:
         """Look up what is stored."""
-        transforms = prune or any(one.kind == "transform" for one in resources)
+        # Looking makes no container.
+        transforms = service.store.container(TRANSFORMS.name) is not None
         return cls(
             service,
             {job.id: job for job in service.resources.jobs()},
