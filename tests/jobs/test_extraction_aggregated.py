@@ -81,11 +81,102 @@ def test_an_aggregated_feed_previews_flat_rows_and_gives_the_records_of_the_raw_
         service.start_datafeed(feed, end_ms=START + 72 * HOUR)
         service.run_datafeed(feed)
         found[job] = service.results.find("records", [job], Wanted(size=10_000)).rows
-    assert [
-        {key: value for key, value in row.items() if key not in {"id", "job_id"}}
-        for row in found["event_rate_agg"]
-    ] == [
-        {key: value for key, value in row.items() if key not in {"id", "job_id"}}
-        for row in found["event_rate_logs"]
-    ]
+    assert [told(row) for row in found["event_rate_agg"]] == [told(row) for row in found["event_rate_logs"]]
     assert max(row["record_score"] for row in found["event_rate_agg"]) > 75.0
+
+
+SHOP = ContainerInfo(
+    "shop",
+    ContainerType.COLLECTION,
+    (
+        Column("id", ColumnType.LONG, nullable=False),
+        Column("at_timestamp", ColumnType.TIMESTAMP),
+        Column("geoip.country", ColumnType.STRING),
+        Column("price", ColumnType.DOUBLE),
+    ),
+    ("id",),
+)
+SPLIT = {"terms": {"field": "geoip.country"}}
+LATEST = {"@timestamp": {"max": {"field": "@timestamp"}}}
+METRICS = {
+    "sum": {"price": {"sum": {"field": "price"}}},
+    "non_null_sum": {"price": {"sum": {"field": "price"}}},
+    "mean": {"price": {"avg": {"field": "price"}}},
+    "min": {"price": {"min": {"field": "price"}}},
+    "max": {"price": {"max": {"field": "price"}}},
+    "count": {},
+}
+
+
+def orders() -> pa.Table:
+    """Return orders of four days in three countries, some of them dear, whose prices add up exactly."""
+    rng = np.random.default_rng(3)
+    count = 3000
+    when = np.sort(rng.integers(0, 96 * HOUR, count)) + START
+    price = rng.integers(4, 400, count) / 4.0
+    price[(when >= START + 80 * HOUR) & (when < START + 81 * HOUR)] *= 64.0
+    return pa.table(
+        {
+            "id": np.arange(count),
+            "at_timestamp": pa.array(when, pa.timestamp("ms", "UTC")),
+            "geoip.country": rng.choice(["GB", "FR", "DE"], count),
+            "price": price,
+        }
+    )
+
+
+def around(how: str, inner: dict[str, Any]) -> dict[str, Any]:
+    """Return the aggregations of one of the shapes that a feed may have."""
+    histogram = {"date_histogram": {"field": "@timestamp", "fixed_interval": "15m"}}
+    split = {"geoip.country": {**SPLIT, "aggs": {**LATEST, **inner}}}
+    if how == "terms inside":
+        return {"b": {**histogram, "aggs": {**LATEST, "geoip.country": {**SPLIT, "aggs": inner}}}}
+    if how == "terms outside":
+        split["geoip.country"]["aggs"] = {"b": {**histogram, "aggs": {**LATEST, **inner}}}
+        return split
+    sources = [{"geoip.country": SPLIT}, {"when": histogram}]
+    return {"b": {"composite": {"sources": sources, "size": 100}, "aggs": {**LATEST, **inner}}}
+
+
+@pytest.mark.parametrize(
+    ("how", "functions"), [("terms inside", list(METRICS)), ("terms outside", ["sum"]), ("composite", ["mean"])]
+)
+def test_the_records_of_an_aggregated_feed_are_those_of_its_rows(
+    tmp_path: Path, how: str, functions: list[str]
+) -> None:
+    with SqliteStore(tmp_path / "store.db") as store:
+        store.put_container(SHOP)
+        store.put(SHOP.name, orders())
+        service = JobsService(store, now_ms=lambda: START + 97 * HOUR)
+        found = {}
+        for shape in ("raw", "aggregated"):
+            for function in functions:
+                inner = METRICS[function]
+                detector = {"function": function, "partition_field_name": "geoip.country"}
+                analysis: dict[str, Any] = {"bucket_span": "1h", "detectors": [detector]}
+                if inner:
+                    detector["field_name"] = "price"
+                body: dict[str, Any] = {"indices": SHOP.name}
+                if shape == "aggregated":
+                    analysis["summary_count_field_name"] = "doc_count"
+                    body["aggs"] = around(how, inner)
+                name = f"{shape}_{function}"
+                config = {"analysis_config": analysis, "data_description": {"time_field": "@timestamp"}}
+                service.put_job({**config, "datafeed_config": body}, job_id=name)
+                service.open_job(name)
+                service.start_datafeed(name, start_ms=START + 7 * MINUTE, end_ms=START + 95 * HOUR + 7 * MINUTE)
+                assert service.run_datafeed(name).done
+                rows = service.results.find("records", [name], Wanted(size=10_000)).rows
+                found[shape, function] = sorted(map(told, rows), key=lambda row: (row["ts"], row["partition_value"]))
+        for function in functions:
+            assert found["aggregated", function] == found["raw", function]
+        assert max(row["record_score"] for row in found["raw", functions[0]]) > 50.0
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says, but for whose it is; numbers up to how they are added."""
+    return {
+        key: float(f"{value:.9g}") if isinstance(value, float) else value
+        for key, value in row.items()
+        if key not in {"id", "job_id"}
+    }
