@@ -31,7 +31,8 @@ ROLLING = 672
 """Buckets of a week: what the z-score of the comparison looks back on."""
 WARM = 40
 BATCH = 500_000
-_WHOLE = frozenset({"results", "state"})  # what these call is theirs
+_WITHIN: dict[str, frozenset[str | None]] = {"SQL": frozenset({None, "frame"})}
+"""Parts that count within some others alone: results and the state are written by SQL too."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Parts:
     def _timed(self, part: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(plain)
         def timed(*arguments: Any, **named: Any) -> Any:
-            if self._open and (self._open[-1] in _WHOLE or self._open[-1] == part):
+            outer = self._open[-1] if self._open else None
+            if outer == part or outer not in _WITHIN.get(part, {outer}):
                 return plain(*arguments, **named)
             self._turn()
             self._open.append(part)
@@ -165,8 +167,8 @@ def job_of(detectors: list[dict[str, Any]], container: str, aggregations: Mappin
     }
 
 
-def feed_job(url: str, job: Mapping[str, Any], job_id: str, end_ms: int) -> Ran:
-    """Run a job over all rows before `end_ms`, from the datafeed's start to its end."""
+def feed_job(url: str, job: Mapping[str, Any], job_id: str, end_ms: int, odd: int) -> Ran:
+    """Run a job over all rows before `end_ms`, from the datafeed's start to its end; `odd` is a bucket to look at."""
     from gridwatch.jobs.results import Wanted
     from gridwatch.jobs.service import JobsService
 
@@ -180,12 +182,13 @@ def feed_job(url: str, job: Mapping[str, Any], job_id: str, end_ms: int) -> Ran:
         begin, cpu_s = time.perf_counter(), time.process_time()
         done = service.run_datafeed(feed.id)
         seconds, cpu_s = time.perf_counter() - begin, time.process_time() - cpu_s
-        page = service.results.find("records", [job_id], Wanted(sort="record_score", descending=True, size=5))
+        there = Wanted(start_ms=odd, end_ms=odd + SPAN_MS, sort="record_score", descending=True, size=1)
+        worst = service.results.find("records", [job_id], there).rows
         size = service.resources.job(job_id).size
         state = service.running.objects.info(f"ml/state/{job_id}").size
-    worst = [(int(row["ts"].timestamp() * 1000), row["partition_value"]) for row in page.rows]
     found = {
-        "rows": done.rows, "buckets": done.buckets, "records": page.count, "worst": worst,
+        "rows": done.rows, "buckets": done.buckets, "records": done.records,
+        "worst": (worst[0]["partition_value"], worst[0]["record_score"]) if worst else None,
         "model_bytes": int(size["model_bytes"]), "state_bytes": state,
     }  # fmt: skip
     split = {**parts.seconds, "rest": seconds - sum(parts.seconds.values())}
@@ -225,7 +228,6 @@ def _ready() -> None:
 
 
 def _wrapped() -> Parts:
-    from gridwatch.containers.objects import ObjectStore
     from gridwatch.containers.sqlite import SqliteStore
     from gridwatch.jobs.analysis import analyzer, detector, models, rows, series
     from gridwatch.jobs.extraction import aggregated, plain
@@ -238,14 +240,13 @@ def _wrapped() -> Parts:
     parts.wrap("frame", aggregated.AggregatedRows, "read")
     parts.wrap("frame", rows.Rows, "of", "take", "joined")
     parts.wrap("reduction", series.SeriesIndex, "places")
-    parts.wrap("reduction", detector.RunningDetector, "_values", "_note_first")
+    parts.wrap("reduction", detector.RunningDetector, "_values")
     parts.wrap("models", models.Models, "update")
     parts.wrap("results", detector.RunningDetector, "_found")
     parts.wrap("results", analyzer.Analyzer, "_results")
     parts.wrap("results", ResultRows, "write", "drop_interim")
     parts.wrap("results", running, "write_anomalies")
-    parts.wrap("state", running, "_packed")
-    parts.wrap("state", ObjectStore, "put")
+    parts.wrap("state", running.OpenJob, "commit", "note")
     return parts
 
 

@@ -52,8 +52,8 @@ def _feeds(url: str) -> Iterator[Figure]:
     beside = alone(by_pandas, url, "events", True)
     yield Figure(f"{BASELINE}, {partitions:,} partitions", ROWS, "rows", beside.seconds, note=_told(beside))
     for name, aggregations in (("raw", None), ("aggregated", _AGGREGATIONS)):
-        ran = alone(feed_job, url, job_of(detectors, "events", aggregations), f"bench_{name}", end_ms)
-        told = f"{_told(ran)}; {ran.found['records']:,} records, {_odd_found(ran, odd, partitions)}"
+        ran = alone(feed_job, url, job_of(detectors, "events", aggregations), f"bench_{name}", end_ms, odd)
+        told = f"{_told(ran)}; {_beside(ran, beside)}, {ran.found['records']:,} records, {_odd_found(ran, partitions)}"
         named = f"job, {name} feed, {partitions:,} partitions"
         yield Figure(named, ROWS, "rows", ran.seconds, BASELINE, beside.seconds, note=told)
 
@@ -65,11 +65,11 @@ def _growth(folder: Path) -> Iterator[Figure]:
             return
         url = f"sqlite:///{folder / f'growth_{partitions}.db'}"
         span_ms = GROWTH_BUCKETS * SPAN_MS
-        write_events(url, "events", rows, partitions, span_ms)
+        odd = write_events(url, "events", rows, partitions, span_ms)
         job = job_of([{"function": "mean", "field_name": "value"}], "events", None)
-        ran = alone(feed_job, url, job, "bench_growth", START_MS + span_ms)
+        ran = alone(feed_job, url, job, "bench_growth", START_MS + span_ms, odd)
         beside = alone(by_pandas, url, "events", False)
-        note = f"{_memory(ran.found, partitions)}; {_told(ran)}"
+        note = f"{_memory(ran.found, partitions)}; {_told(ran)}; {_beside(ran, beside)}"
         named = f"job, mean of {partitions:,} partitions, {GROWTH_BUCKETS} buckets"
         yield Figure(named, rows, "rows", ran.seconds, BASELINE, beside.seconds, note=note)
 
@@ -80,9 +80,14 @@ def _memory(found: Mapping[str, Any], partitions: int) -> str:
     return f"{each:.1f} kB a partition (stored {stored:.1f}; Elasticsearch estimates {ELASTIC_KB})"
 
 
-def _odd_found(ran: Ran, odd: int, partitions: int) -> str:
+def _odd_found(ran: Ran, partitions: int) -> str:
+    found = ran.found["worst"]
     host = f"host-{partitions // 2:05d}.example.com"
-    return f"the odd bucket is {'among' if (odd, host) in ran.found['worst'] else 'NOT among'} the worst five"
+    return f"the odd value has score {found[1]:.0f}" if found and found[0] == host else "the odd value is NOT found"
+
+
+def _beside(ran: Ran, beside: Ran) -> str:
+    return f"by CPU {beside.cpu_s / ran.cpu_s:.2f}x"
 
 
 def _told(ran: Ran) -> str:
