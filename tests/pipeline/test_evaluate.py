@@ -152,7 +152,7 @@ def test_an_evaluation_is_a_run(folder: Path, tmp_path: Path, monkeypatch: pytes
     client = MlflowClient(settings.tracking_uri)
     run = client.get_run(found.run_id)
     assert run.info.status == "FINISHED"
-    assert run.info.start_time == 1_700_000_000_000
+    assert (run.info.run_name, run.info.start_time) == (f"zscore on {folder.name}", 1_700_000_000_000)
     assert (run.data.params["detector"], run.data.params["files"]) == ("zscore", "3")
     assert run.data.metrics["standard_best"] == found.profiles[0].best
     assert run.data.metrics["realised_over_nominal_1e-02"] == found.realised_over_nominal["1e-02"]

@@ -60,11 +60,11 @@ def record_evaluation(settings: Settings, evaluation: Evaluation) -> str:
             "mlflow.source.type": "PROJECT",
             "gridwatch.detector": evaluation.detector,
         }
-        run_id = str(
-            client.create_run(
-                experiment_id, start_time=evaluation.started_ms, tags=tags, run_name=evaluation.detector
-            ).info.run_id
-        )
+        # Runs over several folders stand in one list: those on the same rows are told by their names.
+        on = Path(str(evaluation.params.get("folder", ""))).name
+        name = f"{evaluation.detector} on {on}" if on else evaluation.detector
+        run = client.create_run(experiment_id, start_time=evaluation.started_ms, tags=tags, run_name=name)
+        run_id = str(run.info.run_id)
         status = "FAILED"
         try:
             params = [Param(name, str(value)) for name, value in evaluation.params.items()]
