@@ -430,6 +430,22 @@ def test_times_are_read_as_the_job_describes_them(
     )
 
 
+def test_a_time_that_is_likely_wrong_is_told(client: FlaskClient) -> None:
+    put(client, f"{ROOT}/seconds", {**JOB, "analysis_config": {**JOB["analysis_config"], "bucket_span": "1m"}})
+    client.post(f"{ROOT}/seconds/_open")
+    rows = [{"ts": START, "load": 1, "host": "a"}, {"ts": START // 1000, "load": 1, "host": "a"}]
+    told = refused(client.post(f"{ROOT}/seconds/_data", json=rows), 400, "illegal_argument_exception")
+    assert "[ts] 1970-01-21T" in told
+    assert "more than 1000000 buckets of 1m apart; is the [time_format] right (epoch_ms)?" in told
+    assert client.post(f"{ROOT}/seconds/_data", json=rows[1:]).status_code == 202
+    assert client.post(f"{ROOT}/seconds/_data", json=rows[:1]).status_code == 400
+    told = refused(client.post(f"{ROOT}/seconds/_flush?advance_time=9999-01-01"), 400, "illegal_argument_exception")
+    assert "and 9999-01-01T00:00:00Z follow one another" in told
+    assert client.post(f"{ROOT}/seconds/_flush", json={"skip_time": START}).status_code == 200
+    assert client.post(f"{ROOT}/seconds/_data", json=rows[:1]).status_code == 202
+    assert client.delete(f"{ROOT}/seconds?force").status_code == 200
+
+
 def test_a_row_that_is_no_object_is_refused_and_nothing_is_analysed(client: FlaskClient) -> None:
     before = client.get(f"{ROOT}/posted/_stats").get_json()["jobs"][0]["data_counts"]
     rows = [{"ts": START, "load": 1, "host": "a"}, 7]

@@ -6,7 +6,7 @@ from typing import Any
 
 from gridwatch.server.ml_api.asked import Asked
 from gridwatch.server.ml_api.endpoint import endpoint
-from gridwatch.server.ml_api.posted import post_rows
+from gridwatch.server.ml_api.posted import check_gaps, post_rows
 from gridwatch.server.ml_api.service import jobs
 from gridwatch.server.ml_api.shapes import without_generated
 
@@ -86,12 +86,15 @@ def reset_job(asked: Asked, job_id: str) -> Any:
 )
 def flush_job(asked: Asked, job_id: str) -> Any:
     """Finish what can be finished of an open job."""
+    advance_ms = asked.instant("advance_time")
+    if advance_ms is not None:
+        check_gaps(jobs().resources.job(job_id), [advance_ms])
     return jobs().flush_job(
         job_id,
         calc_interim=asked.flag("calc_interim"),
         start_ms=asked.instant("start"),
         end_ms=asked.instant("end"),
-        advance_time_ms=asked.instant("advance_time"),
+        advance_time_ms=advance_ms,
         skip_time_ms=asked.instant("skip_time"),
     )
 

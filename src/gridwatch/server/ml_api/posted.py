@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gridwatch.errors import JobsBodyError
+import numpy as np
+
+from gridwatch.errors import JobsBodyError, JobsValueError
+from gridwatch.jobs.units import iso_text
 from gridwatch.server.ml_api.media import parsed_values
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from gridwatch.jobs.config import JobConfig
+    from gridwatch.jobs.resources import Job
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["frame_of", "post_rows"]
+__all__ = ["check_gaps", "frame_of", "post_rows"]
 
+_GAP_MAX = 1_000_000
+"""Most empty buckets that rows lead through: they take some 20 s."""
 _TIME_MAX_MS = 253_402_300_799_999
 
 
@@ -34,10 +41,12 @@ def post_rows(
     Raises:
         MlApiError: It is no JSON.
         JobsBodyError: A value is no object.
+        JobsValueError: Two rows are so far apart that the empty buckets between them would take minutes.
         JobsError: There is no such job, or it is not open.
     """
-    job = service.resources.job(job_id).config
-    frame, invalid = frame_of(job, list(_rows(parsed_values(content))))
+    job = service.resources.job(job_id)
+    frame, invalid = frame_of(job.config, list(_rows(parsed_values(content))))
+    check_gaps(job, frame[job.config.time_field].to_numpy())
     posted = service.post_data(
         job_id,
         frame,
@@ -57,6 +66,30 @@ def _rows(values: list[Any]) -> Iterator[Mapping[str, Any]]:
                 path = f"[{place}][{at}]" if isinstance(value, list) else f"[{place}]"
                 raise JobsBodyError(f"a row has to be an object, got {str(one)[:80]!r}.", path=path)
             yield one
+
+
+def check_gaps(job: Job, times_ms: Sequence[int] | npt.NDArray[np.int64]) -> None:
+    """Refuse times that are likely wrong: one of 1970 leads through every bucket from there to the next.
+
+    Args:
+        job: With how far it has come.
+        times_ms: UTC epoch ms, ascending.
+
+    Raises:
+        JobsValueError: There are more than `_GAP_MAX` buckets between two of them.
+    """
+    times, span = np.asarray(times_ms, np.int64), job.config.bucket_span_ms
+    if job.analysed_to_ms is not None:
+        times = np.concatenate([[job.analysed_to_ms], times[times >= job.analysed_to_ms]])
+    gaps = np.diff(times)
+    if len(gaps) and gaps.max() > _GAP_MAX * span:
+        before, after = times[gaps.argmax() :][:2].tolist()
+        raise JobsValueError(
+            f"{iso_text(before)} and {iso_text(after)} follow one another, more than {_GAP_MAX} buckets of "
+            f"{job.config.analysis_config.bucket_span} apart; is the [time_format] right "
+            f"({job.config.data_description.time_format})? _flush with [skip_time] skips a gap that is meant.",
+            path=job.config.time_field,
+        )
 
 
 def frame_of(job: JobConfig, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, int]:
@@ -118,10 +151,8 @@ def _reader(time_format: str) -> Any:
         return known[text]
 
     def _date(text: str) -> int | None:
-        from gridwatch.errors import JobsValueError
-
         try:
-            return epoch_ms(formats.parse(text))
+            return _in_bounds(epoch_ms(formats.parse(text)), 1)
         except JobsValueError:
             # Counted, as Elasticsearch counts it.
             return None
