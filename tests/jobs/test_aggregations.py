@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -207,3 +208,57 @@ def test_depth_and_number_are_bounded() -> None:
     many = {f"a{number}": {"max": {"field": "x"}} for number in range(300)}
     with pytest.raises(JobsValueError, match="more than 200 aggregations"):
         check_together(counting(), feed(inside(many)))
+
+
+JUNK: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1e308,
+    10**400,
+    "9" * 5000 + "m",
+    "",
+    "x",
+    "5m",
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    {"field": "ts"},
+    HISTOGRAM,
+]
+WHOLE = [
+    GOOD,
+    composite(HOST, WHEN, size=500),
+    {"f": {"filter": {"term": {"up": True}}, "aggs": inside(by_host(BYTES))}},
+    inside(
+        by_host({"bytes": {"percentiles": {"field": "bytes", "percents": [95]}}}),
+        histogram={"field": "ts", "interval": 1},
+    ),
+]  # fmt: skip
+
+
+def places(content: Any) -> list[tuple[Any, Any]]:
+    """Return every object or list in JSON with each of its keys."""
+    keys = list(content) if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
+    return [(content, key) for key in keys] + [found for key in keys for found in places(content[key])]
+
+
+def test_whatever_stands_anywhere_is_taken_or_refused_as_a_jobs_error() -> None:
+    taken = refused = 0
+    for whole in WHOLE:
+        for number in range(len(places(whole))):
+            for junk in JUNK:
+                aggs = json.loads(json.dumps(whole))
+                outer, key = places(aggs)[number]
+                outer[key] = junk
+                try:
+                    checked = feed(GOOD).model_copy(update={"aggregations": aggs})
+                    check_together(job(), checked)
+                    checked.to_json()
+                    taken += 1
+                except JobsError:
+                    refused += 1
+    assert taken > 10
+    assert refused > 500

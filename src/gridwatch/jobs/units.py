@@ -9,9 +9,10 @@ from gridwatch.errors import JobsValueError
 
 __all__ = ["bytes_of", "duration_of", "iso_text", "megabytes_text", "ms_of"]
 
-_TIME = re.compile(r"(-?\d+)\s*(nanos|micros|ms|s|m|h|d)")
+# No more digits than a LONG has.
+_TIME = re.compile(r"(-?\d{1,19})\s*(nanos|micros|ms|s|m|h|d)")
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SIZE = re.compile(r"(\d+)\s*(b|kb|mb|gb|tb|pb)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,19})\s*(b|kb|mb|gb|tb|pb)", re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40, "pb": 1 << 50}
 
 
@@ -68,7 +69,7 @@ def bytes_of(value: str | int, path: str) -> int:
     if isinstance(value, int):
         return value << 20
     text = value.strip()
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(r"\d{1,19}", text):
         return int(text) << 20
     match = _SIZE.fullmatch(text)
     if match is None:

@@ -103,9 +103,12 @@ class Part:
             JobsBodyError: It is no finite number.
         """
         content = self.content
-        if isinstance(content, bool) or not isinstance(content, int | float) or not math.isfinite(content):
+        if isinstance(content, bool) or not isinstance(content, int | float):
             raise self.misshapen(f"expected a number, got [{shown(content)}]")
         try:
-            return float(content)
+            found = float(content)
         except OverflowError:
-            raise self.refused(f"[{shown(content)}] is beyond a double") from None
+            found = math.inf
+        if not math.isfinite(found):
+            raise self.misshapen(f"[{shown(content)}] is beyond a double")
+        return found
