@@ -65,7 +65,8 @@ class SeasonalDetector(JoinedDetector):
     """
 
     kind = "seasonal"
-    CONFIG = only(seasonal=True, mean=_ALL.mean, aligned=_ALL.aligned)
+    # In `auto` a season that explains little makes room for others. Here there is nothing else but the mean, for shifts.
+    CONFIG = only(seasonal=True, season_share=0.0, mean=(48,), aligned=_ALL.aligned)
 
     @override
     def _streams(self) -> list[Stream]:
