@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import ConfigError, JobsRequestError
+from gridwatch.jobs.config import parse_job
 from gridwatch.jobs.files import Plan, plan, read_resources
 from gridwatch.jobs.service import JobsService
+from gridwatch.jobs.transform import TransformService
 
 EXAMPLES = Path(__file__).parents[2] / "flows" / "jobs" / "examples"
 SHIPPED = {
@@ -59,6 +64,24 @@ def test_all_shipped_files_can_be_applied_and_none_is_applied_unasked(service: J
 
 
 FEED = {"indices": ["web"]}
+TRANSFORM: dict[str, Any] = {
+    "source": {"index": "web"},
+    "dest": {"index": "sums"},
+    "pivot": {
+        "group_by": {"host": {"terms": {"field": "host"}}},
+        "aggregations": {"bytes": {"sum": {"field": "bytes"}}},
+    },
+}
+WEB = ContainerInfo(
+    "web",
+    ContainerType.TIME_SERIES,
+    (
+        Column("time", ColumnType.TIMESTAMP, nullable=False),
+        Column("bytes", ColumnType.DOUBLE),
+        Column("host", ColumnType.STRING),
+    ),
+    ("time",),
+)
 JOB: dict[str, Any] = {"analysis_config": {"bucket_span": "1h", "detectors": [{"function": "count"}]}}
 
 
@@ -111,3 +134,125 @@ def test_what_is_wrong_is_refused_with_its_reason_and_nothing_is_done(
     with pytest.raises(JobsRequestError, match=f"{len(found.refused)} of the resources are refused; nothing was"):
         found.apply(service)
     assert service.resources.jobs() == []
+
+
+def test_what_no_file_names_is_left_alone_without_prune(service: JobsService, tmp_path: Path) -> None:
+    service.put_job({**JOB, "datafeed_config": FEED}, job_id="old")
+    service.put_job({**JOB, "groups": ["web"]}, job_id="open")
+    service.open_job("open")
+    TransformService(service.store, now_ms=service.now_ms).put(TRANSFORM, transform_id="sum", defer_validation=True)
+    write(tmp_path, "new", JOB)
+    assert actions(planned(service, tmp_path)) == {"job new": "create"}
+    found = planned(service, tmp_path, prune=True)
+    gone = {"datafeed old": "delete", "job old": "delete", "transform sum": "delete"}
+    assert actions(found) == {**gone, "job open": "refuse", "job new": "create"}
+    assert found.refused[0].reason == "no file names it, but it is opened; close it first"
+    write(tmp_path, "web", JOB)
+    assert planned(service, tmp_path).refused[0].reason == "the id 'web' is the name of a group"
+    service.close_job("open")
+    planned(service, tmp_path, prune=True).apply(service)
+    assert [job.id for job in service.resources.jobs()] == ["new", "web"]
+    assert service.resources.datafeeds() == []
+
+
+def test_a_datafeed_outlives_its_job_that_is_made_anew(service: JobsService, tmp_path: Path) -> None:
+    service.put_job({**JOB, "datafeed_config": {**FEED, "frequency": "30m"}}, job_id="web")
+    write(tmp_path, "web", {**JOB, "data_description": {"time_field": "when"}})
+    assert "[data_description.time_field] never changes" in planned(service, tmp_path).refused[0].reason
+    found = planned(service, tmp_path, recreate=True)
+    assert actions(found) == {"job web": "recreate", "datafeed web": "recreate"}
+    assert found.steps[1].reason == "its job 'web' is made anew"
+    found.apply(service)
+    assert service.resources.datafeed("web").config.frequency == "30m"
+    assert service.resources.job("web").config.time_field == "when"
+
+
+def test_what_runs_is_not_changed_under_its_feet(service: JobsService, tmp_path: Path) -> None:
+    service.store.put_container(WEB)
+    service.put_job({**JOB, "datafeed_config": FEED}, job_id="web")
+    service.open_job("web")
+    service.start_datafeed("web")
+    limits = {"analysis_limits": {"model_memory_limit": "20mb"}}
+    write(tmp_path, "web", {**JOB, **limits, "datafeed_config": {**FEED, "frequency": "30m"}})
+    reasons = [step.reason for step in planned(service, tmp_path).refused]
+    assert "Cannot update [analysis_limits] while job [web] is opened; close it first" in reasons[0]
+    assert "while its status is started. `gridwatch datafeeds stop web` stops it." in reasons[1]
+    write(tmp_path, "web", {**JOB, "description": "Web", "datafeed_config": FEED})
+    assert actions(planned(service, tmp_path)) == {"job web": "update", "datafeed web": "none"}
+
+
+def test_a_transform_changes_in_place_or_is_made_anew(service: JobsService, tmp_path: Path) -> None:
+    service.store.put_container(WEB)
+    write(tmp_path, "sum", {**TRANSFORM, "frequency": "5m", "settings": {"docs_per_second": 100}})
+    planned(service, tmp_path).apply(service)
+    write(tmp_path, "sum", {**TRANSFORM, "description": "Sums"})
+    found = planned(service, tmp_path)
+    assert {one.path for one in found.steps[0].changes} == {"description", "frequency", "settings.docs_per_second"}
+    found.apply(service)
+    assert actions(planned(service, tmp_path)) == {"transform sum": "none"}
+    write(tmp_path, "sum", {**TRANSFORM, "dest": {"index": "elsewhere"}})
+    [step] = planned(service, tmp_path).refused
+    assert step.reason.startswith("[dest.index] never changes in a transform that is there; --recreate deletes it and")
+    found = planned(service, tmp_path, recreate=True)
+    assert "the container 'sums' is dropped" in found.steps[0].warnings[0]
+    found.apply(service)
+    assert actions(planned(service, tmp_path)) == {"transform sum": "none"}
+
+
+DETECTORS = [{"function": "count"}, {"function": "mean", "field_name": "bytes", "detector_description": "size"}]
+JOBS = st.fixed_dictionaries(
+    {
+        "analysis_config": st.fixed_dictionaries(
+            {"detectors": st.lists(st.sampled_from(DETECTORS), min_size=1, max_size=2, unique_by=str)},
+            optional={"bucket_span": st.sampled_from(["15m", "1h"]), "model_prune_window": st.just("40d")},
+        )
+    },
+    optional={
+        "description": st.sampled_from(["Web", "Sizes"]),
+        "groups": st.lists(st.sampled_from(["x", "y"]), max_size=2, unique=True),
+        "analysis_limits": st.sampled_from([{}, {"model_memory_limit": "20mb"}, {"model_memory_limit": 30}]),
+        "model_plot_config": st.fixed_dictionaries({"enabled": st.booleans()}, optional={"terms": st.just("a")}),
+        "results_retention_days": st.sampled_from([7, 30]),
+        "custom_settings": st.sampled_from([{}, {"a": [1, {"b": None}]}, {"gridwatch": {"alert_score": 50}}]),
+        "datafeed_config": st.fixed_dictionaries(
+            {"indices": st.sampled_from([["web"], "web", ["web", "other*"]])},
+            optional={
+                "datafeed_id": st.sampled_from(["feed-a", "feed-b"]),
+                "frequency": st.just("30m"),
+                "query_delay": st.just("90s"),
+                "query": st.sampled_from([{"match_all": {}}, {"term": {"host": "a"}}, {"bool": {}}]),
+                "chunking_config": st.sampled_from([{"mode": "auto"}, {"mode": "manual", "time_span": "1h"}]),
+                "delayed_data_check_config": st.sampled_from([{"enabled": False}, {"check_window": "4h"}]),
+                "max_empty_searches": st.sampled_from([-1, 5]),
+            },
+        ),
+    },
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(["a", "b"]), JOBS, min_size=1, max_size=2))
+def test_whatever_was_there_an_apply_leaves_what_files_say(
+    service: JobsService, tmp_path: Path, bodies: dict[str, Any]
+) -> None:
+    """One store goes from state to state; what a plan refuses for good is two jobs that want one datafeed's id."""
+    if service.store.container(WEB.name) is None:
+        service.store.put_container(WEB)
+    folder = tmp_path / "jobs"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.json"):
+        old.unlink()
+    for name, body in bodies.items():
+        write(folder, name, body)
+    ids = [
+        body["datafeed_config"].get("datafeed_id", name) for name, body in bodies.items() if "datafeed_config" in body
+    ]
+    assume(len(set(ids)) == len(ids))
+    found = planned(service, folder, recreate=True, prune=True)
+    assert found.refused == ()
+    found.apply(service)
+    again = planned(service, folder, prune=True)
+    assert {step.action for step in again.steps} == {"none"}
+    for name, body in bodies.items():
+        wanted = parse_job({**body, "datafeed_config": None}, job_id=name)
+        assert service.resources.job(name).config.to_json() == wanted.to_json()

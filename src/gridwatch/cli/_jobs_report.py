@@ -47,9 +47,9 @@ def jobs_report(settings: Settings) -> JobsReport | None:
 def _report(store: Store) -> JobsReport | None:
     from gridwatch.jobs.resources import Resources
     from gridwatch.jobs.tables import JOBS, TRANSFORMS
+    from gridwatch.jobs.transform.resources import Transforms
 
-    has_jobs, has_transforms = (store.container(one.name) is not None for one in (JOBS, TRANSFORMS))
-    if not has_jobs and not has_transforms:
+    if store.container(JOBS.name) is None and store.container(TRANSFORMS.name) is None:
         return None
     resources = Resources(store, make=False)
     jobs, feeds = resources.jobs(), resources.datafeeds()
@@ -65,12 +65,9 @@ def _report(store: Store) -> JobsReport | None:
         if feed.error is not None
     ]
     started = sum(feed.state == "started" for feed in feeds)
-    if has_transforms:
-        from gridwatch.jobs.transform.resources import Transforms
-
-        for one in Transforms(store).find():
-            started += one.state == "started"
-            error = one.reason or one.stats.get("error")
-            if error:
-                wrong.append((f"transform {one.id}", f"{one.state}: {error}"))
+    for one in Transforms(store, make=False).find():
+        started += one.state == "started"
+        error = one.reason or one.stats.get("error")
+        if error:
+            wrong.append((f"transform {one.id}", f"{one.state}: {error}"))
     return JobsReport(len(jobs), sum(job.state == "opened" for job in jobs), started, wrong)

@@ -38,17 +38,17 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _service() -> Iterator[TransformService]:
+def _service(*, make: bool = True) -> Iterator[TransformService]:
     from gridwatch.jobs.transform import TransformService
 
     with store(settings()) as opened:
-        yield TransformService(opened, now_ms=now_ms)
+        yield TransformService(opened, now_ms=now_ms, make=make)
 
 
 @transforms_app.command("list", epilog="Example: gridwatch transforms list --json")
 def listing(pattern: Pattern = "_all", as_json: Json = False) -> None:
     """List transforms: what they read and write, state, how far they are, and what is wrong."""
-    with _service() as service:
+    with _service(make=False) as service:
         if as_json:
             stats = service.stats(pattern)
             print_json({"count": len(stats), "transforms": stats})
@@ -78,7 +78,7 @@ def listing(pattern: Pattern = "_all", as_json: Json = False) -> None:
 @transforms_app.command("show", epilog="Example: gridwatch transforms show by_action --json")
 def show(transform_id: Id, as_json: Json = False) -> None:
     """Show one transform: its config and how it fares."""
-    with _service() as service:
+    with _service(make=False) as service:
         config = service.transforms.get(transform_id).config.to_json()
         [stats] = service.stats(transform_id)
     print_json({"transform": config, "stats": stats} if as_json else {**config, "stats": stats})
@@ -138,7 +138,7 @@ def preview(
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Most rows.")] = 100,
 ) -> None:
     """Print what a transform would write, as JSON: its first documents."""
-    with _service() as service:
+    with _service(make=False) as service:
         if Path(what).suffix == ".json" or what == "-":
             found = service.preview(read_json(Path(what)))
         else:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gridwatch.jobs.tables import TRANSFORMS
 from gridwatch.jobs.transform.resources import Transforms
 
 if TYPE_CHECKING:
@@ -46,13 +45,11 @@ class Known:
     @classmethod
     def of(cls, service: JobsService, resources: Sequence[Resource], *, prune: bool) -> Known:
         """Look up what is stored."""
-        # Looking makes no container.
-        transforms = service.store.container(TRANSFORMS.name) is not None
         return cls(
             service,
             {job.id: job for job in service.resources.jobs()},
             {feed.id: feed for feed in service.resources.datafeeds()},
-            {one.id: one for one in Transforms(service.store).find()} if transforms else {},
+            {one.id: one for one in Transforms(service.store, make=False).find()},
             frozenset((one.kind, one.id) for one in resources),
             prune,
         )

@@ -72,12 +72,14 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
 
     >>> [one.path for one in changes({"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1]})]
     ['a.b', 'c[1]']
+    >>> [one.path for one in changes({"a": {}}, {"a": {"b": 2}})]
+    ['a.b']
     """
     before, after = dict(_leaves(old, "")), dict(_leaves(new, ""))
-    paths = sorted({*before, *after})
-    return tuple(
-        Change(path, before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)
-    )
+    paths = [path for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
+    # An object that was empty is no value of its own once there is something in it.
+    filled = {path for path in paths for other in paths if other.startswith((f"{path}.", f"{path}["))}
+    return tuple(Change(path, before.get(path), after.get(path)) for path in paths if path not in filled)
 
 
 def top_of(path: str) -> str:
