@@ -117,7 +117,7 @@ def mark(score: Floats, windows: Sequence[Window]) -> Marked:
         following = np.arange(last + 1, windows[place + 1][0] if place + 1 < len(windows) else rows)
         # A late alarm is cheap just after the window, and the dearer the later it comes.
         past = (following - last) / max(width - 1, 1)
-        worth[following] = np.where(past > _FAR, -1.0, _falling(past))
+        worth[following] = np.where(past > _FAR, -1.0, _falling(np.minimum(past, _FAR)))
     return Marked(np.where(np.isnan(score), -np.inf, score)[start:], worth[start:], window[start:], counted)
 
 
@@ -189,9 +189,13 @@ class Sweep:
     def cross(self, half: Mask) -> float:
         """Return the normalised score of all files, each at the best threshold of the half that it is not in.
 
+        NaN where one of the halves is empty, as of a single file: nothing says then which threshold to take.
+
         Args:
             half: bool (files,), which files are in the first half.
         """
+        if half.all() or not half.any():
+            return float("nan")
         raw = 0.0
         for chosen, judged in ((half, ~half), (~half, half)):
             raw += float(self._raw(judged)[int(np.argmax(self._raw(chosen)))])
