@@ -434,6 +434,20 @@ def test_from_an_instant_on_and_back_to_the_beginning(
     assert written(store) == counts(frame)
 
 
+def test_what_was_before_the_start_never_counts(service: TransformService, store: SqliteStore, clock: Clock) -> None:
+    frame = events()
+    put_events(store, frame)
+    groups = {"event.action": SEED_PIVOT["group_by"]["event.action"]}
+    service.put(continuous(pivot={**SEED_PIVOT, "group_by": groups}, delay="0s"), transform_id="on")
+    service.start("on", from_ms=START + 24 * HOUR)
+    for hours in (40, 80):
+        clock.now_ms = START + hours * HOUR
+        service.run("on")
+    later = frame[frame["at_timestamp"] >= START + 24 * HOUR]
+    found = {row["event.action"]: row["event.count"] for row in store.read("hourly").to_pylist()}
+    assert found == later["event.action"].value_counts().to_dict()
+
+
 def test_a_container_that_is_there_has_to_fit(service: TransformService, store: SqliteStore) -> None:
     put_events(store, events(10))
     key = Column("id", ColumnType.LONG, nullable=False)

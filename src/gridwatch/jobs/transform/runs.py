@@ -120,7 +120,7 @@ class TransformRuns:
     def _run(self, transform: Transform, lease: Lease, progress: Callable[[int, int], None] | None) -> Ran:
         now_ms, began = self.now_ms(), time.monotonic()
         config = transform.config
-        work = Work(self.store, config, now_ms=now_ms)
+        work = Work(self.store, config, now_ms=now_ms, from_ms=transform.stats.get("from_ms"))
         destination = work.destination.made(self.store)
         work.destination = destination
         upper = work.upper_ms() if config.continuous else None
@@ -128,10 +128,7 @@ class TransformRuns:
         if upper is not None and lower is not None and upper <= lower:
             self.transforms.change(transform, stats={**transform.stats, "searched_ms": now_ms, "failures": 0})
             return Ran(transform.id, checkpoint=transform.checkpoint)
-        if lower is None or upper is None:
-            pieces = work.whole(upper, transform.stats.get("from_ms"))
-        else:
-            pieces = work.changed(lower, upper)
+        pieces = work.whole(upper) if lower is None or upper is None else work.changed(lower, upper)
         read = written = count = 0
         for piece in pieces:
             if not lease.hold():

@@ -57,13 +57,14 @@ class Work:
         store: Any backend.
         config: The transform.
         now_ms: The present, UTC epoch ms.
+        from_ms: First instant of the sync field that counts, UTC epoch ms; None for all.
 
     Raises:
         JobsError: A container or field is missing, or the query or a script is wrong.
     """
 
-    def __init__(self, store: Store, config: TransformConfig, *, now_ms: int) -> None:
-        self._store, self._config, self._now_ms = store, config, now_ms
+    def __init__(self, store: Store, config: TransformConfig, *, now_ms: int, from_ms: int | None = None) -> None:
+        self._store, self._config, self._now_ms, self._from_ms = store, config, now_ms, from_ms
         self.pivot = config.read_pivot()
         names = containers_of(store, config.source.index_names)
         if any(name.lower() == config.dest.index.lower() for name in names):
@@ -106,14 +107,9 @@ class Work:
             return documents(self.destination, rows.sort_by(keys).slice(0, _PREVIEW), epoch=epoch)
         return []
 
-    def whole(self, upper_ms: int | None, lower_ms: int | None = None) -> Iterator[Piece]:
-        """Yield all groups.
-
-        Args:
-            upper_ms: First instant of the sync field that is not wanted, None for none.
-            lower_ms: First instant of it that is.
-        """
-        condition = [self._synced(source, lower_ms, upper_ms) for source in self._sources]
+    def whole(self, upper_ms: int | None) -> Iterator[Piece]:
+        """Yield all groups of the rows whose sync field is before `upper_ms`, None for all rows."""
+        condition = [self._synced(source, self._from_ms, upper_ms) for source in self._sources]
         yield from self._pieces(condition, None)
 
     def changed(self, lower_ms: int, upper_ms: int) -> Iterator[Piece]:
@@ -121,7 +117,7 @@ class Work:
 
         They are worked out of all rows before `upper_ms`, so that they replace what was there.
         """
-        conditions = [self._synced(source, None, upper_ms) for source in self._sources]
+        conditions = [self._synced(source, self._from_ms, upper_ms) for source in self._sources]
         group = self.pivot.time
         if self._same_time and group is not None and group.buckets is not None:
             start = group.buckets.floor(lower_ms)
