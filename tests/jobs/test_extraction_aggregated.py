@@ -180,3 +180,21 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
         for key, value in row.items()
         if key not in {"id", "job_id"}
     }
+
+
+def test_in_real_time_an_interval_is_read_when_it_is_over_and_nothing_twice(service: JobsService) -> None:
+    clock = [START + 10 * HOUR]
+    service = JobsService(service.store, now_ms=lambda: clock[0])
+    config = {**EVENT_RATE_AGG, "datafeed_config": {**EVENT_RATE_AGG["datafeed_config"], "query_delay": "0s"}}
+    service.put_job(config, job_id="event_rate_agg")
+    service.open_job("event_rate_agg")
+    service.start_datafeed("datafeed-event_rate_agg")
+    for minutes in (0, 7, 14, 15, 31, 200, 201, 62 * 60):
+        clock[0] = START + 10 * HOUR + minutes * MINUTE
+        service.run_datafeed("datafeed-event_rate_agg")
+        done = clock[0] // (15 * MINUTE) * 15 * MINUTE
+        assert service.resources.job("event_rate_agg").counts["processed_record_count"] == len(
+            set(times()[times() < done] // (15 * MINUTE))
+        )
+    buckets = service.results.find("buckets", ["event_rate_agg"], Wanted(size=10_000, interim=False)).rows
+    assert sum(bucket["event_count"] for bucket in buckets) == (times() < clock[0]).sum()
