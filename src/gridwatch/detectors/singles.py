@@ -65,7 +65,7 @@ class SeasonalDetector(JoinedDetector):
     """
 
     kind = "seasonal"
-    # In `auto` a season that explains little makes room for others. Here there is nothing else but the mean, for shifts.
+    # In `auto` a season that explains little makes room for others; here there is only the mean, for shifts.
     CONFIG = only(seasonal=True, season_share=0.0, mean=(48,), aligned=_ALL.aligned)
 
     @override
