@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from gridwatch.detectors import Detector, LstmDetector, explain_row, fingerprint
 from gridwatch.detectors.base import Floats, Times
 from gridwatch.detectors.lstm_online import AutoLstmDetector, LstmOnlineDetector
 from gridwatch.detectors.online import AutoDetector, OnlineDetector, OnlineScores
+from gridwatch.detectors.online.ensemble import FORMAT
 from gridwatch.detectors.registry import load_detector
 from gridwatch.detectors.singles import RangeDetector, SeasonalDetector, ShapeDetector, SpectralDetector
 from gridwatch.detectors.testing import SMALL, random_walk
@@ -369,3 +371,9 @@ def test_damaged_bytes_are_refused(name: str) -> None:
             load_detector({other: content for other, content in parts.items() if other != part})
         with pytest.raises(DetectorError, match=r"is damaged|of format"):
             load_detector({**parts, part: parts[part][: len(parts[part]) // 2]})
+    # What an earlier version saved is told as that: its state has other arrays.
+    raw = json.loads(parts["detector.json"])
+    assert str(raw["format"]).endswith(str(FORMAT))
+    older = json.dumps({**raw, "format": 1}).encode()
+    with pytest.raises(DetectorError, match=r"of format 1; this version reads .* of format .*Learn again"):
+        load_detector({**parts, "detector.json": older})

@@ -12,6 +12,7 @@ import numpy as np
 from gridwatch.detectors.base import Floats, Scores, Times, check_series
 from gridwatch.detectors.joint import Joint
 from gridwatch.detectors.online import AutoConfig, OnlineScores
+from gridwatch.detectors.online.ensemble import FORMAT as MEMBERS_FORMAT
 from gridwatch.detectors.online.ensemble import check_follows
 from gridwatch.detectors.online.layout import LAST_MS
 from gridwatch.detectors.streams import Stream
@@ -93,7 +94,7 @@ class JoinedDetector:
         """Return `detector.json`, `state.npz`, `streams.npz` and what the kind adds; see `Detector.save`."""
         if self._joint is None:
             raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
-        raw = {"format": self.FORMAT, "kind": self.kind, "config": asdict(self.config), **self._more()}
+        raw = {"format": self._format(), "kind": self.kind, "config": asdict(self.config), **self._more()}
         text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
         return {_JSON: text.encode(), **self._joint.save(), **self._files()}
 
@@ -104,10 +105,10 @@ class JoinedDetector:
             raise DetectorError(f"The saved detector lacks {_JSON}; it has {sorted(parts)}.")
         try:
             raw = json.loads(parts[_JSON])
-            if raw["format"] != cls.FORMAT or raw["kind"] != cls.kind:
+            if raw["format"] != cls._format() or raw["kind"] != cls.kind:
                 raise DetectorError(
                     f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
-                    f"{cls.kind!r} of format {cls.FORMAT}. Learn again, or use the gridwatch that wrote it."
+                    f"{cls.kind!r} of format {cls._format()!r}. Learn again, or use the gridwatch that wrote it."
                 )
             lists = {name: tuple(value) for name, value in raw["config"].items() if isinstance(value, list)}
             detector = cls._from(raw, AutoConfig(**{**raw["config"], **lists}), parts)
@@ -117,6 +118,11 @@ class JoinedDetector:
         joint.restore(parts)
         detector._joint = joint
         return detector
+
+    @classmethod
+    def _format(cls) -> str:
+        """Return the kind's own format and that of the members, whose state is saved with it."""
+        return f"{cls.FORMAT}.{MEMBERS_FORMAT}"
 
     def _train(self, times_ms: Times, values: Floats) -> None:
         """Learn what is learnt once, before the rows are taken one by one."""

@@ -26,7 +26,10 @@ from gridwatch.errors import DetectorError
 
 __all__ = ["AutoDetector", "OnlineDetector", "OnlineScores"]
 
-_FORMAT = 3
+FORMAT = 3
+"""Of what is saved: the members' constants and state. Another number wherever these change, so that what was saved
+before is refused as such rather than as damaged."""
+
 _JSON, _STATE = "detector.json", "state.npz"
 
 
@@ -145,7 +148,7 @@ class AutoDetector:
         """Return `detector.json` and `state.npz`; see `Detector.save`."""
         if self._bank is None:
             raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
-        raw = {"format": _FORMAT, "kind": self.kind, "config": asdict(self.config)}
+        raw = {"format": FORMAT, "kind": self.kind, "config": asdict(self.config)}
         text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
         return {_JSON: text.encode(), _STATE: write_state(self._bank.state)}
 
@@ -157,10 +160,10 @@ class AutoDetector:
             raise DetectorError(f"The saved detector lacks {', '.join(missing)}; it has {sorted(parts)}.")
         try:
             raw = json.loads(parts[_JSON])
-            if raw["format"] != _FORMAT or raw["kind"] != cls.kind:
+            if raw["format"] != FORMAT or raw["kind"] != cls.kind:
                 raise DetectorError(
                     f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
-                    f"{cls.kind!r} of format {_FORMAT}. Learn again, or use the gridwatch that wrote it."
+                    f"{cls.kind!r} of format {FORMAT}. Learn again, or use the gridwatch that wrote it."
                 )
             lists = {name: tuple(value) for name, value in raw["config"].items() if isinstance(value, list)}
             config = AutoConfig(**{**raw["config"], **lists})
