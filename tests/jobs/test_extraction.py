@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
-from gridwatch.errors import JobsError, JobsNotFoundError, JobsQueryError, JobsValueError
+from gridwatch.errors import JobsError, JobsNotFoundError, JobsQueryError, JobsValueError, RangeTooLargeError
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.extraction.extraction import Pieces
@@ -139,3 +140,19 @@ def test_pieces_follow_from_what_the_last_one_had() -> None:
     assert pieces.length_ms == 100 * MINUTE
     pieces.learn(90_000_000, 100 * MINUTE)
     assert pieces.length_ms == MINUTE
+
+
+def test_a_piece_that_is_too_large_for_the_store_is_halved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rows_of(look(store, "bytes"))
+    summed = rows_of(look(store, "bytes", aggs=inside({"bytes": {"sum": {"field": "bytes"}}})))
+    monkeypatch.setattr(store, "sql", partial(store.sql, rows_max=1))
+    assert rows_of(look(store, "bytes")) == whole
+    assert rows_of(look(store, "bytes", aggs=inside({"bytes": {"sum": {"field": "bytes"}}}))) == summed
+    by_host = inside({"host": {"terms": {"field": "host.name"}}})
+    with pytest.raises(RangeTooLargeError):
+        rows_of(look(store, "host", aggs=by_host))
+
+
+def rows_of(feed: Extraction) -> list[Any]:
+    frames = list(feed.frames(START, START + 24 * 60 * MINUTE))
+    return [row for frame in frames for row in frame.fillna(-1).to_dict("records")]

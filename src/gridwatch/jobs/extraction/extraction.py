@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from gridwatch.errors import RangeTooLargeError
 from gridwatch.jobs import sql
 from gridwatch.jobs.aggregations import check_aggregations
 from gridwatch.jobs.extraction.aggregated import AggregatedRows
@@ -84,6 +85,9 @@ class Extraction:
         Yields:
             The time field int64 ms and the job's fields. Rows of one millisecond, and of one interval of a
             histogram, come together.
+
+        Raises:
+            RangeTooLargeError: One millisecond, or one interval, has more rows than the store gives at once.
         """
         bounds = self.bounds(start_ms, end_ms)
         if bounds is None:
@@ -92,7 +96,13 @@ class Extraction:
         pieces = self._pieces(at, last)
         while at <= last:
             until = min(self.whole(at) + pieces.length_ms, last + 1)
-            frame = self._rows.read(at, until)
+            try:
+                frame = self._rows.read(at, until)
+            except RangeTooLargeError:
+                # A server has a limit of its own, and rows come in bursts.
+                if not pieces.halve():
+                    raise
+                continue
             pieces.learn(self._rows.asked, until - self.whole(at))
             if len(frame):
                 yield frame
@@ -171,12 +181,21 @@ class Pieces:
     def __init__(self, length_ms: int, most_ms: int, every_ms: int) -> None:
         self.length_ms = length_ms
         self._most_ms, self._every_ms = most_ms, every_ms
+        self._rows = _ROWS
 
     def learn(self, rows: int, length_ms: int) -> None:
         """Take note of how many rows the store gave for a piece."""
-        fitting = length_ms * _ROWS // max(rows, 1)
+        fitting = length_ms * self._rows // max(rows, 1)
         wanted = min(fitting, self.length_ms * _GROWTH_MAX, self._most_ms) // self._every_ms * self._every_ms
         self.length_ms = max(wanted, self._every_ms)
+
+    def halve(self) -> bool:
+        """Make the piece half as long after one that was too large; tell whether it could be."""
+        before = self.length_ms
+        # Later pieces stay below what this one was too large for.
+        self._rows = max(self._rows // 2, 1)
+        self.length_ms = max(before // 2 // self._every_ms * self._every_ms, self._every_ms)
+        return self.length_ms < before
 
 
 def _ms(column: Any) -> list[int]:
