@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ from gridwatch.errors import (
     JobsValueError,
     SourceError,
 )
+from gridwatch.supervisor.process import started_s
+from gridwatch.supervisor.state import PlatformState, ServiceState, run_dir
 
 HOUR = 3_600_000
 START = 1_708_128_000_000
@@ -250,15 +255,7 @@ def test_a_datafeed_that_fails_is_named(home: Path) -> None:
 
 def test_transforms_go_their_way(home: Path) -> None:
     assert run("transforms", "list").startswith("No transforms;")
-    body = {
-        "source": {"index": LOGS.name},
-        "dest": {"index": "by_country"},
-        "pivot": {
-            "group_by": {"country": {"terms": {"field": "geo.src"}}},
-            "aggregations": {"n": {"value_count": {"field": "timestamp"}}},
-        },
-    }
-    write(home, "by_country", body)
+    write(home, "by_country", {name: value for name, value in CONTINUOUS.items() if name != "sync"})
     rows = json.loads(run("transforms", "preview", "by_country.json"))
     assert [row["country"] for row in rows] == ["CN", "US"]
     assert "transform by_country made" in run("transforms", "put", "by_country.json")
@@ -280,6 +277,60 @@ def test_transforms_go_their_way(home: Path) -> None:
     with pytest.raises(JobsNotFoundError, match=r"\[other\] could not be found"):
         run("transforms", "delete", "other")
     assert run("transforms", "delete", "by_country", "--dest") == "transform by_country deleted\n"
+
+
+CONTINUOUS: dict[str, Any] = {
+    "source": {"index": LOGS.name},
+    "dest": {"index": "by_country"},
+    "pivot": {
+        "group_by": {"country": {"terms": {"field": "geo.src"}}},
+        "aggregations": {"n": {"value_count": {"field": "timestamp"}}},
+    },
+    "sync": {"time": {"field": "timestamp"}},
+}
+
+
+class CtrlC(threading.Event):
+    """An event that is set as soon as somebody waits for it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is None or timeout <= HOUR
+        self.set()
+        return True
+
+
+def test_what_has_no_end_goes_on_until_ctrl_c(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gridwatch.cli.platform.stop_on_signals", lambda: nullcontext(CtrlC()))
+    write(home, "by_country", CONTINUOUS)
+    run("jobs", "put", "rate.json")
+    run("transforms", "put", "by_country.json")
+    assert (
+        run("datafeeds", "start", "feed-rate", "--open", "--start", "now-1d")
+        == "feed-rate: 0 rows, 0 buckets, 0 records\n"
+    )
+    assert told("jobs", "list")["jobs"][0]["state"] == "opened"
+    assert told("datafeeds", "list")["datafeeds"][0]["state"] == "stopped"
+    assert "2 written, checkpoint 1" in run("transforms", "start", "by_country")
+    assert told("transforms", "list")["transforms"][0]["state"] == "stopped"
+
+
+def test_what_has_no_end_is_left_to_the_server_that_runs_here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = started_s(os.getpid()) or 0.0
+    server = ServiceState("server", pid=os.getpid(), started=started)
+    PlatformState(os.getpid(), started, [server]).write(run_dir(home / "home"))
+    write(home, "by_country", CONTINUOUS)
+    run("jobs", "put", "rate.json")
+    run("transforms", "put", "by_country.json")
+    said = run("datafeeds", "start", "feed-rate", "--open")
+    assert said == "datafeed feed-rate is started; the server that runs here reads its rows\n"
+    said = run("transforms", "start", "by_country")
+    assert said == "transform by_country is started; the server that runs here does its work\n"
+    assert "1 jobs, 1 open; 2 datafeeds and transforms started" in run("status")
+    assert told("status")["jobs"]["wrong"] == []
+    run("datafeeds", "stop", "_all")
+    monkeypatch.setenv("GRIDWATCH_JOBS__RUN_FEEDS", "false")
+    monkeypatch.setattr("gridwatch.cli.platform.stop_on_signals", lambda: nullcontext(CtrlC()))
+    assert "0 rows" in run("datafeeds", "start", "feed-rate", "--start", "now-1d")
 
 
 def test_sample_data_are_written_with_what_is_odd_in_them(home: Path) -> None:

@@ -182,7 +182,7 @@ def start(
     with open_service() as service:
         feed = service.resources.datafeed(feed_id)
         first, last = instant(start, "--start"), instant(end, "--end")
-        closed = open_job and service.resources.job(feed.config.job_id).state == "closed"
+        closed = open_job and service.resources.job(feed.config.job_id).state in {"closed", "failed"}
         if closed:
             service.open_job(feed.config.job_id)
         try:
