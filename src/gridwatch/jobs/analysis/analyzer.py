@@ -22,6 +22,8 @@ from gridwatch.jobs.analysis.rows import Rows, columns_of
 from gridwatch.jobs.analysis.series import SERIES_BYTES
 
 if TYPE_CHECKING:
+    import zipfile
+
     from gridwatch.detectors.online.config import AutoConfig
     from gridwatch.jobs.config import JobConfig
 
@@ -146,6 +148,10 @@ class Analyzer:
     def save(self) -> dict[str, bytes]:
         """Return the state as named bytes."""
         return stored.save(self)
+
+    def write(self, archive: zipfile.ZipFile) -> None:
+        """Write the state into an archive, part by part as `save` names them."""
+        stored.write(self, archive)
 
     @classmethod
     def load(cls, job: JobConfig, model: AutoConfig, parts: Mapping[str, bytes], threads: int = 1) -> Self:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.analysis.analyzer import Analyzer
     from gridwatch.jobs.analysis.detector import RunningDetector
 
-__all__ = ["restore", "save"]
+__all__ = ["restore", "save", "write"]
 
 _FORMAT = 1
 _CREDIT = "credit"
@@ -29,6 +29,24 @@ _META, _MODELS, _ROWS = "analysis.json", "models.npz", "open.parquet"
 
 def save(analyzer: Analyzer) -> dict[str, bytes]:
     """Return `analysis.json`, `models.npz` and, where buckets are open, `open.parquet`."""
+    file = io.BytesIO()
+    np.savez(file, **_arrays(analyzer))
+    parts = {_META: _meta(analyzer), _MODELS: file.getvalue()}
+    rows = analyzer.open_rows()
+    return {**parts, _ROWS: rows.to_bytes()} if len(rows) else parts
+
+
+def write(analyzer: Analyzer, archive: zipfile.ZipFile) -> None:
+    """Write the same into an archive, the models without another copy of them in memory."""
+    archive.writestr(_META, _meta(analyzer))
+    with archive.open(_MODELS, "w", force_zip64=True) as file:
+        np.savez(file, **_arrays(analyzer))
+    rows = analyzer.open_rows()
+    if len(rows):
+        archive.writestr(_ROWS, rows.to_bytes())
+
+
+def _meta(analyzer: Analyzer) -> bytes:
     meta = {
         "format": _FORMAT,
         "model": asdict(analyzer.model),
@@ -36,6 +54,10 @@ def save(analyzer: Analyzer) -> dict[str, bytes]:
         "counts": asdict(analyzer.counts),
         "detectors": [_detector_meta(detector) for detector in analyzer.detectors],
     }
+    return json.dumps(meta, sort_keys=True, allow_nan=False).encode()
+
+
+def _arrays(analyzer: Analyzer) -> dict[str, Any]:
     arrays = {}
     for index, detector in enumerate(analyzer.detectors):
         for metric, models in detector.models.items():
@@ -43,12 +65,7 @@ def save(analyzer: Analyzer) -> dict[str, bytes]:
                 for name, array in bank.state._asdict().items():
                     arrays[f"{index}/{metric}/{page}/{name}"] = array
                 arrays[f"{index}/{metric}/{page}/{_CREDIT}"] = models.credits[page]
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    text = json.dumps(meta, sort_keys=True, allow_nan=False)
-    parts = {_META: text.encode(), _MODELS: file.getvalue()}
-    rows = analyzer.open_rows()
-    return {**parts, _ROWS: rows.to_bytes()} if len(rows) else parts
+    return arrays
 
 
 def restore(analyzer: Analyzer, parts: Mapping[str, bytes]) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import io
 import json
+import tempfile
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import structlog
 
@@ -305,11 +306,15 @@ class Running:
         return Analyzer.load(job.config, self._model, parts, self._threads), fed_to_ms
 
 
-def _packed(analyzer: Analyzer, fed_to_ms: int | None) -> io.BytesIO:
-    """Return the state as one archive; not compressed, since models hardly are."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in {**analyzer.save(), "feed.json": json.dumps({"fed_to_ms": fed_to_ms}).encode()}.items():
-            archive.writestr(name, content)
-    file.seek(0)
-    return file
+@contextmanager
+def _packed(analyzer: Analyzer, fed_to_ms: int | None) -> Iterator[BinaryIO]:
+    """Give the state as one archive, a file that is gone afterwards: 10,000 series are some 250 MB.
+
+    Not compressed, since models hardly are.
+    """
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            analyzer.write(archive)
+            archive.writestr("feed.json", json.dumps({"fed_to_ms": fed_to_ms}))
+        file.seek(0)
+        yield file
