@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,3 +106,55 @@ def test_a_new_level_is_learnt_soon() -> None:
     scores = score_of(10.0 ** -Models(BUCKETS).update(START + np.arange(1500) * HOUR, values).surprise)
     assert (scores[:, 1000] >= 75.0).all()
     assert (scores[:, 1030:] < 75.0).all()
+
+
+@pytest.mark.parametrize("gaps", ["some", "nights"])
+def test_a_gap_leaves_the_time_of_day_where_it_is(gaps: str) -> None:
+    rng = np.random.default_rng(9)
+    buckets, series = 24 * 60, 6
+    hour = np.arange(buckets) % 24
+    level = 100.0 + 60.0 * np.sin(2.0 * np.pi * hour / 24.0)
+    values = level + rng.normal(0.0, 5.0, (series, buckets))
+    values[rng.random(values.shape) < 0.3 if gaps == "some" else np.broadcast_to(hour < 9, values.shape)] = np.nan
+    # What is usual at another hour.
+    odd = np.flatnonzero(hour == 19)[[50]]
+    values[:, odd] = 120.0
+    times = START + np.arange(buckets) * HOUR
+    filling = Models(BUCKETS, slots=24)
+    judged = filling.update(times, values)
+    there = np.isfinite(values)
+    assert np.isnan(judged.surprise[~there]).all()
+    assert (judged.driver[~there] == -1).all()
+    ordinary = there.copy()
+    ordinary[:, :500] = False
+    ordinary[:, odd] = False
+    assert np.mean(10.0 ** -judged.surprise[ordinary] <= RECORD_P) < 0.025
+    assert np.mean(np.abs(judged.expected - values)[ordinary]) < 8.0
+    assert np.mean(score_of(10.0 ** -judged.surprise[:, odd]) >= 25.0) > 0.8
+    pieces = Models(BUCKETS, slots=24)
+    edges = [0, 1, 30, 31, 700, buckets]
+    found = [pieces.update(times[a:b], values[:, a:b]).surprise for a, b in pairwise(edges)]
+    np.testing.assert_array_equal(np.hstack(found), judged.surprise)
+
+
+def test_series_with_gaps_go_on_from_what_was_stored() -> None:
+    rows = _rows_of(60, 20, gone=40)
+    rows = rows[np.random.default_rng(1).random(len(rows)) > 0.3]
+    job = parse_job(
+        {
+            "analysis_config": {
+                "bucket_span": "1h",
+                "detectors": [{"function": "mean", "field_name": "v", "partition_field_name": "p"}],
+                "model_prune_window": "10h",
+            }
+        },
+        job_id="job",
+    )
+    whole = Analyzer(job, BUCKETS)
+    expected = whole.push(rows)
+    one, found = Analyzer(job, BUCKETS), Results()
+    for start in range(0, len(rows), 97):
+        found.extend(one.push(rows.iloc[start : start + 97]))
+        one = Analyzer.load(job, BUCKETS, one.save())
+    assert found == expected
+    assert whole.counts.pruned_series_count == 10

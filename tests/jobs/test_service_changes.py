@@ -317,3 +317,17 @@ def test_memory_that_is_full_is_told_of(empty: JobsService) -> None:
     assert soft == "Memory is at soft_limit: its models take 0.7 MB of 1 MB."
     assert "at hard_limit: its models take 1.0 MB of 1 MB, so series that are new are not analysed" in hard
     assert "Raise analysis_limits.model_memory_limit while the job is closed" in hard
+
+
+def test_a_new_job_begins_without_what_an_old_one_of_its_name_left(empty: JobsService) -> None:
+    empty.open_job("orders")
+    empty.post_data("orders", rows(100, burst=90))
+    empty.close_job("orders")
+    # As a process does that dies in the middle of deleting.
+    empty.resources.drop_datafeed("feed")
+    empty.resources.drop_job("orders")
+    empty.put_job(JOB, job_id="orders")
+    assert empty.buckets("orders")["count"] == 0
+    empty.open_job("orders")
+    empty.post_data("orders", rows(2, burst=1))
+    assert empty.job_stats("orders")["jobs"][0]["data_counts"]["processed_record_count"] == 380

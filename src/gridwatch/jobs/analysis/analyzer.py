@@ -17,6 +17,7 @@ import pandas as pd
 
 from gridwatch.jobs.analysis import scoring, stored
 from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector
+from gridwatch.jobs.analysis.gaps import Gaps, day_buckets
 from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Results
 from gridwatch.jobs.analysis.rows import Rows, columns_of
 from gridwatch.jobs.analysis.series import SERIES_BYTES
@@ -86,7 +87,10 @@ class Analyzer:
         self.columns = columns_of(job)
         self.counts = Counts()
         series_max = _series_max(job, model)
-        self.detectors = [RunningDetector(one, job.influencers, model, series_max, threads) for one in job.detectors]
+        slots = day_buckets(job.bucket_span_ms)
+        self.detectors = [
+            RunningDetector(one, job.influencers, model, series_max, threads, slots) for one in job.detectors
+        ]
         self.next_bucket: int | None = None
         self._open = _Open()
 
@@ -277,9 +281,12 @@ def _series_max(job: JobConfig, model: AutoConfig) -> int:
     """Return how many series each detector may have within the job's memory, all detectors sharing it alike."""
     from gridwatch.detectors.online.bank import Bank
 
-    each = Bank(model, 1).nbytes
-    metrics = sum(len(detector.spec.metrics) for detector in job.detectors)
-    return max(job.memory_limit // (each * metrics + SERIES_BYTES * len(job.detectors)), 1)
+    slots, each = day_buckets(job.bucket_span_ms), Bank(model, 1).nbytes
+    size = 0
+    for detector in job.detectors:
+        gaps = Gaps(1, 0 if detector.spec.empty_is_zero else slots).nbytes
+        size += len(detector.spec.metrics) * (each + gaps) + SERIES_BYTES
+    return max(job.memory_limit // size, 1)
 
 
 def _influencers(records: list[Record]) -> list[InfluencerResult]:

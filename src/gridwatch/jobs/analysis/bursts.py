@@ -53,6 +53,12 @@ class Scores:
         columns = (found.p_surprise, found.expected, found.lower, found.upper, found.driver.astype(np.float64))
         return cls(np.stack(columns), found.members)
 
+    def without(self, which: npt.NDArray[np.bool_]) -> Self:
+        """Return the scores with nothing said of some buckets, bool (s, b)."""
+        columns = self.columns.copy()
+        columns[:4, which], columns[4, which] = np.nan, -1.0
+        return type(self)(columns, self.members)
+
 
 def update_without_bursts(bank: Bank, credit: Ints, times_ms: Ints, values: Floats, *, threads: int = 1) -> Scores:
     """Judge buckets of all series of a bank, and learn what is not critical.

@@ -75,10 +75,17 @@ class RunningDetector:
         model: Members and constants of its models.
         series_max: How many series it may have.
         threads: How many threads share the work.
+        slots: Buckets of a day, 0 where gaps are not filled.
     """
 
     def __init__(
-        self, config: Detector, influencers: Sequence[str], model: AutoConfig, series_max: int, threads: int = 1
+        self,
+        config: Detector,
+        influencers: Sequence[str],
+        model: AutoConfig,
+        series_max: int,
+        threads: int = 1,
+        slots: int = 0,
     ) -> None:
         self.config = config
         self.influencers = tuple(influencers)
@@ -86,7 +93,8 @@ class RunningDetector:
         by = config.by_field_name
         self.series = SeriesIndex(config.split_fields, frozenset({by} if by and not config.use_null else ()))
         self.models: dict[Metric, Models] = {
-            metric: Models(model, threads, series_max) for metric in config.spec.metrics
+            metric: Models(model, threads, series_max, 0 if config.spec.empty_is_zero else slots)
+            for metric in config.spec.metrics
         }
         self.first_bucket = np.zeros(0, np.int64)
         self.last_bucket = np.zeros(0, np.int64)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.jobs.analysis.bursts import CREDIT_FIRST, Scores, update_without_bursts
+from gridwatch.jobs.analysis.gaps import Gaps
 
 if TYPE_CHECKING:
     from gridwatch.detectors.online.bank import Bank
@@ -57,14 +58,17 @@ class Models:
         config: Members and constants, the same for all.
         threads: How many threads share the work.
         most: How many series there may be; no memory is taken for more.
+        slots: Buckets of a day, where gaps are to be filled; 0 where there are none.
     """
 
-    def __init__(self, config: AutoConfig, threads: int = 1, most: int | None = None) -> None:
+    def __init__(self, config: AutoConfig, threads: int = 1, most: int | None = None, slots: int = 0) -> None:
         self.config = config
         self.most = most
         self.threads = threads
         self.pages: list[Bank] = []
         self.credits: list[Ints] = []
+        self.slots = slots
+        self.gaps: list[Gaps] = []
 
     @property
     def room(self) -> int:
@@ -74,7 +78,7 @@ class Models:
     @property
     def nbytes(self) -> int:
         """Memory, bytes."""
-        return sum(page.nbytes for page in self.pages) + sum(credit.nbytes for credit in self.credits)
+        return sum(part.nbytes for parts in (self.pages, self.credits, self.gaps) for part in parts)
 
     def update(self, times_ms: Ints, values: Floats) -> Judged:
         """Judge buckets of all series, and learn them.
@@ -92,13 +96,18 @@ class Models:
             size = min(max(self.room, 1), _PAGE_MAX)
             size = size if self.most is None else max(min(size, self.most - self.room), 1)
             self.pages.append(Bank(self.config, size))
-            self.credits.append(np.full(len(self.pages[-1]), CREDIT_FIRST, np.int64))
+            self.credits.append(np.full(size, CREDIT_FIRST, np.int64))
+            self.gaps.append(Gaps(size, self.slots))
         parts = []
-        for (start, page), credit in zip(self._used(len(values)), self.credits, strict=False):
+        for (start, page), credit, gaps in zip(self._used(len(values)), self.credits, self.gaps, strict=False):
             part = values[start : start + len(page)]
             if len(part) < len(page):
                 part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
-            parts.append(update_without_bursts(page, credit, times_ms, part, threads=self.threads))
+            filled = None
+            if self.slots:
+                part, filled = gaps.fill(times_ms, part)
+            scores = update_without_bursts(page, credit, times_ms, part, threads=self.threads)
+            parts.append(scores if filled is None else scores.without(filled))
         return self._judged(parts, *values.shape)
 
     def preview(self, times_ms: Ints, values: Floats, places: Ints) -> Judged:
@@ -127,8 +136,8 @@ class Models:
         """
         from gridwatch.detectors.online.bank import Bank
 
-        had, starts = self.credits, self._used(self.room)
-        self.pages, self.credits = [], []
+        had, gaps, starts = self.credits, self.gaps, self._used(self.room)
+        self.pages, self.credits, self.gaps = [], [], []
         for first in range(0, len(which), _PAGE_MAX):
             wanted = which[first : first + _PAGE_MAX]
             new, credit = Bank(self.config, len(wanted)), np.zeros(len(wanted), np.int64)
@@ -139,6 +148,8 @@ class Models:
                 credit[there] = theirs[wanted[there] - start]
             self.pages.append(new)
             self.credits.append(credit)
+            self.gaps.append(Gaps(len(wanted), self.slots))
+            self.gaps[-1].pick(gaps, wanted, [start for start, _ in starts])
 
     def _used(self, series: int) -> list[tuple[int, Bank]]:
         starts = np.cumsum([0, *(len(page) for page in self.pages)])

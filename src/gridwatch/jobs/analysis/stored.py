@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridwatch.errors import JobsRequestError
+from gridwatch.jobs.analysis.gaps import Gaps
 from gridwatch.jobs.analysis.rows import Rows
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def _arrays(analyzer: Analyzer) -> dict[str, Any]:
                 for name, array in bank.state._asdict().items():
                     arrays[f"{index}/{metric}/{page}/{name}"] = array
                 arrays[f"{index}/{metric}/{page}/{_CREDIT}"] = models.credits[page]
+                for place, array in enumerate(models.gaps[page].arrays):
+                    arrays[f"{index}/{metric}/{page}/gaps{place}"] = array
     return arrays
 
 
@@ -135,6 +138,10 @@ def _restore_models(
                 raise JobsRequestError(f"the saved analysis is damaged: {_CREDIT} is {credit.shape}; reset the job.")
             models.pages.append(bank)
             models.credits.append(credit)
+            models.gaps.append(Gaps(size, models.slots))
+            for place, array in enumerate(models.gaps[-1].arrays):
+                # Refuses another shape; what is of another type becomes what it was.
+                array[...] = file[f"{index}/{metric}/{page}/gaps{place}"]
 
 
 def _check_fits(bank: Bank, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

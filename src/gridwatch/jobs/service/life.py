@@ -34,6 +34,9 @@ class JobLife(Parts):
             inline = parse_datafeed(config.datafeed_config, job_id=config.job_id)
             check_pair(config, inline)
             feed = Datafeed(inline, "stopped", self.now_ms())
+        if job.id not in {other.id for other in self.resources.jobs()}:
+            # What a process left that died while it deleted a job of this name.
+            self._forget_all(job.id)
         self.resources.add_job(job)
         if feed is not None:
             try:
@@ -150,7 +153,7 @@ class JobLife(Parts):
             self.close_job(job_id, force=True)
         if feed is not None:
             self.resources.drop_datafeed(feed.id)
-        # The row goes first: a process that died after it leaves what a new job of this name overwrites or resets.
+        # The row goes first: what a process leaves that dies after it, the next job of this name clears away.
         self.resources.drop_job(job_id)
         self._forget_all(job_id)
         self.messages.drop(job_id)
