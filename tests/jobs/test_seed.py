@@ -185,9 +185,11 @@ def test_the_worst_record_is_at_a_place_that_is_known(world: World, job: str) ->
     assert any(hit(world.records[job][0], put) for put in world.put_into(job))
 
 
-@pytest.mark.xfail(reason="the second and third time are as the first, which was learnt", strict=False)
-def test_what_comes_again_is_told_again(world: World) -> None:
-    assert min(max(scores(world, "ecommerce_europe", put), default=0.0) for put in world.known("dear")) >= 25.0
+@pytest.mark.parametrize(
+    "place", [1, pytest.param(2, marks=pytest.mark.xfail(reason="by then as much was odd as a series is forgiven"))]
+)
+def test_what_comes_again_is_told_again(world: World, place: int) -> None:
+    assert max(scores(world, "ecommerce_europe", world.known("dear")[place]), default=0.0) >= 75.0
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,9 @@ def test_what_comes_again_is_told_again(world: World) -> None:
         "event_rate_logs",
         "ecommerce_europe",
         "event_count_direct",
-        pytest.param("event_count_max", marks=pytest.mark.xfail(reason="a Sunday's mean of a day at 08:00 has 85")),
+        pytest.param(
+            "event_count_max", marks=pytest.mark.xfail(reason="a Sunday's mean of a day has 85", strict=False)
+        ),
     ],
 )
 def test_what_is_ordinary_stays_quiet(world: World, job: str) -> None:
