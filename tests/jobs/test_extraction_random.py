@@ -275,7 +275,7 @@ def names_in(aggs: Mapping[str, Any]) -> Iterator[str]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
