@@ -12,11 +12,25 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from gridwatch.containers import Store, open_store
+from gridwatch.errors import (
+    ConfigError,
+    ContainerNotFoundError,
+    DetectorError,
+    GridwatchError,
+    JobsBusyError,
+    JobsCapacityError,
+    JobsConflictError,
+    StoreBusyError,
+    StoreError,
+    ValueRefusedError,
+)
 from gridwatch.jobs.analysis import Bucket, Record, Results
 from gridwatch.jobs.analysis.results import Influence, InfluencerResult
 from gridwatch.jobs.config import parse_job
 from gridwatch.jobs.results import ResultRows
 from gridwatch.server.app import create_app
+from gridwatch.server.ml_api.errors import of_ours
+from gridwatch.server.ml_api.posted import frame_of
 from gridwatch.server.state import state
 from gridwatch.settings import Settings
 
@@ -416,8 +430,6 @@ def test_rows_are_posted_in_any_of_three_forms(
 def test_times_are_read_as_the_job_describes_them(
     client: FlaskClient, time_format: str, first: Any, second: Any, bad: Any
 ) -> None:
-    from gridwatch.server.ml_api.posted import frame_of
-
     description = {"time_field": "ts", "time_format": time_format}
     job = parse_job({**JOB, "data_description": description}, job_id="one")
     rows = [{"ts": second, "event": {"load": 2}}, {"ts": first, "load": [1], "host": ["a", "b"]}, {"ts": bad}]
@@ -436,7 +448,7 @@ def test_a_time_that_is_likely_wrong_is_told(client: FlaskClient) -> None:
     rows = [{"ts": START, "load": 1, "host": "a"}, {"ts": START // 1000, "load": 1, "host": "a"}]
     told = refused(client.post(f"{ROOT}/seconds/_data", json=rows), 400, "illegal_argument_exception")
     assert "[ts] 1970-01-21T" in told
-    assert "more than 1000000 buckets of 1m apart; is the [time_format] right (epoch_ms)?" in told
+    assert "more than 100000 buckets of 1m apart; is the [time_format] right (epoch_ms)?" in told
     assert client.post(f"{ROOT}/seconds/_data", json=rows[1:]).status_code == 202
     assert client.post(f"{ROOT}/seconds/_data", json=rows[:1]).status_code == 400
     told = refused(client.post(f"{ROOT}/seconds/_flush?advance_time=9999-01-01"), 400, "illegal_argument_exception")
@@ -457,8 +469,6 @@ def test_a_row_that_is_no_object_is_refused_and_nothing_is_analysed(client: Flas
 
 
 def test_strangers_need_the_rights_of_the_web_api(client_of: Callable[..., FlaskClient]) -> None:
-    from gridwatch.server.state import state
-
     client = client_of(alerts={"token": "right"}, server={"insecure_http": True})
     users = state(client.application).users
     users.add("reader", "secret", rights="read", replace=False)
@@ -495,6 +505,26 @@ def test_strangers_need_the_rights_of_the_web_api(client_of: Callable[..., Flask
 def test_web_pages_reach_nothing(client: FlaskClient, headers: dict[str, str], status: int) -> None:
     refused(client.post(f"{ROOT}/posted/_close", headers=headers), status, "security_exception")
     assert client.get(f"{ROOT}/posted/_stats").get_json()["jobs"][0]["state"] == "opened"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "again"),
+    [
+        (JobsBusyError("at work"), 409, "status_exception", True),
+        (JobsConflictError("closed"), 409, "status_exception", False),
+        (JobsCapacityError("full"), 429, "status_exception", True),
+        (ContainerNotFoundError("no container"), 404, "index_not_found_exception", False),
+        (StoreBusyError("locked"), 503, "store_busy_exception", True),
+        (StoreError("the disk is full", unusable=True), 503, "store_busy_exception", True),
+        (ValueRefusedError("a NUL"), 400, "store_exception", False),
+        (ConfigError("no such key"), 503, "status_exception", True),
+        (DetectorError("no window"), 400, "status_exception", False),
+    ],
+)
+def test_errors_below_have_a_status(error: GridwatchError, status: int, kind: str, again: bool) -> None:
+    told = of_ours(error)
+    assert (told.status, told.type, told.reason) == (status, kind, str(error))
+    assert ("Retry-After" in told.headers) is again
 
 
 def test_too_many_at_once_are_asked_to_come_again(client: FlaskClient) -> None:

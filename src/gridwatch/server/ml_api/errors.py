@@ -9,6 +9,7 @@ from gridwatch.errors import (
     ConfigError,
     ContainerNotFoundError,
     GridwatchError,
+    JobsBusyError,
     JobsError,
     StoreBusyError,
     StoreError,
@@ -16,6 +17,8 @@ from gridwatch.errors import (
 from gridwatch.server.griddb_webapi.errors import told
 
 __all__ = ["MlApiError", "error_body", "of_ours", "unfit"]
+
+_AGAIN = {"Retry-After": "1"}
 
 
 class MlApiError(Exception):
@@ -42,16 +45,18 @@ def unfit(reason: str) -> MlApiError:
 def of_ours(error: GridwatchError) -> MlApiError:
     """Return what a job, a datafeed or the store refuses as it is answered."""
     if isinstance(error, JobsError):
-        return MlApiError(error.status, error.type, str(error), _again(error.status))
+        later = isinstance(error, JobsBusyError) or error.status == 429
+        return MlApiError(error.status, error.type, str(error), _AGAIN if later else None)
     if isinstance(error, ContainerNotFoundError):
         return MlApiError(404, "index_not_found_exception", told(error))
     if isinstance(error, StoreError):
         # A disk that is full or a file that is locked is no fault of the request: sent again later, it may do.
-        later = isinstance(error, StoreBusyError) or error.values.get("unusable")
-        status = 503 if later else 400
-        return MlApiError(status, "store_busy_exception" if later else "store_exception", told(error), _again(status))
+        later = isinstance(error, StoreBusyError) or bool(error.values.get("unusable"))
+        if later:
+            return MlApiError(503, "store_busy_exception", told(error), _AGAIN)
+        return MlApiError(400, "store_exception", told(error))
     if isinstance(error, ConfigError):
-        return MlApiError(503, "status_exception", str(error), _again(503))
+        return MlApiError(503, "status_exception", str(error), _AGAIN)
     return MlApiError(400, "status_exception", str(error))
 
 
@@ -59,7 +64,3 @@ def error_body(error: MlApiError) -> dict[str, Any]:
     """Return the body of a refusal."""
     cause = {"type": error.type, "reason": error.reason}
     return {"error": {"root_cause": [cause], **cause}, "status": error.status}
-
-
-def _again(status: int) -> dict[str, str]:
-    return {"Retry-After": "1"} if status in {429, 503} else {}

@@ -27,6 +27,7 @@ _WINDOW_MAX = 10_000
     body="parameters",
     parameters=(*_COMMON, "anomaly_score", "expand"),
     body_only=("page", "timestamp"),
+    heavy=True,
 )
 def get_buckets(asked: Asked, job_id: str, timestamp: str | None = None) -> Any:
     """Return buckets, or the one of an instant."""
@@ -67,6 +68,7 @@ def get_influencers(asked: Asked, job_id: str) -> Any:
     parameters=(
         "top_n", "bucket_span", "overall_score", "start", "end", "exclude_interim", "allow_no_match",
     ),
+    heavy=True,
 )  # fmt: skip
 def get_overall_buckets(asked: Asked, job_id: str) -> Any:
     """Return what several jobs say together."""
