@@ -490,3 +490,11 @@ def test_runtime_fields_a_query_and_missing_groups(service: TransformService, st
     assert {row["who"]: row["users"] for row in rows} == {who: int(who is not None) for who in wanted}
     # What is missing is left out of a document, and the key is nobody's field.
     assert {"n": wanted[None], "users": 0} in service.preview(transform_id="by_user")["preview"]
+
+
+def test_a_name_that_griddb_refuses_is_told(service: TransformService, store: SqliteStore) -> None:
+    put_events(store, events(10))
+    service.put(body(dest={"index": "by the hour"}), transform_id="one")
+    with pytest.raises(JobsValueError, match=r"\[dest.index\] the container 'by the hour' cannot be made: "):
+        service.start("one")
+    assert service.transforms.get("one").state == "stopped"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.errors import JobsValueError
+from gridwatch.errors import JobsValueError, SchemaError
 from gridwatch.jobs.fields import FieldType, columns_of
 from gridwatch.jobs.transform.pivot import Group, Measure, Pivot
 from gridwatch.jobs.transform.scans import Kinds
@@ -85,11 +85,17 @@ class Destination:
         """Make the container, or see that the one that is there takes the rows; return it with its own key.
 
         Raises:
-            JobsValueError: It lacks a column, or has one of another type, or another row key.
+            JobsValueError: GridDB refuses its name or columns, or it is there and lacks a column, or has one of another
+                type, or another row key.
         """
         there = store.container(self.container)
         if there is None:
-            store.put_container(self.info())
+            try:
+                store.put_container(self.info())
+            except SchemaError as error:
+                raise JobsValueError(
+                    f"the container {self.container!r} cannot be made: {error}", path="dest.index"
+                ) from error
             return self
         known = {column.name.lower(): column for column in there.columns}
         for field, column in self.columns.items():
