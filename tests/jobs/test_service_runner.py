@@ -15,6 +15,7 @@ import pytest
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsConflictError, JobsError
+from gridwatch.jobs.results import Wanted
 from gridwatch.jobs.service import JobsService, Runner
 
 MINUTE = 60_000
@@ -301,3 +302,13 @@ def test_a_damaged_state_fails_the_job_which_can_be_closed_and_reset(world: Worl
     world.service.open_job("job")
     world.service.start_datafeed("job")
     assert world.runner.run_due()[0].error == ""
+
+
+def test_results_are_kept_as_long_as_the_job_says(world: World) -> None:
+    world.put(*range(START - 30 * HOUR, START, 5 * MINUTE))
+    world.start({**JOB, "results_retention_days": 1})
+    world.runner.run_due()
+    found = world.service.buckets("job", Wanted(interim=False))
+    newest = START + 6 * HOUR - SPAN - SPAN
+    assert found["buckets"][0]["timestamp"] == newest - 24 * HOUR
+    assert found["count"] == 24 * 4 + 1

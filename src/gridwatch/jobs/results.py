@@ -97,10 +97,15 @@ class ResultRows:
             ids = self._ids(_TABLES[kind], job_id, sql.compose("({} = {})", sql.name("is_interim"), sql.value(True)))
             self.store.delete(_TABLES[kind].name, ids)
 
-    def drop(self, job_id: str) -> None:
-        """Delete all results of a job."""
+    def drop(self, job_id: str, *, before_ms: int | None = None) -> None:
+        """Delete the results of a job: all, or those of buckets that start before an instant, UTC epoch ms."""
+        old = sql.TRUE
+        if before_ms is not None:
+            old = sql.compose("({} < {})", sql.name("ts"), sql.value(_time(before_ms)))
         for info in _TABLES.values():
-            self.store.delete(info.name, self._ids(info, job_id, sql.TRUE))
+            ids = self._ids(info, job_id, old)
+            if ids:
+                self.store.delete(info.name, ids)
 
     def find(self, kind: Kind, job_ids: Sequence[str], wanted: Wanted) -> Page:
         """Return results of some jobs.

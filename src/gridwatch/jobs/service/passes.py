@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gridwatch.errors import GridwatchError, JobsBusyError, JobsConflictError
+from gridwatch.errors import GridwatchError, JobsConflictError
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.service.datafeeds import FeedLife
 from gridwatch.jobs.service.feeds import Pass, feed_once
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 GIVE_UP_MS = 24 * 3_600_000
 """A datafeed that has failed for as long is stopped: one that looks at work and reads nothing is worse than none."""
+
+_DAY_MS = 86_400_000
 
 _EMPTY_TOLD = 10
 """Searches without rows after which it is said that there are none."""
@@ -73,7 +75,8 @@ class Passes(FeedLife):
                 stopped=lambda: stopped() or self.resources.datafeed(datafeed_id).state != "started",
                 wait_s=wait_s,
             )
-        except JobsBusyError:
+        except JobsConflictError:
+            # Somebody else is at it, or has just closed the job: no failure of the search.
             raise
         except GridwatchError as error:
             self.note_failure(feed, str(error))
@@ -113,6 +116,7 @@ class Passes(FeedLife):
                 "info",
                 f"Datafeed [{feed.id}] reads its rows again, after {feed.failures} searches that failed.",
             )
+        self._drop_old(feed.config.job_id)
         if done.done:
             # The job first: a process that dies in between leaves a feed without an open job, which is stopped then.
             self.resources.change_job(feed.config.job_id, state="closed", finished_ms=self.now_ms())
@@ -125,6 +129,13 @@ class Passes(FeedLife):
             return
         self._look_for_late_rows(feed)
         self._look_for_silence(feed, done)
+
+    def _drop_old(self, job_id: str) -> None:
+        """Delete results that are older than the job keeps them, counted from its newest bucket."""
+        job = self.resources.job(job_id)
+        days, newest = job.config.results_retention_days, job.counts.get("latest_bucket_timestamp")
+        if days is not None and newest is not None:
+            self.results.drop(job_id, before_ms=newest - days * _DAY_MS)
 
     def _look_for_silence(self, feed: Datafeed, done: Pass) -> None:
         job = self.resources.job(feed.config.job_id)
