@@ -198,9 +198,7 @@ def test_what_comes_again_is_told_again(world: World, place: int) -> None:
         "event_rate_logs",
         "ecommerce_europe",
         "event_count_direct",
-        pytest.param(
-            "event_count_max", marks=pytest.mark.xfail(reason="a Sunday's mean of a day has 85", strict=False)
-        ),
+        "event_count_max",
     ],
 )
 def test_what_is_ordinary_stays_quiet(world: World, job: str) -> None:
