@@ -171,8 +171,8 @@ def test_counts_of_the_summary_tell_what_counts_of_the_events_tell(world: World)
         ("event_count_max", "deleting", 75.0),
         ("event_count_direct", "guessing", 75.0),
         ("event_count_direct", "deleting", 75.0),
-        pytest.param("event_rate_logs", "outage", 50.0, marks=pytest.mark.xfail(reason="too few in a day's high")),
-        pytest.param("event_count_direct", "locked", 25.0, marks=pytest.mark.xfail(reason="too few in a day's high")),
+        ("event_rate_logs", "outage", 50.0),
+        ("event_count_direct", "locked", 25.0),
         pytest.param("ecommerce_europe", "silence", 50.0, marks=pytest.mark.xfail(reason="eight empty hours")),
     ],
 )

