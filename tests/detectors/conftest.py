@@ -9,8 +9,14 @@ from gridwatch.detectors.testing import SMALL, random_walk
 
 
 @pytest.fixture(scope="session")
-def learnt() -> LstmDetector:
-    detector = LstmDetector("log_return", SMALL)
+def told() -> list[tuple[int, int]]:
+    """What `learnt` was told while it was trained: the epoch, of at most how many."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def learnt(told: list[tuple[int, int]]) -> LstmDetector:
+    detector = LstmDetector("log_return", SMALL, on_epoch=lambda epoch, most, _row: told.append((epoch, most)))
     detector.learn(*random_walk(400))
     return detector
 

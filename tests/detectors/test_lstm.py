@@ -52,13 +52,10 @@ def test_the_best_epoch_is_kept(learnt: LstmDetector) -> None:
     assert 1 <= len(losses) <= SMALL.epochs
 
 
-def test_each_epoch_is_told() -> None:
-    seen: list[tuple[int, int]] = []
-    config = replace(SMALL, epochs=2, patience=5)
-    LstmDetector("log_return", config, on_epoch=lambda epoch, most, row: seen.append((epoch, most))).learn(
-        *random_walk(200)
-    )
-    assert seen == [(1, 2), (2, 2)]
+def test_each_epoch_is_told(learnt: LstmDetector, told: list[tuple[int, int]]) -> None:
+    assert learnt.trained is not None
+    epochs = len(learnt.trained.history)
+    assert told == [(epoch, SMALL.epochs) for epoch in range(1, epochs + 1)]
 
 
 def test_expected_and_band_are_prices(learnt: LstmDetector) -> None:
