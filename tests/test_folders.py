@@ -23,6 +23,7 @@ NOT_HOME = {
     "java/connector.py",
     "java/jars.py",
     "pipeline/evaluate.py",
+    "sources/synthetic.py",
     "sources/testing.py",
     "tracking/evaluations.py",
     "tracking/recording.py",

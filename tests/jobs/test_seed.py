@@ -185,9 +185,7 @@ def test_the_worst_record_is_at_a_place_that_is_known(world: World, job: str) ->
     assert any(hit(world.records[job][0], put) for put in world.put_into(job))
 
 
-@pytest.mark.parametrize(
-    "place", [1, pytest.param(2, marks=pytest.mark.xfail(reason="by then as much was odd as a series is forgiven"))]
-)
+@pytest.mark.parametrize("place", [1, 2])
 def test_what_comes_again_is_told_again(world: World, place: int) -> None:
     assert max(scores(world, "ecommerce_europe", world.known("dear")[place]), default=0.0) >= 75.0
 

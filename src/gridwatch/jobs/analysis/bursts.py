@@ -25,11 +25,11 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 HOLD_SURPRISE = 4.0
 """-log10 of the probability at which a value is not learnt: that of a critical record."""
 
-COST = 200
-"""Values that a series has to have for each that is not learnt: one in 200. Calibrated, p < 1e-4 is one in 10,000."""
+COST = 100
+"""Values that a series has to have for each that is not learnt: one in 100. Calibrated, p < 1e-4 is one in 10,000."""
 
-CREDIT_FIRST, CREDIT_MAX = COST, 12 * COST
-"""A new series may leave out one; one with a long past twelve in a row, and what goes on is how things are now."""
+CREDIT_FIRST, CREDIT_MAX = 3 * COST, 12 * COST
+"""A new series may leave out three; one with a long past twelve in a row, and what goes on is how things are now."""
 
 _BLOCK = 64
 """Buckets that are judged at once; those of a series with a burst among them are judged again from the first."""
