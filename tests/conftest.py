@@ -29,6 +29,18 @@ ALONE = ("tests/faults/test_kills.py",)
 """What shares nothing with the other files of such a folder."""
 
 
+class _Loggers(dict[str, Any]):
+    """Loggers by name, to go through while other threads make new ones."""
+
+    def values(self) -> Any:
+        return list(super().values())
+
+
+def pytest_configure() -> None:
+    # Pytest goes through them before each test, and a server of another test may just be importing something.
+    logging.root.manager.loggerDict = _Loggers(logging.root.manager.loggerDict)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((at for at, path in enumerate(LONGEST) if item.nodeid.startswith(path)), 99))
 

@@ -161,7 +161,7 @@ def test_rows_that_differ_are_not_put_over(source: Store, target: Store) -> None
 
 def test_rows_of_the_targets_own_are_told(source: Store, target: Store) -> None:
     copy_store(source, target, ["labels", "keyless"])
-    target.put("labels", pa.table({"id": ["mine"], "dataset": ["x"]}))
+    target.put("labels", pa.table({"id": ["mine"], "series": ["x"]}))
     with pytest.raises(
         StoreError, match=r"'labels' differs after the copy .*: it has 1 rows there and 0 in the source\."
     ):

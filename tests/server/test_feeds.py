@@ -19,11 +19,16 @@ from gridwatch.settings import Settings
 NAMES = {"datafeeds", "transforms"}
 
 
-def running() -> set[str]:
-    return {thread.name for thread in threading.enumerate()} & NAMES
+@pytest.fixture
+def running() -> Callable[[], set[str]]:
+    """Return which threads run that did not before the test: servers of other tests have theirs."""
+    others = set(threading.enumerate())
+    return lambda: {thread.name for thread in set(threading.enumerate()) - others} & NAMES
 
 
-def test_a_store_that_is_only_served_gets_no_container(app: Flask, store: Store) -> None:
+def test_a_store_that_is_only_served_gets_no_container(
+    app: Flask, store: Store, running: Callable[[], set[str]]
+) -> None:
     before = store.containers()
     feeds = Feeds(state(app))
     feeds.start()
@@ -37,7 +42,10 @@ def test_a_store_that_is_only_served_gets_no_container(app: Flask, store: Store)
 
 @pytest.mark.parametrize("run_feeds", [True, False])
 def test_the_setting_says_whether_they_run(
-    serving: Callable[..., str], make_settings: Callable[..., Settings], run_feeds: bool
+    running: Callable[[], set[str]],
+    serving: Callable[..., str],
+    make_settings: Callable[..., Settings],
+    run_feeds: bool,
 ) -> None:
     serving(make_settings(jobs={"run_feeds": run_feeds}))
     assert running() == (NAMES if run_feeds else set())
