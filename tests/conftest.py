@@ -65,6 +65,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """A flow file sets up the environment of its whole process; here that is the tests', so it is taken back."""
+    environ = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(environ):
+        del os.environ[name]
+    os.environ.update(environ)
+
+
+@pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """A command or a flow file sets up logging for its whole process; here that is the tests', so it is taken back."""
     loggers = [logging.getLogger(name) for name in ("", "gridwatch", "kafka")]

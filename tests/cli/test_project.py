@@ -61,6 +61,8 @@ def test_the_example_env_names_every_setting_and_is_valid(tmp_path: Path, monkey
 def test_doctor_on_a_fresh_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path / ".gridwatch"))
+    monkeypatch.delenv("GRIDWATCH_STORE", raising=False)
     monkeypatch.setenv("GRIDWATCH_SENDGRID__API_KEY", "SG.secret")
     monkeypatch.setenv("GRIDWATCH_SERVER__PORT", str(free_port()))
     done = CliRunner().invoke(app, ["doctor", "--json"])
