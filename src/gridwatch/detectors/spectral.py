@@ -9,14 +9,10 @@ noise on a wave none was the highest of 500 rows with it, and 35 were with the m
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 import numpy as np
-import numpy.typing as npt
 
 from gridwatch.detectors.base import Floats, Times
-from gridwatch.detectors.streams import Arrays, Taken
-from gridwatch.errors import DetectorError
+from gridwatch.detectors.streams import RecentRows, Taken
 
 __all__ = ["SpectralStream", "spectral_residuals"]
 
@@ -63,14 +59,13 @@ def spectral_residuals(windows: Floats) -> Floats:
     return np.where(flat, 0.0, ratio - 1.0)
 
 
-class SpectralStream:
+class SpectralStream(RecentRows):
     """The spectral residual of each row in the window of rows that it ends."""
 
     name = "spectral"
     two_sided = False
-
-    def __init__(self) -> None:
-        self._history = np.empty(0)
+    ROWS_MAX = _WINDOW - 1
+    KEPT = "window"
 
     def take(self, times_ms: Times, values: Floats) -> Taken:
         """Return the residuals of the next rows; see `Stream.take`."""
@@ -82,25 +77,3 @@ class SpectralStream:
             odd[len(values) - len(windows) :] = np.concatenate(blocks)
         self._history = joined[-_WINDOW + 1 :]
         return Taken(odd)
-
-    def copy(self) -> Self:
-        """Return a stream that goes on from here by itself."""
-        other = type(self)()
-        other._history = self._history
-        return other
-
-    def arrays(self) -> Arrays:
-        """Return what is kept of the rows so far."""
-        return {"history": self._history}
-
-    def restore(self, arrays: Arrays) -> None:
-        """Take up what `arrays` was; see `Stream.restore`."""
-        history: npt.NDArray[Any] = arrays["history"]
-        if (
-            history.ndim != 1
-            or len(history) >= _WINDOW
-            or history.dtype != np.float64
-            or not np.isfinite(history).all()
-        ):
-            raise DetectorError(f"The saved window is damaged: {history.dtype} {history.shape}, or not finite.")
-        self._history = history.copy()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors.base import Floats, Times
+from gridwatch.errors import DetectorError
 
-__all__ = ["Arrays", "Stream", "Taken"]
+__all__ = ["Arrays", "RecentRows", "Stream", "Taken"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -63,3 +65,33 @@ class Stream(Protocol):
         Raises:
             DetectorError: It does not fit; a missing array raises KeyError.
         """
+
+
+class RecentRows:
+    """What a stream keeps that needs nothing but the last few values."""
+
+    ROWS_MAX: ClassVar[int]
+    """Most values that are kept."""
+    KEPT: ClassVar[str]
+    """What they are called where they turn out to be damaged."""
+
+    def __init__(self) -> None:
+        self._history = np.empty(0)
+
+    def copy(self) -> Self:
+        """Return a stream that goes on from here by itself."""
+        other = type(self)()
+        other._history = self._history
+        return other
+
+    def arrays(self) -> Arrays:
+        """Return what is kept of the rows so far."""
+        return {"history": self._history}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up what `arrays` was; see `Stream.restore`."""
+        history: npt.NDArray[Any] = arrays["history"]
+        fits = history.ndim == 1 and len(history) <= self.ROWS_MAX and history.dtype == np.float64
+        if not fits or not np.isfinite(history).all():
+            raise DetectorError(f"The saved {self.KEPT} is damaged: {history.dtype} {history.shape}, or not finite.")
+        self._history = history.copy()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 import numpy as np
-import numpy.typing as npt
 
 from gridwatch.detectors.base import Floats, Times
-from gridwatch.detectors.streams import Arrays, Taken
-from gridwatch.errors import DetectorError
+from gridwatch.detectors.streams import RecentRows, Taken
 
 __all__ = ["TrendStream"]
 
 _ROWS = 5  # as the members' own expectation where days do not repeat: of two odd rows none counts
 
 
-class TrendStream:
+class TrendStream(RecentRows):
     """The value less the median of the five rows before.
 
     >>> TrendStream().take(np.arange(8), np.array([1.0, 2.0, 3.0, 4.0, 90.0, 6.0, 6.0, 9.0])).odd.tolist()
@@ -25,9 +21,8 @@ class TrendStream:
 
     name = "trend"
     two_sided = True
-
-    def __init__(self) -> None:
-        self._history = np.empty(0)
+    ROWS_MAX = _ROWS
+    KEPT = "trend"
 
     def take(self, times_ms: Times, values: Floats) -> Taken:
         """Return the differences of the next rows; see `Stream.take`."""
@@ -39,20 +34,3 @@ class TrendStream:
             centre[len(values) - len(medians) :] = medians
         self._history = joined[-_ROWS:]
         return Taken(values - centre, lambda miss: centre + miss)
-
-    def copy(self) -> Self:
-        """Return a stream that goes on from here by itself."""
-        other = type(self)()
-        other._history = self._history
-        return other
-
-    def arrays(self) -> Arrays:
-        """Return what is kept of the rows so far."""
-        return {"history": self._history}
-
-    def restore(self, arrays: Arrays) -> None:
-        """Take up what `arrays` was; see `Stream.restore`."""
-        history: npt.NDArray[Any] = arrays["history"]
-        if history.ndim != 1 or len(history) > _ROWS or history.dtype != np.float64 or not np.isfinite(history).all():
-            raise DetectorError(f"The saved trend is damaged: {history.dtype} {history.shape}, or not finite.")
-        self._history = history.copy()
