@@ -125,7 +125,38 @@ def test_a_feed_with_an_end_stops_there_and_its_job_closes(world: World) -> None
     world.runner.run_due()
     assert world.stats()["state"] == "stopped"
     assert world.service.resources.job("job").state == "closed"
-    assert world.told()[-2:] == ["Job closed: its datafeed has come to its end.", "Datafeed [job] stopped."]
+    assert set(world.told()[-2:]) == {"Datafeed [job] stopped.", "Job closed: its datafeed has come to its end."}
+
+
+def test_whoever_sees_a_job_closed_at_its_end_sees_its_feed_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(end_ms=START + 6 * HOUR)
+    resources, seen = world.service.resources, []
+    change = resources.change_job
+
+    def changed(job_id: str, **changes: Any) -> Any:
+        if "state" in changes:
+            seen.append((changes["state"], resources.datafeed("job").state))
+        return change(job_id, **changes)
+
+    monkeypatch.setattr(resources, "change_job", changed)
+    world.service.run_datafeed("job")
+    assert seen == [("closing", "started"), ("closed", "stopped")]
+
+
+@pytest.mark.parametrize("feed", ["started", "stopped"])
+def test_a_job_whose_process_died_while_it_closed_is_closed(world: World, feed: Any) -> None:
+    world.start()
+    world.service.resources.change_job("job", state="closing")
+    if feed == "started":
+        world.runner.run_due()
+    else:
+        world.service.stop_datafeed("job")
+        with pytest.raises(JobsConflictError, match=r"state is \[closing\]; close it first"):
+            world.service.open_job("job")
+        world.service.close_job("job")
+    assert (world.service.resources.job("job").state, world.stats()["state"]) == ("closed", "stopped")
 
 
 def test_a_failure_is_told_once_shown_in_the_stats_and_tried_again(world: World) -> None:

@@ -58,7 +58,9 @@ class JobLife(Parts):
         if job.state == "opened":
             return job
         if job.state not in {"closed", "failed"}:
-            raise JobsConflictError(f"Cannot open job [{job_id}] while its state is [{job.state}].", job_id=job_id)
+            raise JobsConflictError(
+                f"Cannot open job [{job_id}] while its state is [{job.state}]; close it first.", job_id=job_id
+            )
         opened = self.resources.change_job(
             job_id, states=("closed", "failed", "opened"), state="opened", reason=None, opened_ms=self.now_ms()
         )
@@ -93,7 +95,7 @@ class JobLife(Parts):
             if not force:
                 raise _feed_runs(job_id, feed)
             self.resources.change_datafeed(feed.id, state="stopped", reason="its job was closed by force")
-        if job.state == "failed":
+        if job.state in {"failed", "closing"}:
             closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         else:
             with self.running.hold(job_id):

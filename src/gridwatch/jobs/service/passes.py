@@ -61,9 +61,12 @@ class Passes(FeedLife):
         if feed.state != "started":
             raise JobsConflictError(f"Datafeed [{datafeed_id}] is {feed.state}; start it first.")
         job = self.resources.job(feed.config.job_id)
+        if job.state == "closing":
+            # A process that died had come to the end of the rows.
+            self._end(feed)
+            raise JobsConflictError(f"Datafeed [{datafeed_id}] was stopped: it had come to its end.")
         if job.state != "opened":
-            over = feed.end_ms is not None and feed.end_ms <= (feed.fed_to_ms or 0)
-            self.stop_datafeed(datafeed_id, reason=None if over else f"its job [{job.id}] is {job.state}")
+            self.stop_datafeed(datafeed_id, reason=f"its job [{job.id}] is {job.state}")
             raise JobsConflictError(f"Datafeed [{datafeed_id}] was stopped: its job [{job.id}] is {job.state}.")
         try:
             done = feed_once(
@@ -118,17 +121,22 @@ class Passes(FeedLife):
             )
         self._drop_old(feed.config.job_id)
         if done.done:
-            # The job first: a process that dies in between leaves a feed without an open job, which is stopped then.
-            self.resources.change_job(feed.config.job_id, state="closed", finished_ms=self.now_ms())
-            self.running.forget(feed.config.job_id)
-            self.messages.say(feed.config.job_id, "info", "Job closed: its datafeed has come to its end.")
-            self.stop_datafeed(feed.id)
+            self._end(feed)
             return
         if feed.searched_ms is None:
             self.messages.say(feed.config.job_id, "info", f"Datafeed [{feed.id}] has caught up; real time begins.")
             return
         self._look_for_late_rows(feed)
         self._look_for_silence(feed, done)
+
+    def _end(self, feed: Datafeed) -> None:
+        """Stop a datafeed that has come to its end, and close its job: who sees that one closed sees this stopped."""
+        job_id = feed.config.job_id
+        self.resources.change_job(job_id, states=("opened", "closing"), state="closing")
+        self.running.forget(job_id)
+        self.stop_datafeed(feed.id)
+        self.resources.change_job(job_id, states=("closing", "closed"), state="closed", finished_ms=self.now_ms())
+        self.messages.say(job_id, "info", "Job closed: its datafeed has come to its end.")
 
     def _drop_old(self, job_id: str) -> None:
         """Delete results that are older than the job keeps them, counted from its newest bucket."""
