@@ -131,7 +131,7 @@ def test_a_feed_with_an_end_stops_there_and_its_job_closes(world: World) -> None
 def test_whoever_sees_a_job_closed_at_its_end_sees_its_feed_stopped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.start(end_ms=START + 6 * HOUR)
+    world.start(end_ms=START + 5 * HOUR)
     resources, seen = world.service.resources, []
     change = resources.change_job
 
