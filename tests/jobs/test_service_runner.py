@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsConflictError, JobsError
 from gridwatch.jobs.results import Wanted
 from gridwatch.jobs.service import JobsService, Runner
+from gridwatch.jobs.service.messages import Messages
+from gridwatch.jobs.tables import MESSAGES
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -125,7 +128,7 @@ def test_a_feed_with_an_end_stops_there_and_its_job_closes(world: World) -> None
     world.runner.run_due()
     assert world.stats()["state"] == "stopped"
     assert world.service.resources.job("job").state == "closed"
-    assert set(world.told()[-2:]) == {"Datafeed [job] stopped.", "Job closed: its datafeed has come to its end."}
+    assert world.told()[-2:] == ["Datafeed [job] stopped.", "Job closed: its datafeed has come to its end."]
 
 
 def test_whoever_sees_a_job_closed_at_its_end_sees_its_feed_stopped(
@@ -333,6 +336,53 @@ def test_a_damaged_state_fails_the_job_which_can_be_closed_and_reset(world: Worl
     world.service.open_job("job")
     world.service.start_datafeed("job")
     assert world.runner.run_due()[0].error == ""
+
+
+def test_one_job_that_cannot_be_closed_keeps_no_other_open(world: World) -> None:
+    from gridwatch.jobs.service.running import state_path
+
+    world.start()
+    world.runner.run_due()
+    service, _ = world.another()
+    service.stop_datafeed("job")
+    service.running.objects.put(state_path("job"), b"no archive")
+    for name in ("a", "z"):
+        service.put_job({**JOB, "datafeed_config": {"indices": ["logs"], "datafeed_id": name}}, job_id=name)
+        service.open_job(name)
+    service.start_datafeed("z")
+    with pytest.raises(JobsConflictError, match=r"job \[z\] while its datafeed \[z\] is started"):
+        service.close_jobs("_all")
+    assert {job.state for job in service.resources.jobs()} == {"opened"}, "what Elasticsearch refuses as a whole"
+    with pytest.raises(
+        JobsConflictError, match=r"Closed 2 of 3 jobs, but not \[job\]: the state of job \[job\] is damag"
+    ):
+        service.stop_datafeeds("_all", close_job=True)
+    assert [job.state for job in service.resources.jobs()] == ["closed", "failed", "closed"]
+    service.close_jobs("_all")
+    assert {job.state for job in service.resources.jobs()} == {"closed"}
+
+
+def test_messages_of_one_instant_come_in_the_order_in_which_they_were_said(world: World) -> None:
+    said = [f"message {number}" for number in (3, 1, 4, 1, 5, 9, 2, 6)]
+    for place, text in enumerate(said):
+        # Processes in turn.
+        messages = world.service.messages if place % 2 else world.another()[0].messages
+        messages.say("other", "info", text, about=place)
+    assert [one["message"] for one in reversed(world.service.messages.of("other"))] == said
+    assert [one["message"] for one in world.service.messages.of("other", newest=2)] == ["message 6", "message 2"]
+
+
+def test_messages_of_a_store_of_an_earlier_gridwatch_are_read(tmp_path: Path) -> None:
+    columns = tuple(column for column in MESSAGES.columns if column.name != "said")
+    with SqliteStore(tmp_path / "old.db") as store:
+        store.put_container(replace(MESSAGES, columns=columns))
+        row = {"id": "a", "job_id": "job", "ts": 1, "level": "info", "message": "Job created."}
+        store.put(MESSAGES.name, pa.Table.from_pylist([row], schema=replace(MESSAGES, columns=columns).arrow))
+        for make in (False, True):
+            messages = Messages(store, now_ms=lambda: 1, make=make)
+            assert [one["message"] for one in messages.of("job")] == ["Job created."]
+        messages.say("job", "info", "Job opened.")
+        assert {one["message"] for one in messages.of("job")} == {"Job created.", "Job opened."}
 
 
 def test_results_are_kept_as_long_as_the_job_says(world: World) -> None:

@@ -72,11 +72,11 @@ MODEL_PLOT = collection(
 
 MESSAGES = collection(
     "ml_messages",
-    "id:STRING! job_id:STRING ts:TIMESTAMP level:STRING message:STRING",
+    "id:STRING! job_id:STRING ts:TIMESTAMP level:STRING message:STRING said:LONG",
     "id",
     indexes=("job_id",),
 )
-"""What a job's owner should know: late rows, memory, searches that failed."""
+"""What a job's owner should know: late rows, memory, searches that failed. `said` orders those of one millisecond."""
 
 TABLES = (JOBS, DATAFEEDS, TRANSFORMS, BUCKETS, RECORDS, INFLUENCERS, MODEL_PLOT, MESSAGES)
 """All of them."""

@@ -126,13 +126,13 @@ class FeedLife(JobLife):
 
         Raises:
             JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
+            JobsError: A job could not be closed; all datafeeds are stopped, and the other jobs closed.
         """
         del force
         feeds = self.resources.datafeeds(pattern, allow_no_match=allow_no_match)
         stopped = [self.stop_datafeed(feed.id) for feed in feeds]
         if close_job:
-            for feed in stopped:
-                self.close_job(feed.config.job_id)
+            self._close_each([feed.config.job_id for feed in stopped])
         return stopped
 
     def preview_datafeed(

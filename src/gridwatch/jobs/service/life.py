@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -105,17 +106,20 @@ class JobLife(Parts):
         return closed
 
     def close_jobs(self, pattern: str, *, force: bool = False, allow_no_match: bool = True) -> list[Job]:
-        """Close jobs by id or group, several by comma, `*` allowed, `_all` for all: all of them or, refused, none.
+        """Close jobs by id or group, several by comma, `*` allowed, `_all` for all.
+
+        While the datafeed of one runs, none is closed. Of jobs that fail to close, the others are closed all the same.
 
         Raises:
             JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
-            JobsConflictError: The datafeed of one runs.
+            JobsConflictError: The datafeed of one runs, or several could not be closed.
+            JobsError: One could not be closed; says why.
         """
         jobs = self.resources.jobs(pattern, allow_no_match=allow_no_match)
         for job in jobs:
             if not force and job.state != "closed" and (feed := self._running_feed(job.id)) is not None:
                 raise _feed_runs(job.id, feed)
-        return [self.close_job(job.id, force=force) for job in jobs]
+        return self._close_each([job.id for job in jobs], force=force)
 
     def update_job(self, job_id: str, raw: object) -> Job:
         """Change what may change of a job; what runs goes on with it from its next search.
@@ -175,6 +179,23 @@ class JobLife(Parts):
         self.resources.change_job(job_id, analysed_to_ms=None, counts={}, size={}, reason=None)
         self.messages.say(job_id, "info", "Job reset.")
         return fresh
+
+    def _close_each(self, job_ids: Sequence[str], *, force: bool = False) -> list[Job]:
+        """Close jobs, also those after one that fails; then raise what failed."""
+        closed, failed = [], {}
+        for job_id in job_ids:
+            try:
+                closed.append(self.close_job(job_id, force=force))
+            except JobsError as error:
+                failed[job_id] = error
+        if len(failed) == 1 and not closed:
+            raise next(iter(failed.values()))
+        if failed:
+            told = "; ".join(f"[{job_id}]: {str(error).rstrip('.')}" for job_id, error in failed.items())
+            raise JobsConflictError(
+                f"Closed {len(closed)} of {len(job_ids)} jobs, but not {told}.", job_id=",".join(failed)
+            )
+        return closed
 
     def _running_feed(self, job_id: str) -> Datafeed | None:
         feed = self.resources.datafeed_of(job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -35,7 +36,7 @@ class Messages:
         self._store = store
         self._now_ms = now_ms
         if make:
-            store.put_container(MESSAGES)
+            store.put_container(MESSAGES, modifiable=True)
 
     def say(self, job_id: str, level: Level, message: str, *, about: object = None) -> None:
         """Write a message.
@@ -52,6 +53,8 @@ class Messages:
             "id": hashlib.sha256(f"{job_id}\x1f{key}".encode()).hexdigest()[:32],
             "job_id": job_id,
             "ts": now_ms,
+            # All processes of a machine share this clock, which never goes back.
+            "said": time.monotonic_ns(),
             "level": level,
             "message": message,
         }
@@ -62,8 +65,9 @@ class Messages:
     def of(self, job_id: str, *, newest: int = 100) -> list[dict[str, Any]]:
         """Return the newest messages of a job, newest first: `timestamp` (UTC epoch ms), `level`, `message`."""
         found = sql.compose(
-            "SELECT * FROM {} WHERE {} = {} ORDER BY {} DESC, {}",
-            sql.name(MESSAGES.name), sql.name("job_id"), sql.value(job_id), sql.name("ts"), sql.name("id"),
+            "SELECT * FROM {} WHERE {} = {} ORDER BY {} DESC, {} DESC, {}",
+            sql.name(MESSAGES.name), sql.name("job_id"), sql.value(job_id), sql.name("ts"), sql.name(self._said()),
+            sql.name("id"),
         )  # fmt: skip
         # GridDB takes no parameter here; whole numbers are what int() leaves.
         rows = self._store.sql(f"{found.text} LIMIT {int(newest)}", found.parameters).to_pylist()
@@ -76,6 +80,11 @@ class Messages:
             }
             for row in rows
         ]
+
+    def _said(self) -> str:
+        """Return the column that orders messages of one millisecond; a store of an earlier gridwatch has none yet."""
+        info = self._store.container(MESSAGES.name)
+        return "said" if info is not None and any(one.name == "said" for one in info.columns) else "id"
 
     def drop(self, job_id: str) -> None:
         """Delete the messages of a job."""
