@@ -21,6 +21,7 @@ from gridwatch.errors import (
     ConfigError,
     JobsBodyError,
     JobsConflictError,
+    JobsError,
     JobsExistsError,
     JobsNotFoundError,
     JobsValueError,
@@ -145,6 +146,23 @@ def test_what_is_asked_wrongly_is_told_and_leaves_nothing(home: Path) -> None:
         run("datafeeds", "start", "feed-rate")
     with pytest.raises(JobsBodyError, match="cannot be changed once a job is made"):
         run("jobs", "update", "rate", "rate.json")
+
+
+def test_a_job_that_was_opened_for_a_search_that_failed_is_closed_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise JobsError("the rows cannot be read")
+
+    run("jobs", "put", "rate.json")
+    monkeypatch.setattr("gridwatch.jobs.service.passes.feed_once", failing)
+    for opened, state in ((False, "closed"), (True, "opened")):
+        if opened:
+            run("jobs", "open", "rate")
+        with pytest.raises(JobsError, match="the rows cannot be read"):
+            run("datafeeds", "start", "feed-rate", "--open")
+        assert told("jobs", "list")["jobs"][0]["state"] == state
+        assert told("datafeeds", "list")["datafeeds"][0]["state"] == "stopped"
 
 
 def test_the_life_of_a_job_command_by_command(home: Path) -> None:

@@ -196,7 +196,13 @@ def start(
             by = "; the server that runs here reads its rows" if elsewhere else ""
             say({"started": True}, f"datafeed {feed_id} is started{by}", as_json)
             return
-        _run_on(service, feed, as_json)
+        try:
+            _run_on(service, feed, as_json)
+        except GridwatchError:
+            # What was opened for this start alone is as it was before.
+            if closed and service.resources.job(feed.config.job_id).state == "opened":
+                service.close_job(feed.config.job_id)
+            raise
 
 
 def _run_on(service: JobsService, feed: Datafeed, as_json: bool) -> None:
