@@ -132,7 +132,7 @@ def test_buckets_influencers_and_the_band(service: JobsService) -> None:
     assert all(one["model_lower"] < one["model_median"] < one["model_upper"] for one in plot)
     with pytest.raises(JobsNotFoundError, match=r"No known bucket of job \[orders\] with timestamp \[5\]"):
         service.buckets("orders", timestamp_ms=5)
-    with pytest.raises(JobsValueError, match=r"\[sort\] buckets are sorted by ts, anomaly_score"):
+    with pytest.raises(JobsValueError, match=r"\[sort\] buckets are sorted by timestamp, anomaly_score"):
         service.buckets("orders", Wanted(sort="colour"))
 
 

@@ -196,7 +196,7 @@ def test_what_gridwatch_has_not_is_refused_by_name(client: FlaskClient, path: st
         ("GET", f"{ROOT}/loads/results/buckets?size=9999&from=2", "[from] and [size] are 10001 together, at most"),
         ("GET", f"{ROOT}/loads/results/buckets?size=1e3", "[size] with value [1e3]: it has to be a whole number"),
         ("GET", f"{ROOT}/loads/results/records?record_score=nan", "[record_score] with value [nan]: it has to be a n"),
-        ("GET", f"{ROOT}/loads/results/records?sort=height", "[sort] records are sorted by ts, record_score,"),
+        ("GET", f"{ROOT}/loads/results/records?sort=height", "[sort] records are sorted by timestamp, record_score,"),
         ("GET", f"{ROOT}/loads/results/records?start=9999999999999999", "outside the years 1970 to 9999"),
         ("GET", f"{ROOT}/_all/results/overall_buckets?top_n=0", "[top_n] has to be 1 or more"),
         ("GET", f"{ROOT}/_all/results/overall_buckets?bucket_span=1m", "at least the longest bucket_span"),

@@ -113,8 +113,11 @@ class ResultRows:
         Raises:
             ValueError: They cannot be sorted by that column.
         """
-        if wanted.sort not in _SORTABLE[kind]:
-            raise ValueError(f"{kind} are sorted by {', '.join(_SORTABLE[kind])}, not by {wanted.sort!r}.")
+        allowed = _SORTABLE[kind]
+        if wanted.sort not in allowed:
+            # Their times are asked for, and answered, by another name than the column's.
+            names = ", ".join("timestamp" if one == "ts" else one for one in allowed)
+            raise ValueError(f"{kind} are sorted by {names}, not by {wanted.sort!r}.")
         if not job_ids:
             return Page(0, [])
         info = _TABLES[kind]
