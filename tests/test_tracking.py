@@ -213,7 +213,7 @@ def test_a_model_that_is_kept_is_not_downloaded_and_needs_no_mlflow(
 ) -> None:
     shutil.rmtree(settings.home / "models")
     first = tracking.champion(settings, "gridwatch-walk", "walk")
-    monkeypatch.delattr(champions, "_download")
+    monkeypatch.delattr(champions, "download")
     monkeypatch.delattr(champions, "mlflow_client")
     assert tracking.champion(settings, "gridwatch-walk", "walk") == first
 

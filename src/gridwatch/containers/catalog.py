@@ -17,6 +17,7 @@ __all__ = [
     "LEASES",
     "LOADS",
     "OHLCV",
+    "SNOOZES",
     "TRAININGS",
     "VALIDATIONS",
     "anomaly_container",
@@ -98,7 +99,9 @@ def anomaly_info(symbol: str) -> ContainerInfo:
         "id:STRING! ts:TIMESTAMP detector:STRING partition:STRING actual:DOUBLE expected:DOUBLE lower:DOUBLE "
         "upper:DOUBLE loss:DOUBLE score:DOUBLE p_value:DOUBLE severity:STRING detected_ms:LONG model_uri:STRING "
         "model_sha256:STRING run_id:STRING validation_id:STRING flow_run_id:STRING input_from_ms:LONG input_to_ms:LONG "
-        "driver:STRING anomaly_score:DOUBLE segment_score:DOUBLE surprise:DOUBLE explanation:STRING",
+        "driver:STRING anomaly_score:DOUBLE segment_score:DOUBLE surprise:DOUBLE explanation:STRING "
+        "scored_ms:LONG source:STRING source_column:STRING input_rows:LONG input_sha256:STRING trained_from_ms:LONG "
+        "trained_to_ms:LONG trained_rows:LONG trained_sha256:STRING provenance:STRING",
         "id",
         indexes=("ts", "detected_ms"),
     )
@@ -116,13 +119,21 @@ VALIDATIONS = collection(
 DELIVERIES = collection(
     "deliveries",
     "id:STRING! anomaly_id:STRING container:STRING channel:STRING recipients:STRING status:STRING attempts:INTEGER "
-    "first_ms:LONG last_ms:LONG next_ms:LONG message_id:STRING error:STRING possible_duplicate:BOOL",
+    "first_ms:LONG last_ms:LONG next_ms:LONG message_id:STRING error:STRING possible_duplicate:BOOL held:STRING "
+    "digest:STRING",
     "id",
-    indexes=("status", "anomaly_id"),
+    indexes=("status", "anomaly_id", "last_ms"),
 )
-"""`id` is the idempotency key, anomaly id and channel; `status` is pending, sending, sent or dead.
+"""`id` is the idempotency key, anomaly id and channel; `status` is pending, sending, sent, dead or skipped.
 
-No try is made before `next_ms`."""
+No try is made before `next_ms`; `held` says what it waits for where that is no failure."""
+
+SNOOZES = collection(
+    "snoozes",
+    "series:STRING! until_ms:LONG up_to:STRING note:STRING author:STRING said_ms:LONG",
+    "series",
+)
+"""Series that nobody wants mails of for a while; what is worse than `up_to` is mailed all the same."""
 
 DETECTIONS = collection(
     "detections",
@@ -174,5 +185,5 @@ ARTIFACT_CHUNKS = collection(
     "mlflow_artifact_chunks", "object_id:STRING! chunk:INTEGER! data:BLOB sha256:STRING", "object_id", "chunk"
 )
 
-FIXED = (VALIDATIONS, DELIVERIES, DETECTIONS, TRAININGS, LABELS, LOADS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
+FIXED = (VALIDATIONS, DELIVERIES, SNOOZES, DETECTIONS, TRAININGS, LABELS, LOADS, LEASES, ARTIFACTS, ARTIFACT_CHUNKS)
 """Every container whose name does not depend on a dataset."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
-from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info, series_name
-from gridwatch.detectors import severity_of
+from gridwatch.containers.catalog import DETECTIONS, anomaly_info, score_info, series_name
+from gridwatch.pipeline.anomaly_rows import Origin, anomaly_rows
 from gridwatch.pipeline.judging import judge
 from gridwatch.pipeline.labels import read_labels
 from gridwatch.pipeline.models import load_model, rule_of
@@ -20,13 +20,9 @@ from gridwatch.pipeline.series import Series, gate, read_series
 if TYPE_CHECKING:
     from gridwatch.containers.store import Store
     from gridwatch.detectors.base import Times
-    from gridwatch.pipeline.judging import Verdicts
-    from gridwatch.pipeline.models import Model
     from gridwatch.pipeline.scored import Scored
-    from gridwatch.pipeline.validate import ValidationReport
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
-    from gridwatch.tracking import ChampionModel
 
 __all__ = ["DetectReport", "detect"]
 
@@ -111,15 +107,15 @@ def detect(
         store.put_container(info, modifiable=True)
     watermark_ms = _watermark(dataset, store)
     work = _Work.find(series, store.read(scores_info.name, start_ms, end_ms, columns=["ts", "actual"]), watermark_ms)
-    origin = _Origin(dataset, champion, validation, flow_run_id, now_ms)
+    origin = Origin(dataset, champion, validation, flow_run_id, now_ms)
     labels = read_labels(store, series_name(dataset.symbol), now_ms)
     gone_through = model.say(dataset, store, series, work.todo, away=lambda times_ms: labels.away(times_ms, now_ms))
-    verdicts = judge(gone_through, rule_of(dataset, model), labels, now_ms=now_ms, config=model.config)
+    rule = rule_of(dataset, model)
+    verdicts = judge(gone_through, rule, labels, now_ms=now_ms, config=model.config)
     wanted = np.isin(gone_through.times_ms, series.times_ms[work.todo])
     scored = gone_through.pick(wanted)
-    found = _anomalies(
-        origin, model, gone_through.pick(wanted & verdicts.flagged), verdicts.pick(wanted & verdicts.flagged)
-    )
+    told = wanted & verdicts.flagged
+    found = anomaly_rows(origin, model, rule, gone_through.pick(told), verdicts.pick(told))
     known = _detected_before(store, found_info.name, found)
     if len(scored):
         rows = [{**row, "detected_ms": known.get(row["id"], now_ms)} for row in found]
@@ -148,17 +144,6 @@ def detect(
         anomaly_container=found_info.name,
         new_anomaly_ids=[row["id"] for row in found if row["id"] not in known],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Where an anomaly comes from."""
-
-    dataset: Dataset
-    champion: ChampionModel
-    validation: ValidationReport | None
-    flow_run_id: str | None
-    now_ms: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,30 +176,6 @@ class _Work:
         return int(np.isin(scored.times_ms, self.revised_ms).sum())
 
 
-def _anomalies(origin: _Origin, model: Model, scored: Scored, verdicts: Verdicts) -> list[dict[str, Any]]:
-    """Return the rows of `ANOMALY_<S>`, without `detected_ms`."""
-    source = origin.champion
-    return [
-        {
-            "id": anomaly_id(origin.dataset.container, model.kind, "", int(scored.times_ms[place])),
-            "ts": int(scored.times_ms[place]),
-            "detector": model.kind,
-            "partition": "",
-            **scored.row(place),
-            "explanation": " ".join(part for part in (scored.explanation(place), verdicts.told(place)) if part),
-            "severity": severity_of(float(scored.columns["p_value"][place])),
-            "model_uri": source.uri,
-            "model_sha256": source.sha256,
-            "run_id": source.run_id,
-            "validation_id": origin.validation.id if origin.validation else None,
-            "flow_run_id": origin.flow_run_id,
-            "input_from_ms": int(scored.inputs_from_ms[place]),
-            "input_to_ms": int(scored.times_ms[place]),
-        }
-        for place in range(len(scored))
-    ]
-
-
 def _detected_before(store: Store, container: str, found: list[dict[str, Any]]) -> dict[str, int]:
     """Return when those anomalies that are there already were detected, by key."""
     if not found:
@@ -229,7 +190,7 @@ def _watermark(dataset: Dataset, store: Store) -> int | None:
 
 
 def _move_watermark(
-    store: Store, origin: _Origin, scored: Scored, rows: int, anomalies: int, watermark_ms: int | None
+    store: Store, origin: Origin, scored: Scored, rows: int, anomalies: int, watermark_ms: int | None
 ) -> None:
     newest_ms = int(scored.times_ms[-1])
     row = {

@@ -147,7 +147,7 @@ class WindowModel:
             inputs = whole.times_ms[np.maximum(np.arange(begin, last) - context, 0)]
             scored = Scored.of(whole.times_ms[begin:last], scores, inputs)
             parts.append(scored.at(whole.times_ms[begin:last][wanted[begin:last]]))
-        return Scored.joined(parts)
+        return Scored.joined(parts).having_seen(whole)
 
 
 def stretches(wanted: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:

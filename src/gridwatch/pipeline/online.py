@@ -166,10 +166,12 @@ class OnlineModel:
         parts = []
         if times[0] < unseen_ms:
             before = read_series(dataset, store, None, min(unseen_ms - 1, int(times[-1])))
-            parts.append(self.anew().update(before.times_ms, before.values, away and away(before.times_ms)))
+            scored = self.anew().update(before.times_ms, before.values, away and away(before.times_ms))
+            parts.append(scored.having_seen(before))
         if times[-1] >= unseen_ms:
             rows = self._since(dataset, store, series, int(times[-1]))
-            parts.append(self.load(self.save()).update(rows.times_ms, rows.values, away and away(rows.times_ms)))
+            scored = self.load(self.save()).update(rows.times_ms, rows.values, away and away(rows.times_ms))
+            parts.append(scored.having_seen(rows))
         return Scored.joined(parts)
 
     def _since(self, dataset: Dataset, store: Store, series: Series, to_ms: int) -> Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gridwatch.detectors import Scores, explain
+from gridwatch.pipeline.series import Series
 
 if TYPE_CHECKING:
     from gridwatch.detectors.base import Floats, Times
@@ -32,12 +33,14 @@ class Scored:
         columns: float64 (n,) by name: those of `Scores` and `STREAMS`; NaN in a stream that the detector has not.
         drivers: str (n,), what drove each score.
         inputs_from_ms: int64 (n,), first row that the score was made from, beyond the model's bytes.
+        seen: Rows that were gone through, those that the scores were made from among them.
     """
 
     times_ms: Times
     columns: dict[str, Floats]
     drivers: npt.NDArray[np.object_]
     inputs_from_ms: Times
+    seen: tuple[Series, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times_ms)
@@ -59,12 +62,26 @@ class Scored:
             {name: np.concatenate([np.empty(0), *(part.columns[name] for part in parts)]) for name in _COLUMNS},
             np.concatenate([np.empty(0, dtype=object), *(part.drivers for part in parts)]),
             np.concatenate([none, *(part.inputs_from_ms for part in parts)]),
+            tuple(series for part in parts for series in part.seen),
         )
 
     def pick(self, rows: npt.NDArray[np.bool_]) -> Self:
         """Return some of the rows, bool (n,)."""
         columns = {name: column[rows] for name, column in self.columns.items()}
-        return type(self)(self.times_ms[rows], columns, self.drivers[rows], self.inputs_from_ms[rows])
+        return type(self)(self.times_ms[rows], columns, self.drivers[rows], self.inputs_from_ms[rows], self.seen)
+
+    def having_seen(self, series: Series) -> Self:
+        """Return them with the rows that they were made from."""
+        return replace(self, seen=(series,))
+
+    def inputs(self, place: int) -> Series:
+        """Return the rows that one score was made from, its own included; none where nobody said which were seen."""
+        first_ms, last_ms = int(self.inputs_from_ms[place]), int(self.times_ms[place])
+        for series in self.seen:
+            first, last = np.searchsorted(series.times_ms, [first_ms, last_ms]).tolist()
+            if last < len(series) and (series.times_ms[first], series.times_ms[last]) == (first_ms, last_ms):
+                return Series(series.times_ms[first : last + 1], series.values[first : last + 1])
+        return Series(np.empty(0, np.int64), np.empty(0))
 
     def at(self, times_ms: Times) -> Self:
         """Return the rows of these times."""

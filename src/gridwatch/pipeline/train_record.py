@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +46,7 @@ def for_mlflow(
 
     rule = rule_of(dataset, lesson.model)
     chosen = {"detector": dataset.detector.type, "feature": dataset.feature, **lesson.params}
-    digest = hashlib.sha256(series.times_ms.tobytes() + series.values.tobytes()).hexdigest()[:16]
+    sha256 = series.sha256()
     return Training(
         dataset=dataset.name,
         model_name=dataset.model_name,
@@ -68,7 +67,9 @@ def for_mlflow(
             "gridwatch.flow_run_id": flow_run_id or "",
         },
         rows={
-            "digest": digest,
+            # MLflow's datasets take 36 characters.
+            "digest": sha256[:16],
+            "sha256": sha256,
             "rows": len(series),
             "from_ms": int(series.times_ms[0]),
             "to_ms": int(series.times_ms[-1]),

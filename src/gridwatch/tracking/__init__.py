@@ -7,6 +7,7 @@ two only. MLflow takes seconds to import, so it is imported when it is called.
 from gridwatch.tracking.champions import ChampionModel, champion, find_champion, model_versions
 from gridwatch.tracking.client import ALIAS
 from gridwatch.tracking.evaluations import Evaluation, record_evaluation
+from gridwatch.tracking.recorded import RecordedVersion, kept_parts, recorded_version
 from gridwatch.tracking.recording import Recorded, Training, crown, record
 
 __all__ = [
@@ -14,11 +15,14 @@ __all__ = [
     "ChampionModel",
     "Evaluation",
     "Recorded",
+    "RecordedVersion",
     "Training",
     "champion",
     "crown",
     "find_champion",
+    "kept_parts",
     "model_versions",
     "record",
     "record_evaluation",
+    "recorded_version",
 ]

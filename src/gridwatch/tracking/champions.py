@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 from gridwatch.errors import TrackingError
 from gridwatch.folders import make_private
 from gridwatch.tracking.client import ALIAS, mlflow_client
-from gridwatch.tracking.registry import Registered, peek
+from gridwatch.tracking.registry import Learnt, Registered, peek
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["ChampionModel", "champion", "find_champion", "keep", "model_versions"]
+__all__ = [
+    "ChampionModel",
+    "cached_parts",
+    "champion",
+    "digest_of",
+    "download",
+    "find_champion",
+    "keep",
+    "model_versions",
+]
 
 _VERSIONS_MAX = 200
 
@@ -32,6 +41,7 @@ class ChampionModel:
         run_id: MLflow run that trained it.
         sha256: Hex digest over `parts`.
         parts: The saved detector, by file name.
+        learnt: The rows that it was trained on.
     """
 
     uri: str
@@ -39,6 +49,7 @@ class ChampionModel:
     run_id: str
     sha256: str
     parts: dict[str, bytes] = field(repr=False)
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 def champion(settings: Settings, model_name: str, dataset: str) -> ChampionModel:
@@ -73,11 +84,11 @@ def find_champion(settings: Settings, model_name: str) -> ChampionModel | None:
         if version is None:
             return None
         registered = Registered.of(version.version, version.run_id, version.tags)
-        parts = _cached(settings, registered) or _download(client, version, registered.files)
+        parts = _cached(settings, registered) or download(client, version, registered.files)
     found = _model(model_name, registered, parts)
-    if not parts or _digest(parts) != registered.sha256:
+    if not parts or digest_of(parts) != registered.sha256:
         raise TrackingError(
-            f"The files {list(registered.files)} of {found.uri} have the sha256 {_digest(parts)}, but "
+            f"The files {list(registered.files)} of {found.uri} have the sha256 {digest_of(parts)}, but "
             f"{registered.sha256 or 'none'} was registered; they were changed or are not gridwatch's. Train again.",
             uri=found.uri,
         )
@@ -135,10 +146,11 @@ def _by_alias(client: Any, model_name: str) -> Any:
 
 def _model(model_name: str, registered: Registered, parts: dict[str, bytes]) -> ChampionModel:
     uri = f"models:/{model_name}/{registered.version}"
-    return ChampionModel(uri, registered.version, registered.run_id, registered.sha256, parts)
+    return ChampionModel(uri, registered.version, registered.run_id, registered.sha256, parts, registered.learnt)
 
 
-def _digest(parts: Mapping[str, bytes]) -> str:
+def digest_of(parts: Mapping[str, bytes]) -> str:
+    """Return the sha256 (hex) over files by name, as a saved detector's fingerprint."""
     return hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest()
 
 
@@ -158,7 +170,16 @@ def _cached(settings: Settings, registered: Registered) -> dict[str, bytes] | No
         parts = {name: (folder / Path(name).name).read_bytes() for name in registered.files}
     except OSError:
         return None
-    return parts if parts and _digest(parts) == registered.sha256 else None
+    return parts if parts and digest_of(parts) == registered.sha256 else None
+
+
+def cached_parts(settings: Settings, sha256: str) -> dict[str, bytes] | None:
+    """Return the files of a model that is kept under this digest, or None if there are none or they are damaged."""
+    try:
+        parts = {path.name: path.read_bytes() for path in _folder(settings, sha256).iterdir()} if sha256 else {}
+    except OSError:
+        return None
+    return parts if parts and digest_of(parts) == sha256 else None
 
 
 def _folder(settings: Settings, sha256: str) -> Path:
@@ -166,7 +187,8 @@ def _folder(settings: Settings, sha256: str) -> Path:
     return settings.home / "models" / "".join(letter for letter in sha256 if letter.isalnum())
 
 
-def _download(client: Any, version: Any, names: Sequence[str]) -> dict[str, bytes]:
+def download(client: Any, version: Any, names: Sequence[str]) -> dict[str, bytes]:
+    """Return files of a version, by name, as the artifact store has them."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     model = client.get_logged_model(version.model_id or version.source.rpartition("/")[2])

@@ -48,7 +48,8 @@ class Training:
         epochs: Metrics of each epoch, first to last.
         metrics: Metrics of the whole run.
         tags: Of the run, the logged model and the version.
-        rows: Digest and range of the rows: `digest`, `rows`, `from_ms`, `to_ms`, and `columns`, types by name.
+        rows: Digest and range of the rows: `digest`, `rows`, `from_ms`, `to_ms`, and `columns`, types by name; `sha256`
+            where the whole digest is known.
         files: Further artifacts of the run, by path.
         started_ms: When it began, UTC epoch ms.
         ended_ms: When it ended.
@@ -260,7 +261,9 @@ def _register(client: Any, run_id: str, model_id: str, training: Training) -> st
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {**_run_tags(training), "gridwatch.files": json.dumps(sorted(training.parts))}
+    learnt = {key: training.rows[key] for key in ("rows", "from_ms", "to_ms", "sha256") if key in training.rows}
+    files = {"gridwatch.files": json.dumps(sorted(training.parts)), "gridwatch.learnt": json.dumps(learnt)}
+    tags = {**_run_tags(training), **files}
     made = client.create_model_version(
         training.model_name, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
     )

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
 from gridwatch.tracking.client import ALIAS
 
-__all__ = ["Registered", "peek"]
+__all__ = ["Learnt", "Registered", "peek"]
 
 log = structlog.get_logger(__name__)
 
@@ -24,13 +24,41 @@ _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """Which rows a version has learnt; None for what is not known, as of versions that an older gridwatch trained.
+
+    Attributes:
+        rows: How many.
+        from_ms: Time of the first, UTC epoch ms.
+        to_ms: Time of the last.
+        sha256: Hex digest over them.
+    """
+
+    rows: int | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read the tag that `record` wrote."""
+        try:
+            raw: Any = json.loads(text or "{}")
+            numbers = {name: int(raw[name]) for name in ("rows", "from_ms", "to_ms") if name in raw}
+            return cls(**numbers, sha256=raw.get("sha256"))
+        except (TypeError, ValueError, AttributeError):
+            return cls()
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
-    """What the registry says of a version: its run, the files that score, and the sha256 over them."""
+    """What the registry says of a version: its run, the files that score, the sha256 over them, what it has learnt."""
 
     version: str
     run_id: str
     sha256: str
     files: tuple[str, ...]
+    learnt: Learnt = field(default_factory=Learnt)
 
     @classmethod
     def of(cls, version: object, run_id: str | None, tags: Mapping[str, str]) -> Self:
@@ -39,7 +67,8 @@ class Registered:
             files = tuple(str(name) for name in json.loads(tags.get("gridwatch.files", "[]")))
         except ValueError:
             files = ()
-        return cls(str(version), run_id or "", tags.get("gridwatch.sha256", ""), files)
+        learnt = Learnt.of(tags.get("gridwatch.learnt", ""))
+        return cls(str(version), run_id or "", tags.get("gridwatch.sha256", ""), files, learnt)
 
 
 def peek(tracking_uri: str, model_name: str) -> Registered | None:
