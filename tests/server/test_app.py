@@ -12,6 +12,7 @@ import gridwatch.server
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "alerts.md").read_text(encoding="utf-8")
 WEB_API = (DOCS / "webapi.md").read_text(encoding="utf-8")
+PAGES = (DOCS / "pages.md").read_text(encoding="utf-8")
 JOBS = (DOCS / "jobs.md").read_text(encoding="utf-8")
 
 
@@ -22,6 +23,7 @@ def test_every_address_is_documented(app: Any) -> None:
     }
     jobs = re.findall(r"`(/_(?:ml|transform)[A-Za-z0-9_./<>-]*)`", JOBS)
     documented |= {re.sub(r"<[^>]*>", "<>", path) for path in jobs}
+    documented |= {re.sub(r"<[^>]*>", "<>", path) for path in re.findall(r"`(/[a-z0-9_./<>-]*)`", PAGES)}
     # Frames and single rows hang below a page that is documented.
     inner = {"/", "/static/<>", "/inbox/<>/html", "/inbox/<>.json", "/anomalies/<>/<>/html"}
     # What is refused by name is none of ours.

@@ -27,6 +27,7 @@ from gridwatch.cli import (
     grafana,
     jobs,
     label,
+    login,
     model,
     platform,
     project,
@@ -36,6 +37,7 @@ from gridwatch.cli import (
     synthesize,
     transforms,
     triggers,
+    upkeep,
     users,
 )
 from gridwatch.cli._context import state
@@ -101,7 +103,9 @@ for module in (
     connect,
     triggers,
     users,
+    login,
     store,
+    upkeep,
     copy,
     grafana,
     bench,

@@ -12,13 +12,16 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.alerts.wording import number
-from gridwatch.server import anomalies, health, inbox, metrics, trigger
-from gridwatch.server.auth import guard, is_ml_api, is_web_api
+from gridwatch.server import health, inbox, metrics, trigger
+from gridwatch.server.auth import guard, is_ml_api, is_web_api, wants_page
 from gridwatch.server.griddb_webapi import blueprint as griddb_webapi
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.griddb_webapi.routes import http_error
 from gridwatch.server.ml_api import blueprint as ml_api
 from gridwatch.server.ml_api import http_error as ml_http_error
+from gridwatch.server.pages import blueprints
+from gridwatch.server.pages.session import signed_in
+from gridwatch.server.pages.shell import PAGE_POLICY, error_page, install
 from gridwatch.server.state import State, state
 from gridwatch.server.users import users_of
 
@@ -31,12 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 log = structlog.get_logger(__name__)
-
-# gridwatch's own pages need no script, no font and nothing from elsewhere.
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 
 def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) -> Flask:
@@ -60,9 +57,12 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.globals["number"] = number
     metrics.watch(app)
-    guard(app)
-    for module in (trigger, inbox, anomalies, health, metrics):
+    install(app)
+    guard(app, signed_in=signed_in)
+    for module in (trigger, inbox, health, metrics):
         app.register_blueprint(module.blueprint)
+    for page in blueprints():
+        app.register_blueprint(page)
     app.register_blueprint(griddb_webapi)
     app.register_blueprint(ml_api)
     # An address with an empty part is none of ours; a redirect would turn a PUT into another.
@@ -84,6 +84,8 @@ def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
         return http_error(error.code, error.description or error.name)
     if is_ml_api():
         return ml_http_error(error)
+    if wants_page():
+        return error_page(error.code, error.name, error.description or error.name)
     answer = jsonify({"status": "error", "error": error.description or error.name})
     answer.status_code = error.code
     return answer

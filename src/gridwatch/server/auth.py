@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, jsonify, redirect, request, url_for
 
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.server.state import state
 
 if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
     from gridwatch.settings import Settings
 
-__all__ = ["WEB_API", "guard", "is_local", "is_ml_api", "is_private", "is_web_api"]
+__all__ = ["WEB_API", "guard", "is_local", "is_ml_api", "is_private", "is_tls", "is_web_api", "wants_page"]
 
 WEB_API = "/griddb/"
 """Where the addresses of GridDB's Web API begin."""
@@ -25,9 +28,18 @@ _ML_API = ("/_ml", "/_transform")
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
 
 
-def guard(app: Flask) -> None:
-    """Check every request before its view: host, origin, and the caller's right."""
-    app.before_request(_check)
+def guard(app: Flask, *, signed_in: Callable[[], object] = lambda: None) -> None:
+    """Check every request before its view: host, origin, and the caller's right.
+
+    Args:
+        app: Gets the check.
+        signed_in: Tells who has a session of the pages, which opens them as the token does; false for nobody.
+    """
+
+    def check() -> Response | WerkzeugResponse | None:
+        return _check(signed_in)
+
+    app.before_request(check)
 
 
 def is_web_api() -> bool:
@@ -66,8 +78,17 @@ def is_private(settings: Settings) -> bool:
 
     `server.insecure_http` makes every request count as private.
     """
-    if settings.server.insecure_http or is_local():
-        return True
+    return settings.server.insecure_http or is_local() or is_tls(settings)
+
+
+def wants_page() -> bool:
+    """Tell whether the caller is a browser that opens a page, and no script: errors are told in kind."""
+    kinds = request.accept_mimetypes
+    return kinds["text/html"] > kinds["application/json"]
+
+
+def is_tls(settings: Settings) -> bool:
+    """Tell whether the caller talks TLS with a trusted proxy in front of the server."""
     # A proxy appends what it knows: the last word is that of the proxy which talks to us.
     proto = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
     return proto == "https" and _is_trusted(request.remote_addr, settings.server.trusted_proxies)
@@ -82,7 +103,7 @@ def _is_trusted(address: str | None, proxies: list[str]) -> bool:
     return any(found in ip_network(proxy, strict=False) for proxy in proxies)
 
 
-def _check() -> Response | None:
+def _check(signed_in: Callable[[], object]) -> Response | WerkzeugResponse | None:
     settings = state(current_app).settings
     host = _host(request.host)
     if not _known(host, settings):
@@ -94,10 +115,10 @@ def _check() -> Response | None:
     # The APIs have users of their own, and check them themselves.
     if request.endpoint == "health.healthz" or is_web_api() or is_ml_api():
         return None
-    return _check_caller(settings)
+    return _check_caller(settings, signed_in)
 
 
-def _check_caller(settings: Settings) -> Response | None:
+def _check_caller(settings: Settings, signed_in: Callable[[], object]) -> Response | WerkzeugResponse | None:
     token = settings.alerts.token.get_secret_value() if settings.alerts.token else None
     local = is_local()
     if token is None:
@@ -105,9 +126,17 @@ def _check_caller(settings: Settings) -> Response | None:
             return None
         return refusal(403, "Without GRIDWATCH_ALERTS__TOKEN only callers on this machine are served.")
     # The pages and the inbox of a server on loopback stay open to its own machine; triggers always need the token.
-    if local and not request.path.startswith("/trigger"):
+    trigger = request.path.startswith("/trigger")
+    if local and not trigger:
+        return None
+    # The form and its style are for everybody: who fills it in is checked there.
+    if request.blueprint == "login" or request.endpoint == "static":
         return None
     given = _given_token()
+    if given is None and not trigger and signed_in():
+        return None
+    if given is None and not trigger and is_private(settings) and wants_page():
+        return redirect(url_for("login.page", next=request.full_path.rstrip("?")), 303)
     if given is None:
         return refusal(401, "A token is needed: `Authorization: Bearer ...` or `X-Gridwatch-Token`.")
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):

@@ -1,37 +1,20 @@
-"""The anomalies themselves: a list, and a page for each with its plot."""
+"""One anomaly: its page, with its plot."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
+from flask import Response, abort, current_app, render_template
 
-from gridwatch.alerts.anomalies import list_anomalies
 from gridwatch.alerts.anomaly import Anomaly, find_anomaly, is_anomaly_container
 from gridwatch.alerts.email import compose, subject_of
 from gridwatch.alerts.inbox import Mail
 from gridwatch.alerts.receipts import delivery_key
 from gridwatch.server.inbox import MAIL_POLICY
+from gridwatch.server.pages.shell import page_blueprint
 from gridwatch.server.state import state
 
 __all__ = ["blueprint"]
 
-blueprint = Blueprint("anomalies", __name__)
-
-_SHOWN_MAX = 500
-
-
-@blueprint.get("/anomalies")
-def page() -> str:
-    """Show the newest anomalies of all series."""
-    parts = state(current_app)
-    rows = list_anomalies(parts.store, symbol=request.args.get("symbol"), limit=_SHOWN_MAX)
-    return render_template("anomalies.html", rows=rows, most=_SHOWN_MAX)
-
-
-@blueprint.get("/anomalies.json")
-def listing() -> Response:
-    """Give the newest anomalies to a script."""
-    parts = state(current_app)
-    return jsonify(list_anomalies(parts.store, symbol=request.args.get("symbol"), limit=_SHOWN_MAX))
+blueprint = page_blueprint("anomaly", __name__)
 
 
 @blueprint.get("/anomalies/<container>/<key>")
