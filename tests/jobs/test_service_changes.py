@@ -297,6 +297,30 @@ def test_memory_is_estimated_from_what_a_series_takes(empty: JobsService) -> Non
         empty.estimate_model_memory(analysis, {"country": 10})
 
 
+def test_stats_tell_how_long_buckets_take_over_all_processes(empty: JobsService) -> None:
+    job = {**JOB, "analysis_config": {**JOB["analysis_config"], "bucket_span": "30m"}}
+    empty.put_job(job, job_id="timed")
+    empty.open_job("timed")
+    frame = rows(80, burst=70)
+    for start in range(0, len(frame), 700):
+        # Each time as another process.
+        JobsService(empty.store, now_ms=empty.now_ms).post_data("timed", frame.iloc[start : start + 700])
+    stats = empty.job_stats("timed")["jobs"][0]
+    timing = stats["timing_stats"]
+    least, most = (timing[f"{which}_bucket_processing_time_ms"] for which in ("minimum", "maximum"))
+    assert timing["bucket_count"] == stats["data_counts"]["bucket_count"] == 39
+    assert 0.0 < least < timing["average_bucket_processing_time_ms"] < most
+    assert timing["total_bucket_processing_time_ms"] == pytest.approx(39 * timing["average_bucket_processing_time_ms"])
+    average = timing["exponential_average_bucket_processing_time_ms"]
+    assert least <= average <= most
+    assert timing["exponential_average_bucket_processing_time_per_hour_ms"] == pytest.approx(2 * average)
+    # Rows of the open bucket are no part of what the limit bounds.
+    assert stats["model_size_stats"]["open_bucket_bytes"] > 0
+    empty.close_job("timed")
+    empty.reset_job("timed")
+    assert empty.job_stats("timed")["jobs"][0]["timing_stats"]["total_bucket_processing_time_ms"] == 0.0
+
+
 def test_memory_that_is_full_is_told_of(empty: JobsService) -> None:
     empty.put_job(
         {

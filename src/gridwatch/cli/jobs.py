@@ -99,6 +99,7 @@ def show(
     rows = [("state", stats["state"]), ("rows", f"{counts['processed_record_count']:,}")]
     rows += [("buckets", f"{counts['bucket_count']:,}"), ("analysed to (UTC)", moment(job.analysed_to_ms))]
     rows += [("models", f"{size['model_bytes']:,} bytes, {size['memory_status']}")]
+    rows += [("a bucket takes", f"{stats['timing_stats']['average_bucket_processing_time_ms']:.2f} ms")]
     if fed:
         rows += [
             ("datafeed", f"{fed['datafeed_id']}, {fed['state']}"),

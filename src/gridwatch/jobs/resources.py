@@ -38,6 +38,7 @@ class Job:
         analysed_to_ms: End of the last finished bucket.
         counts: `data_counts` of the newest state.
         size: `model_size_stats` of the newest state.
+        timing: How long its buckets took, see `gridwatch.jobs.timing`.
     """
 
     config: JobConfig
@@ -49,6 +50,7 @@ class Job:
     analysed_to_ms: int | None = None
     counts: dict[str, Any] = field(default_factory=dict)
     size: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -298,6 +300,8 @@ def _job(row: dict[str, Any]) -> Job:
         reason=row["reason"],
         counts=json.loads(row["counts"]),
         size=json.loads(row["size"]),
+        # A store of an earlier gridwatch has none.
+        timing=json.loads(row.get("timing") or "{}"),
         **times,
     )
 

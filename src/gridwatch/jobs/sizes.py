@@ -35,6 +35,8 @@ def counts_json(analyzer: Analyzer, now_ms: int) -> dict[str, Any]:
 def size_json(analyzer: Analyzer, now_ms: int, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return `model_size_stats`; its `model_bytes` are measured, and `hard_limit` means that series were refused.
 
+    `open_bucket_bytes` are ours: rows of buckets that are not complete, which no limit bounds.
+
     Args:
         analyzer: At its newest state.
         now_ms: The present, UTC epoch ms.
@@ -52,6 +54,7 @@ def size_json(analyzer: Analyzer, now_ms: int, before: Mapping[str, Any]) -> dic
         "job_id": analyzer.job.job_id,
         "result_type": "model_size_stats",
         "model_bytes": size,
+        "open_bucket_bytes": analyzer.open_nbytes,
         "peak_model_bytes": max(size, int(before.get("peak_model_bytes") or 0)),
         "model_bytes_exceeded": max(size - limit, 0),
         "model_bytes_memory_limit": limit,

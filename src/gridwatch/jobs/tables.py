@@ -9,7 +9,7 @@ __all__ = ["BUCKETS", "DATAFEEDS", "INFLUENCERS", "JOBS", "MESSAGES", "MODEL_PLO
 JOBS = collection(
     "ml_jobs",
     "id:STRING! config:STRING state:STRING reason:STRING created_ms:LONG opened_ms:LONG finished_ms:LONG "
-    "analysed_to_ms:LONG counts:STRING size:STRING",
+    "analysed_to_ms:LONG counts:STRING size:STRING timing:STRING",
     "id",
 )
 """`config` is the job's JSON. `counts` and `size` tell of the newest state; the state itself is an object."""

@@ -6,6 +6,7 @@ them judged by its models and learnt. However the rows are cut into frames, the 
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -93,11 +94,17 @@ class Analyzer:
         ]
         self.next_bucket: int | None = None
         self._open = _Open()
+        self._took: list[tuple[int, float]] = []
 
     @property
     def nbytes(self) -> int:
-        """Memory of models, keys and rows of open buckets, bytes."""
-        return sum(detector.nbytes for detector in self.detectors) + self._open.nbytes
+        """Memory of models and keys, bytes: what the job's limit bounds."""
+        return sum(detector.nbytes for detector in self.detectors)
+
+    @property
+    def open_nbytes(self) -> int:
+        """Memory of the rows of open buckets, bytes."""
+        return self._open.nbytes
 
     @property
     def full(self) -> bool:
@@ -148,6 +155,11 @@ class Analyzer:
             results.records,
             [replace(one, is_interim=True) for one in results.influencers],
         )
+
+    def took(self) -> list[tuple[int, float]]:
+        """Return pieces of buckets that were finished since the last call: how many, and in how many ms."""
+        found, self._took = self._took, []
+        return found
 
     def save(self) -> dict[str, bytes]:
         """Return the state as named bytes."""
@@ -211,8 +223,10 @@ class Analyzer:
         self.next_bucket = end
         rows = rows.between(start, end)
         for first, last in self._pieces(start, end, len(rows)):
+            began = time.monotonic()
             grid = self._grid(rows, first, last)
             results.extend(self._results(grid, self._judge(grid)))
+            self._took.append((len(grid.starts), (time.monotonic() - began) * 1000.0))
             if last % self._prune_every_ms == 0:
                 self.counts.pruned_series_count += sum(
                     one.prune(last - self.job.prune_window_ms) for one in self.detectors

@@ -38,6 +38,10 @@ def together(least: Floats, many: Floats) -> Floats:
 
     Args:
         least: float64 (n,), the least of each set.
-        many: float64 (n,), how many there are in each.
+        many: float64 (n,), how many there are in each; of none, the probability is 1.
+
+    >>> together(np.array([0.01, 1.0]), np.array([1.0, 0.0])).round(4).tolist()
+    [0.01, 1.0]
     """
-    return np.clip(-np.expm1(many * np.log1p(-np.minimum(least, 1.0 - 1e-16))), LEAST_P, 1.0)
+    found = np.clip(-np.expm1(many * np.log1p(-np.minimum(least, 1.0 - 1e-16))), LEAST_P, 1.0)
+    return np.where(many > 0, found, 1.0)

@@ -175,8 +175,8 @@ class JobLife(Parts):
         if job.state != "closed":
             raise JobsConflictError(f"Can only reset a job when it is closed; job [{job_id}] is {job.state}.")
         self._forget_all(job_id)
-        fresh = replace(job, analysed_to_ms=None, counts={}, size={}, reason=None)
-        self.resources.change_job(job_id, analysed_to_ms=None, counts={}, size={}, reason=None)
+        fresh = replace(job, analysed_to_ms=None, counts={}, size={}, timing={}, reason=None)
+        self.resources.change_job(job_id, analysed_to_ms=None, counts={}, size={}, timing={}, reason=None)
         self.messages.say(job_id, "info", "Job reset.")
         return fresh
 

@@ -33,6 +33,7 @@ from gridwatch.errors import (
 from gridwatch.jobs.analysis import Analyzer
 from gridwatch.jobs.anomalies import write_anomalies
 from gridwatch.jobs.sizes import counts_json, memory_message, size_json
+from gridwatch.jobs.timing import with_buckets
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -126,6 +127,7 @@ class OpenJob:
             self.job.id,
             counts=counts_json(self.analyzer, parts.now_ms()),
             size=size,
+            timing=with_buckets(self.job.timing, self.analyzer.took()),
             analysed_to_ms=self.analyzer.next_bucket,
         )
         if size["memory_status"] != before.get("memory_status", "ok"):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gridwatch.jobs.resources import Datafeed, Job
+from gridwatch.jobs.timing import timing_json
 
 __all__ = ["datafeed_json", "datafeed_stats_json", "job_json", "job_stats_json"]
+
+_HOUR_MS = 3_600_000
 
 
 def job_json(job: Job, feed: Datafeed | None) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def job_stats_json(job: Job, now_ms: int) -> dict[str, Any]:
         "data_counts": counts,
         "model_size_stats": size,
         "forecasts_stats": {"total": 0, "forecasted_jobs": 0},
-        "timing_stats": {"job_id": job.id, "bucket_count": counts["bucket_count"], **_NO_TIMES},
+        "timing_stats": timing_json(job.id, job.timing, bucket_span_ms=job.config.bucket_span_ms),
         "deleting": False,
     }
     if job.state == "opened" and job.opened_ms is not None:
@@ -51,6 +54,7 @@ def datafeed_stats_json(feed: Datafeed, job: Job | None) -> dict[str, Any]:
     `last_error`, with since when and how often in a row it came, is ours: a feed that reads nothing has to look it.
     """
     buckets = int((job.counts if job else {}).get("bucket_count") or 0)
+    each = feed.search_time_ms / buckets if buckets else 0.0
     found: dict[str, Any] = {
         "datafeed_id": feed.id,
         "state": feed.state,
@@ -60,8 +64,9 @@ def datafeed_stats_json(feed: Datafeed, job: Job | None) -> dict[str, Any]:
             "search_count": feed.searches,
             "bucket_count": buckets,
             "total_search_time_ms": feed.search_time_ms,
-            "average_search_time_per_bucket_ms": feed.search_time_ms / buckets if buckets else 0.0,
-            "exponential_average_search_time_per_hour_ms": 0.0,
+            "average_search_time_per_bucket_ms": each,
+            # No average of its own is kept: an hour of the data takes as much as the buckets that it has.
+            "exponential_average_search_time_per_hour_ms": each * _HOUR_MS / job.config.bucket_span_ms if job else 0.0,
         },
     }
     if feed.state == "started":
@@ -86,7 +91,3 @@ _NO_COUNTS = dict.fromkeys(
     ),
     0,
 )  # fmt: skip
-_NO_TIMES = {
-    "total_bucket_processing_time_ms": 0.0,
-    "exponential_average_bucket_processing_time_per_hour_ms": 0.0,
-}
