@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,19 @@ class Models:
         """Memory, bytes."""
         return sum(part.nbytes for parts in (self.pages, self.credits, self.gaps) for part in parts)
 
+    def bank(self, series: int) -> Bank:
+        """Return the models of new series, a page of them."""
+        from gridwatch.detectors.online.bank import Bank
+
+        return Bank(self.config, series)
+
+    def own_arrays(self) -> dict[str, Any]:
+        """Return what there is beside pages, credits and gaps, to be stored."""
+        return {}
+
+    def restore_own(self, arrays: Mapping[str, Any]) -> None:
+        """Take back what `own_arrays` was; a missing one raises KeyError, one that does not fit ValueError."""
+
     def update(self, times_ms: Ints, values: Floats) -> Judged:
         """Judge buckets of all series, and learn them.
 
@@ -89,13 +102,11 @@ class Models:
             times_ms: int64 (b,), starts of the buckets, after those of the call before.
             values: float64 (s, b), NaN for none; s may have grown since the call before.
         """
-        from gridwatch.detectors.online.bank import Bank
-
         while self.room < len(values):
             # As many as there are: one series costs one, and pages stay few.
             size = min(max(self.room, 1), _PAGE_MAX)
             size = size if self.most is None else max(min(size, self.most - self.room), 1)
-            self.pages.append(Bank(self.config, size))
+            self.pages.append(self.bank(size))
             self.credits.append(np.full(size, CREDIT_FIRST, np.int64))
             self.gaps.append(Gaps(size, self.slots))
         parts = []
@@ -134,13 +145,11 @@ class Models:
         Args:
             which: int64 (k,), their numbers, ascending; from here on they are 0 to k - 1.
         """
-        from gridwatch.detectors.online.bank import Bank
-
         had, gaps, starts = self.credits, self.gaps, self._used(self.room)
         self.pages, self.credits, self.gaps = [], [], []
         for first in range(0, len(which), _PAGE_MAX):
             wanted = which[first : first + _PAGE_MAX]
-            new, credit = Bank(self.config, len(wanted)), np.zeros(len(wanted), np.int64)
+            new, credit = self.bank(len(wanted)), np.zeros(len(wanted), np.int64)
             for (start, page), theirs in zip(starts, had, strict=True):
                 there = (wanted >= start) & (wanted < start + len(page))
                 for ours, other in zip(new.state, page.state, strict=True):
