@@ -256,6 +256,30 @@ class JobsSettings(_Group):
     )
 
 
+Days = Annotated[int | None, Field(ge=1, le=36_500)]
+
+
+class RetentionSettings(_Group):
+    """How many days gridwatch keeps what it writes; unset: for ever. `gridwatch upkeep` deletes what is older.
+
+    A dataset's file may say otherwise of its own, and says how long its rows are kept.
+    """
+
+    scores_days: Days = Field(None, description="Days that scored rows are kept.")
+    anomalies_days: Days = Field(
+        None, description="Days that anomalies are kept after they were found, and with them their deliveries."
+    )
+    validations_days: Days = Field(
+        None, description="Days that validations are kept which no anomaly, training or detection names."
+    )
+    results_days: Days = Field(
+        None,
+        description="Days before its newest bucket that a job's results are kept, unless its `results_retention_days` "
+        "says otherwise.",
+    )
+    messages_days: Days = Field(None, description="Days that the messages of jobs are kept.")
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its default.
 
@@ -296,6 +320,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @field_validator("home", mode="after")
     @classmethod

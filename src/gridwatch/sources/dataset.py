@@ -20,6 +20,7 @@ from gridwatch.sources.dataset_model import (
     DateRange,
     DetectorChoice,
     LstmModel,
+    Retention,
     SampleSource,
     Schedule,
     Threshold,
@@ -33,6 +34,7 @@ __all__ = [
     "DateRange",
     "DetectorChoice",
     "LstmModel",
+    "Retention",
     "SampleSource",
     "Schedule",
     "Threshold",
@@ -93,7 +95,7 @@ def _fields_at(place: list[str]) -> list[str]:
         "sample": SampleSource, "alpha_vantage": AlphaVantageSource, "csv_folder": CsvFolderSource,
         "columns": ValueColumn, "training": DateRange, "scoring": DateRange, "model": LstmModel,
         "detector": DetectorChoice, "threshold": Threshold,
-        "schedule": Schedule,
+        "schedule": Schedule, "retention": Retention,
     }  # fmt: skip
     named = [part for part in place if part in parts]
     return list((parts[named[-1]] if named else Dataset).model_fields)

@@ -22,6 +22,7 @@ __all__ = [
     "DateRange",
     "DetectorChoice",
     "LstmModel",
+    "Retention",
     "SampleSource",
     "Schedule",
     "Threshold",
@@ -162,6 +163,14 @@ class Schedule(_Model):
     timezone: Zone = "America/New_York"
 
 
+class Retention(_Model):
+    """How many days things are kept; None: rows for ever, the others as the settings say."""
+
+    rows_days: int | None = Field(None, ge=1, le=36_500, description="Rows of the source, from their own time.")
+    scores_days: int | None = Field(None, ge=1, le=36_500, description="Scored rows, from their own time.")
+    anomalies_days: int | None = Field(None, ge=1, le=36_500, description="Anomalies, from when they were found.")
+
+
 class Dataset(_Model):
     """One series to watch.
 
@@ -195,6 +204,7 @@ class Dataset(_Model):
         default_factory=lambda: Threshold(rule="alarm"), description="When a row is an anomaly."
     )
     schedule: Schedule = Field(default_factory=Schedule)
+    retention: Retention = Field(default_factory=Retention, description="How long things are kept.")
     recipients: list[str] = Field(default_factory=list)
 
     @model_validator(mode="before")
@@ -284,6 +294,17 @@ class Dataset(_Model):
     def _rule_of_the_detector(self) -> Dataset:
         if self.threshold.rule == "alarm" and not self.detector.online:
             msg = f"threshold rule 'alarm' is none of detector {self.detector.type!r}; use score or loss"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_it_learns(self) -> Dataset:
+        days, months = self.retention.rows_days, self.train_months
+        if days is not None and months is not None and days < 31 * months:
+            msg = (
+                f"retention.rows_days {days} is less than the {months} months that training learns; keep rows for "
+                f"{31 * months} days or more, or lower train_months"
+            )
             raise ValueError(msg)
         return self
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gridwatch.errors import ConfigError
+import structlog
+
+from gridwatch.errors import ConfigError, DatasetError
 from gridwatch.settings import Settings, environment
 from gridwatch.supervisor.process import Command
 from gridwatch.supervisor.state import ports
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from gridwatch.streaming.broker import Broker
 
 __all__ = ["WORK_POOL", "Platform", "answers", "plan", "with_addresses"]
+
+log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int | None], None]
 
@@ -164,7 +168,22 @@ def plan(settings: Settings, *, project: Path, deploy: bool = True, progress: Pr
         services.append(_mlflow(command, port["mlflow"], backend, settings.mlflow.artifact_root, addresses["mlflow"]))
     services.extend(_prefect(command, port.get("prefect"), str(told.prefect.api_url), deploy=deploy))
     services.extend(_own(command, told, port, addresses.get("handler"), {s.name for s in services}))
+    if _retains(told):
+        services.append(Service("upkeep", command("-m", "gridwatch.cli", "upkeep", "--json"), once=True))
     return Platform(tuple(services), told, env, addresses)
+
+
+def _retains(settings: Settings) -> bool:
+    """Tell whether something is kept for some time only; a wrong dataset file is told by those who work with it."""
+    from gridwatch.sources import load_datasets
+    from gridwatch.upkeep import wants_upkeep
+
+    try:
+        datasets = load_datasets(settings.datasets_dir) if settings.datasets_dir.is_dir() else []
+    except DatasetError as error:
+        log.warning("upkeep_left_out", error=str(error))
+        return False
+    return wants_upkeep(settings, datasets)
 
 
 def _broker(settings: Settings, progress: Progress | None) -> Broker | None:
