@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerTyp
 from gridwatch.errors import JobsError, JobsNotFoundError, JobsQueryError, JobsValueError, RangeTooLargeError
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.extraction import Extraction
-from gridwatch.jobs.extraction.extraction import Pieces
+from gridwatch.jobs.pieces import Pieces
 
 START = 1_708_128_000_000
 MINUTE = 60_000
@@ -142,15 +141,29 @@ def test_pieces_follow_from_what_the_last_one_had() -> None:
     assert pieces.length_ms == MINUTE
 
 
-def test_a_piece_that_is_too_large_for_the_store_is_halved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = rows_of(look(store, "bytes"))
-    summed = rows_of(look(store, "bytes", aggs=inside({"bytes": {"sum": {"field": "bytes"}}})))
-    monkeypatch.setattr(store, "sql", partial(store.sql, rows_max=1))
-    assert rows_of(look(store, "bytes")) == whole
-    assert rows_of(look(store, "bytes", aggs=inside({"bytes": {"sum": {"field": "bytes"}}}))) == summed
+@pytest.mark.parametrize("here", [True, False], ids=["grouped here", "grouped by the store"])
+def test_a_piece_that_is_too_large_for_the_store_is_halved(
+    store: Store, monkeypatch: pytest.MonkeyPatch, here: bool
+) -> None:
     by_host = inside({"host": {"terms": {"field": "host.name"}}})
-    with pytest.raises(RangeTooLargeError):
-        rows_of(look(store, "host", aggs=by_host))
+    summed = inside({"bytes": {"sum": {"field": "bytes"}}})
+    middle = inside({"bytes": {"percentiles": {"field": "bytes", "percents": [50]}}})
+    feeds: list[tuple[str, dict[str, Any]]] = [
+        ("bytes", {}), ("bytes", {"aggs": summed}), ("bytes", {"aggs": middle}), ("host", {"aggs": by_host})
+    ]  # fmt: skip
+    whole = [rows_of(look(store, field, **feed)) for field, feed in feeds]
+    plain = store.sql
+    monkeypatch.setattr(store, "groups_by_sorting", here)
+    monkeypatch.setattr(store, "sql", lambda text, parameters, **_: plain(text, parameters, rows_max=1))
+    assert rows_of(look(store, "bytes")) == whole[0]
+    assert rows_of(look(store, "bytes", aggs=summed)) == whole[1]
+    if here:
+        # Rows of one bucket come in several pieces, whose groups are put together.
+        assert rows_of(look(store, "bytes", aggs=middle)) == whole[2]
+        assert rows_of(look(store, "host", aggs=by_host)) == whole[3]
+    else:
+        with pytest.raises(RangeTooLargeError):
+            rows_of(look(store, "host", aggs=by_host))
 
 
 def rows_of(feed: Extraction) -> list[Any]:

@@ -42,6 +42,7 @@ class GridDBStore(Definitions, SeriesOperations, Triggers):
     """A database of a GridDB cluster; see `Store` for what each method promises, `GridDBSession` for the arguments."""
 
     atomic_updates = False
+    groups_by_sorting = False
 
     @classmethod
     def from_url(cls, url: str, settings: GridDBSettings, *, environ: Mapping[str, str] | None = None) -> Self:

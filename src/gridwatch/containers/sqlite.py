@@ -56,6 +56,7 @@ class SqliteStore(SeriesOperations):
     """
 
     atomic_updates = True
+    groups_by_sorting = True
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path).absolute()

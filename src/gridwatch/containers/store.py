@@ -33,6 +33,9 @@ class Store(Protocol):
     """Whether the WHERE of an UPDATE still holds when its row is changed. GridDB looks for rows first and changes them
     later, so that of many at once several may count the same row; only INSERT of a new key is first come, first served
     on every backend."""
+    groups_by_sorting: bool
+    """Whether a GROUP BY costs more than reading its rows and grouping them here: SQLite sorts them, and there is no
+    network between."""
 
     def put_container(self, info: ContainerInfo, *, modifiable: bool = False) -> ContainerInfo:
         """Make the container, or check that the one there has the same schema; return it as stored.

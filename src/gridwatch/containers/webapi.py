@@ -67,6 +67,7 @@ class WebApiStore(SeriesOverTql):
     """
 
     atomic_updates = False
+    groups_by_sorting = False
 
     def __init__(
         self,

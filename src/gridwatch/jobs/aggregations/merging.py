@@ -128,5 +128,5 @@ def _rows(plan: Plan, found: pd.DataFrame) -> pd.DataFrame:
         if name == DOC_COUNT:
             columns[name] = found["n"].to_numpy(np.int64)
         else:
-            columns[name] = found[keys.get(name, _METRIC + name)].to_numpy()
+            columns[name] = found[keys.get(name, _METRIC + name)]
     return pd.DataFrame(columns).sort_values(plan.time.name, kind="stable", ignore_index=True)

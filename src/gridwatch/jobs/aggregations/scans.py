@@ -69,11 +69,16 @@ class Asked:
         there = tuple(sql.compose("({} IS NOT NULL)", key) for key in self.keys)
         return replace(self, where=(*self.where, *there))._grouped([sql.compose("COUNT(DISTINCT {})", one)])
 
+    @property
+    def measured(self) -> tuple[Sql, ...]:
+        """What the columns are worked out of, each once."""
+        return tuple(dict.fromkeys(one for _, one in self.columns))
+
     def rows(self) -> Sql:
-        """Return the SQL of the rows themselves: time, keys, columns, for what the store cannot group."""
+        """Return the SQL of the rows themselves: time, keys, what is measured; for what is grouped here."""
         return sql.compose(
             "SELECT {} FROM {} WHERE {}",
-            sql.joined(", ", [self.source.time.sql, *self.keys, *(one for _, one in self.columns)]),
+            sql.joined(", ", [self.source.time.sql, *self.keys, *self.measured]),
             sql.name(self.source.container),
             sql.all_of(self.where),
         )

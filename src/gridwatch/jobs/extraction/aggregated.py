@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gridwatch.containers.store import ROWS_MAX
 from gridwatch.jobs.aggregations.answers import answer_of
 from gridwatch.jobs.aggregations.merging import merged
 from gridwatch.jobs.aggregations.scans import scans_of
@@ -34,6 +35,7 @@ class AggregatedRows:
     Attributes:
         plan: How the rows are aggregated.
         asked: How many rows the store gave at the last reading, before they were put together.
+        reads_rows: Whether those are rows of the containers, grouped here.
 
     Raises:
         JobsError: A field has a type that does not fit, or a filter is wrong.
@@ -43,6 +45,7 @@ class AggregatedRows:
         self.plan = plan
         self.asked = 0
         self._store, self._sources, self._now_ms = store, sources, now_ms
+        self.reads_rows = store.groups_by_sorting
         self._scans = scans_of(plan)
         for one in self._scans:
             for source in sources:
@@ -53,10 +56,12 @@ class AggregatedRows:
         answers = []
         self.asked = 0
         for one in self._scans:
-            answer, rows = answer_of(one, self.plan, self._sources, (start_ms, end_ms), self._ask, now_ms=self._now_ms)
+            answer, rows = answer_of(
+                one, self.plan, self._sources, (start_ms, end_ms), self._ask, now_ms=self._now_ms, here=self.reads_rows
+            )
             answers.append(answer)
             self.asked = max(self.asked, rows)
         return merged(self.plan, answers)
 
-    def _ask(self, statement: Sql) -> pa.Table:
-        return self._store.sql(statement.text, statement.parameters)
+    def _ask(self, statement: Sql, rows_max: int = ROWS_MAX) -> pa.Table:
+        return self._store.sql(statement.text, statement.parameters, rows_max=rows_max)

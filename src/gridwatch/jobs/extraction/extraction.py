@@ -14,6 +14,7 @@ from gridwatch.jobs.aggregations import check_aggregations
 from gridwatch.jobs.extraction.aggregated import AggregatedRows
 from gridwatch.jobs.extraction.plain import PlainRows
 from gridwatch.jobs.extraction.sources import FOREVER_MS, Source, open_sources
+from gridwatch.jobs.pieces import ROWS, Pieces
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -21,11 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Extraction"]
 
-_ROWS = 100_000
-"""Rows a piece is cut for: what arrives at once."""
 _PIECE_MIN_MS = 60_000
 _FIRST_INTERVALS = 64
-_GROWTH_MAX = 64
 _PREVIEW_INTERVALS = 1000
 
 
@@ -143,10 +141,11 @@ class Extraction:
         told = self.feed.chunk_ms(None if self.plan is None else every, composite=paged)
         whole = last_ms - first_ms + 1 + every
         most = -(-(told or whole) // every) * every
-        if self.plan is None:
+        if self._rows.reads_rows:
             # So that the first piece is no longer than the others.
-            rows = max(self.count(first_ms, last_ms + 1), 1)
-            return Pieces(min(max(whole * _ROWS // rows, _PIECE_MIN_MS), most), most, every)
+            rows = max(sum(self._count(source, first_ms, last_ms + 1) for source in self._sources), 1)
+            first = max(whole * ROWS // rows, _PIECE_MIN_MS, every) // every * every
+            return Pieces(min(first, most), most, every)
         return Pieces(min(_FIRST_INTERVALS * every, most), most, every)
 
     def _bounds(self, source: Source, start_ms: int | None, end_ms: int) -> tuple[int, int] | None:
@@ -167,35 +166,6 @@ class Extraction:
         where = source.between(start_ms, end_ms)
         found = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
         return int(self._store.sql(found.text, found.parameters).column(0)[0].as_py())
-
-
-class Pieces:
-    """How long the next piece of time is: as many rows as `_ROWS`, as far as the last piece tells.
-
-    Args:
-        length_ms: Of the first piece.
-        most_ms: No piece is longer.
-        every_ms: Pieces are multiples of it.
-    """
-
-    def __init__(self, length_ms: int, most_ms: int, every_ms: int) -> None:
-        self.length_ms = length_ms
-        self._most_ms, self._every_ms = most_ms, every_ms
-        self._rows = _ROWS
-
-    def learn(self, rows: int, length_ms: int) -> None:
-        """Take note of how many rows the store gave for a piece."""
-        fitting = length_ms * self._rows // max(rows, 1)
-        wanted = min(fitting, self.length_ms * _GROWTH_MAX, self._most_ms) // self._every_ms * self._every_ms
-        self.length_ms = max(wanted, self._every_ms)
-
-    def halve(self) -> bool:
-        """Make the piece half as long after one that was too large; tell whether it could be."""
-        before = self.length_ms
-        # Later pieces stay below what this one was too large for.
-        self._rows = max(self._rows // 2, 1)
-        self.length_ms = max(before // 2 // self._every_ms * self._every_ms, self._every_ms)
-        return self.length_ms < before
 
 
 def _ms(column: Any) -> list[int]:

@@ -28,7 +28,10 @@ class PlainRows:
 
     Attributes:
         asked: How many rows the store gave at the last reading.
+        reads_rows: Whether those are rows of the containers.
     """
+
+    reads_rows = True
 
     def __init__(self, store: Store, sources: Sequence[Source], time_field: str, fields: Sequence[str]) -> None:
         self._store, self._sources = store, sources
