@@ -109,9 +109,10 @@ class _Script:
         assert found is not None  # noqa: S101  what emits has a value
         if self._kind is not FieldType.DATE:
             return found.sql
-        # Outside GridDB's time there is no instant.
+        # Outside GridDB's time there is no instant. The function is never given such a number, not even where CASE
+        # would leave its answer alone: GridDB works out what is constant beforehand.
         return compose(
-            "(CASE WHEN {} BETWEEN 0 AND {} THEN TO_TIMESTAMP_MS({}) END)",
+            "TO_TIMESTAMP_MS(CASE WHEN {} BETWEEN 0 AND {} THEN {} END)",
             found.sql,
             sql.value(TIMESTAMP_MS_MAX),
             found.sql,
