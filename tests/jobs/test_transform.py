@@ -22,6 +22,7 @@ from gridwatch.errors import (
     JobsError,
     JobsExistsError,
     JobsNotFoundError,
+    JobsRequestError,
     JobsValueError,
     StoreBusyError,
 )
@@ -52,6 +53,10 @@ EVENTS = ContainerInfo(
     ),
     ("id",),
 )
+
+
+DEEP = "String a = doc['event.action'].value; " + "".join(f"if (a == '{n}') emit('{n}'); else " for n in range(40))
+"""A script that is right, and too deep as SQL."""
 
 
 class Clock:
@@ -490,6 +495,23 @@ def test_runtime_fields_a_query_and_missing_groups(service: TransformService, st
     assert {row["who"]: row["users"] for row in rows} == {who: int(who is not None) for who in wanted}
     # What is missing is left out of a document, and the key is nobody's field.
     assert {"n": wanted[None], "users": 0} in service.preview(transform_id="by_user")["preview"]
+
+
+def test_a_script_that_is_too_deep_for_sql_is_told_as_a_wrong_transform(
+    service: TransformService, store: SqliteStore
+) -> None:
+    put_events(store, events(10))
+    mapping = {"deep": {"type": "keyword", "script": {"source": f"{DEEP} emit('other')"}}}
+    source = {"index": "events", "runtime_mappings": mapping}
+    pivot = {**SEED_PIVOT, "group_by": {"deep": {"terms": {"field": "deep"}}}}
+    told = r"become SQL that the store refuses: .*nested too deep\. Fewer clauses, branches of scripts"
+    with pytest.raises(JobsRequestError, match=told):
+        service.preview(body(source=source, pivot=pivot))
+    service.put(body(source=source, pivot=pivot), transform_id="deep")
+    service.start("deep")
+    assert "nested too deep" in service.run_due()[0].error
+    # Tried again, it would be as deep.
+    assert service.transforms.get("deep").state == "failed"
 
 
 def test_a_name_that_griddb_refuses_is_told(service: TransformService, store: SqliteStore) -> None:

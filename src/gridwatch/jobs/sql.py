@@ -5,9 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
-__all__ = ["FALSE", "TRUE", "Parameter", "Sql", "all_of", "any_of", "compose", "joined", "name", "opposite", "value"]
+from gridwatch.containers.store import ROWS_MAX
+from gridwatch.errors import JobsRequestError, SqlRefusedError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gridwatch.containers import Store
+
+__all__ = [
+    "FALSE",
+    "TRUE",
+    "Parameter",
+    "Sql",
+    "all_of",
+    "any_of",
+    "ask",
+    "compose",
+    "joined",
+    "name",
+    "opposite",
+    "value",
+]
 
 
 Parameter = bool | int | float | str | datetime | None
@@ -76,6 +97,29 @@ def joined(separator: LiteralString, parts: Sequence[Sql]) -> Sql:
     '"a", "b"'
     """
     return Sql(separator.join(part.text for part in parts), tuple(one for part in parts for one in part.parameters))
+
+
+def ask(store: Store, statement: Sql, *, rows_max: int = ROWS_MAX) -> pa.Table:
+    """Return what a store answers to a statement that queries, scripts and aggregations of a request went into.
+
+    Args:
+        store: Any backend.
+        statement: One SELECT.
+        rows_max: Most rows of the answer.
+
+    Raises:
+        JobsRequestError: The store does not take it: what is right piece by piece is too long or nested too deep as
+            a whole.
+        RangeTooLargeError: The answer has more rows.
+    """
+    try:
+        return store.sql(statement.text, statement.parameters, rows_max=rows_max)
+    except SqlRefusedError as error:
+        raise JobsRequestError(
+            f"the query, scripts and aggregations become SQL that the store refuses: {error} Fewer clauses, branches "
+            "of scripts and runtime fields inside others make it shorter.",
+            characters=len(statement.text),
+        ) from error
 
 
 def all_of(parts: Iterable[Sql]) -> Sql:

@@ -225,7 +225,7 @@ def _value(measure: Measure, field: Field) -> Sql:
 
 
 def _answer(store: Store, asked: Sql, names: Sequence[str]) -> pa.Table:
-    table = store.sql(asked.text, asked.parameters)
+    table = sql.ask(store, asked)
     return table.select(range(len(names))).rename_columns(list(names))
 
 

@@ -248,7 +248,7 @@ class Work:
                 sql.name(source.container),
                 sql.all_of([source.where, condition]),
             )
-            row = self._store.sql(asked.text, asked.parameters).to_pylist()
+            row = sql.ask(self._store, asked).to_pylist()
             if row and row[0]["first"] is not None:
                 found.append((epoch_ms(row[0]["first"]), epoch_ms(row[0]["last"]), int(row[0]["rows"])))
         if not found:
