@@ -318,6 +318,14 @@ class Settings(BaseSettings):
     alpha_vantage: AlphaVantageSettings = Field(default_factory=AlphaVantageSettings)
     sendgrid: SendgridSettings = Field(default_factory=SendgridSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    threads: int | None = Field(
+        None, ge=1, le=256, description="Threads that share the analysis of a job. Unset: the cores of the machine."
+    )
+
+    @property
+    def analysis_threads(self) -> int:
+        """How many threads share the analysis of a job."""
+        return self.threads or os.cpu_count() or 1
     server: ServerSettings = Field(default_factory=ServerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)

@@ -48,8 +48,9 @@ def open_service(*, make: bool = True) -> Iterator[JobsService]:
     """
     from gridwatch.jobs.service import JobsService
 
-    with store(settings()) as opened:
-        yield JobsService(opened, now_ms=now_ms, make=make)
+    found = settings()
+    with store(found) as opened:
+        yield JobsService(opened, now_ms=now_ms, threads=found.jobs.analysis_threads, make=make)
 
 
 def read_json(path: Path) -> Any:
