@@ -10,7 +10,14 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
-from gridwatch.errors import JobsError, JobsNotFoundError, JobsQueryError, JobsValueError, RangeTooLargeError
+from gridwatch.errors import (
+    JobsError,
+    JobsNotFoundError,
+    JobsQueryError,
+    JobsRequestError,
+    JobsValueError,
+    RangeTooLargeError,
+)
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.pieces import Pieces
@@ -69,6 +76,19 @@ def test_wildcards_pass_over_our_own_tables_and_names_find_any(store: Store) -> 
     for indices, says in (("nowhere", r"no such index \[nowhere\]"), ("n*", r"no such index \['n\*'\]: no container")):
         with pytest.raises(JobsNotFoundError, match=says):
             look(store, indices=indices)
+
+
+@pytest.mark.parametrize("aggregated", [False, True])
+def test_scripts_that_are_too_deep_for_sql_are_told_as_a_wrong_request(store: Store, aggregated: bool) -> None:
+    branches = "".join(f"if (a == '{n}') emit('{n}'); else " for n in range(40))
+    source = f"String a = doc['host.name'].value; {branches} emit('other')"
+    feed: dict[str, Any] = {"runtime_mappings": {"deep": {"type": "keyword", "script": {"source": source}}}}
+    if aggregated:
+        feed["aggs"] = inside({"deep": {"terms": {"field": "deep"}}})
+    found = look(store, "deep", **feed)
+    for asked in (found.preview, lambda: list(found.frames(0, START + 60 * MINUTE))):
+        with pytest.raises(JobsRequestError, match=r"SQL that the store refuses: .*nested too deep\. Fewer clauses"):
+            asked()
 
 
 def test_what_does_not_fit_is_told_when_the_feed_looks(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwatch.containers.store import ROWS_MAX
+from gridwatch.jobs import sql
 from gridwatch.jobs.aggregations.answers import answer_of
 from gridwatch.jobs.aggregations.merging import merged
 from gridwatch.jobs.aggregations.scans import scans_of
@@ -64,4 +65,4 @@ class AggregatedRows:
         return merged(self.plan, answers)
 
     def _ask(self, statement: Sql, rows_max: int = ROWS_MAX) -> pa.Table:
-        return self._store.sql(statement.text, statement.parameters, rows_max=rows_max)
+        return sql.ask(self._store, statement, rows_max=rows_max)

@@ -156,7 +156,7 @@ class Extraction:
             sql.name(source.container),
             source.between(start_ms or 0, end_ms),
         )
-        row = self._store.sql(found.text, found.parameters)
+        row = sql.ask(self._store, found)
         if not row.num_rows or row.column(0)[0].as_py() is None:
             return None
         first, last = (_ms(row.column(place))[0] for place in (0, 1))
@@ -165,7 +165,7 @@ class Extraction:
     def _count(self, source: Source, start_ms: int, end_ms: int) -> int:
         where = source.between(start_ms, end_ms)
         found = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
-        return int(self._store.sql(found.text, found.parameters).column(0)[0].as_py())
+        return int(sql.ask(self._store, found).column(0)[0].as_py())
 
 
 def _ms(column: Any) -> list[int]:

@@ -66,7 +66,7 @@ class PlainRows:
         )
         # GridDB takes no parameter here; whole numbers are what int() leaves.
         text = found.text if limit is None else f"{found.text} LIMIT {int(limit)}"
-        table = self._store.sql(text, found.parameters)
+        table = sql.ask(self._store, sql.Sql(text, found.parameters))
         return _frame_of(table, [self._time_field, *known], [name for name in self._fields if name not in known])
 
 
