@@ -17,6 +17,9 @@ from gridwatch.containers.catalog import anomaly_id, anomaly_info
 from gridwatch.server.app import create_app
 from gridwatch.server.run import serve
 from gridwatch.settings import Settings
+from tests.server.browser import browser, open_page
+
+__all__ = ["browser", "open_page"]
 
 NOW_MS = 1_760_000_000_000
 SPLIT = datetime(2005, 2, 28, 5, tzinfo=UTC)
