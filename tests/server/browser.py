@@ -87,4 +87,4 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     yield start
     for context in contexts:
         context.close()
-    assert problems == []
+    assert not problems, "\n".join(problems)

@@ -51,6 +51,6 @@ def test_every_answer_is_hardened(app: Any) -> None:
     for path in ("/inbox", "/healthz", "/nothing"):
         headers = app.test_client().get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert headers["Cache-Control"] == "no-store"
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

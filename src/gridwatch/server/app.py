@@ -106,7 +106,8 @@ def _defect(error: Exception) -> Response:
 def _harden(answer: Response) -> Response:
     answer.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-    answer.headers.setdefault("Referrer-Policy", "no-referrer")
+    # Nothing goes to other sites; with `no-referrer` a browser would name no origin for our own forms either.
+    answer.headers.setdefault("Referrer-Policy", "same-origin")
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
     if is_ml_api() and state(current_app).settings.server.elastic_product_header:
