@@ -300,7 +300,7 @@ def test_backup_and_restore_bring_the_files_along(store: SqliteStore, objects: O
         assert ObjectStore(before).read("x") == LARGE[::-1]
         assert ObjectStore(before).read("y") == LARGE
         assert len(names(restored)) == 1
-    restore_store(backup, store.path)
+    restore_store(backup, store.path, force=True)
     with SqliteStore(kept) as before:
         assert ObjectStore(before).read("x") == LARGE
         assert len(names(before)) == 1

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gridwatch.containers.catalog import series_info
+from gridwatch.containers.objects import ObjectStore
 from gridwatch.containers.restore import restore_store
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import StoreError
@@ -72,3 +73,100 @@ def test_a_store_that_somebody_has_open_is_not_replaced(tmp_path: Path) -> None:
     restore_store(tmp_path / "backup.db", live)
     assert times(live) == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.db", "store.db", "store.db.before-restore"]
+
+
+def test_what_an_earlier_restore_kept_is_not_lost(tmp_path: Path) -> None:
+    live = tmp_path / "store.db"
+    put(live, 1)
+    with SqliteStore(live) as store:
+        store.backup(tmp_path / "backup.db")
+    assert restore_store(tmp_path / "backup.db", live) is not None
+    put(live, 2)
+    with pytest.raises(StoreError, match=r"'.*before-restore', which an earlier restore kept, would be lost; move"):
+        restore_store(tmp_path / "backup.db", live)
+    assert times(live) == [1, 2]
+    kept = restore_store(tmp_path / "backup.db", live, force=True)
+    assert kept is not None
+    assert times(kept) == [1, 2]
+
+
+def test_a_backup_is_taken_and_put_back_with_its_large_objects(tmp_path: Path) -> None:
+    live, told = tmp_path / "live" / "store.db", []
+    put(live, 1)
+    data = bytes(range(256)) * (9 << 12)
+    with SqliteStore(live) as store:
+        ObjectStore(store).put("model.keras", data)
+        store.backup(tmp_path / "backup.db", progress=lambda done, total: told.append((done, total)))
+    assert told
+    assert told[-1][0] == told[-1][1]
+    told.clear()
+    fresh = tmp_path / "fresh" / "store.db"
+    assert restore_store(tmp_path / "backup.db", fresh, progress=lambda done, total: told.append((done, total))) is None
+    assert told[-1][0] == told[-1][1] == (tmp_path / "backup.db").stat().st_size
+    with SqliteStore(fresh) as store:
+        assert ObjectStore(store).read("model.keras") == data
+
+
+def test_a_backup_without_its_large_objects_is_told(tmp_path: Path) -> None:
+    live = tmp_path / "live" / "store.db"
+    with SqliteStore(live) as store:
+        ObjectStore(store).put("model.keras", bytes(9 << 20))
+        store.backup(tmp_path / "backup.db")
+    alone = tmp_path / "alone" / "backup.db"
+    alone.parent.mkdir()
+    (tmp_path / "backup.db").rename(alone)
+    fresh = tmp_path / "fresh" / "store.db"
+    with pytest.raises(
+        StoreError, match=r"lacks 1 of its large objects, such as [0-9a-f]{32}; they belong into '.*alone"
+    ):
+        restore_store(alone, fresh)
+    assert not fresh.exists()
+    assert restore_store(alone, fresh, force=True) is None
+    assert fresh.exists()
+
+
+def test_a_damaged_backup_is_refused_and_the_store_stays(tmp_path: Path) -> None:
+    live = tmp_path / "store.db"
+    put(live, 1)
+    with SqliteStore(live) as store:
+        store.put("bars", pd.DataFrame({"ts": range(20_000), "close": 1.5}))
+        store.backup(tmp_path / "backup.db")
+    with (tmp_path / "backup.db").open("r+b") as file:
+        file.seek(5 * 16_384)
+        file.write(b"\xff" * 8_192)
+    with pytest.raises(StoreError, match="is damaged"):
+        restore_store(tmp_path / "backup.db", live)
+    assert len(times(live)) == 20_000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.db", "store.db"]
+
+
+def test_the_store_itself_is_no_backup(tmp_path: Path) -> None:
+    put(tmp_path / "store.db", 1)
+    with pytest.raises(StoreError, match=r"store\.db' is the store itself; name the file of a backup"):
+        restore_store(tmp_path / "store.db", tmp_path / "store.db")
+    with (
+        SqliteStore(tmp_path / "store.db") as store,
+        pytest.raises(StoreError, match="is the store itself; name a new"),
+    ):
+        store.backup(tmp_path / "store.db", force=True)
+
+
+def test_a_backup_is_replaced_by_force_alone_and_another_file_never(tmp_path: Path) -> None:
+    live = tmp_path / "live" / "store.db"
+    backup = tmp_path / "backup.db"
+    with SqliteStore(live) as store:
+        objects = ObjectStore(store)
+        objects.put("model.keras", bytes(9 << 20))
+        store.backup(backup)
+        [before] = (tmp_path / "backup.db.objects").iterdir()
+        objects.put("model.keras", bytes(9 << 20))
+        with pytest.raises(StoreError, match="exists; name a new file, or replace it with --force"):
+            store.backup(backup)
+        store.backup(backup, force=True)
+        [after] = (tmp_path / "backup.db.objects").iterdir()
+        assert after != before, "only the objects of the new backup are left"
+        (tmp_path / "notes.txt").write_text("mine")
+        with pytest.raises(StoreError, match=r"notes\.txt' is no backup of gridwatch's, and is not replaced"):
+            store.backup(tmp_path / "notes.txt", force=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    restore_store(backup, tmp_path / "fresh" / "store.db")

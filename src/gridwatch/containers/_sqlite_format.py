@@ -23,6 +23,7 @@ from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, Conta
 from gridwatch.errors import StoreBusyError, StoreError
 
 __all__ = [
+    "APPLICATION_ID",
     "FIRST",
     "FORMAT_VERSION",
     "change",
@@ -31,6 +32,7 @@ __all__ = [
     "decode",
     "drop",
     "drop_view",
+    "free_pages",
     "index_columns",
     "names",
     "order_of",
@@ -110,6 +112,11 @@ def prepare(session: Session, path: Path) -> None:
 
 def _number(session: Session, sql: str) -> int:
     return int(session.query(sql).column(0)[0].as_py())
+
+
+def free_pages(session: Session) -> int:
+    """Return how many pages of the file hold nothing any more."""
+    return _number(session, "PRAGMA freelist_count")
 
 
 def _prepare(session: Session, path: Path) -> None:

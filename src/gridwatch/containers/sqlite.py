@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["SqliteStore"]
 
 log = structlog.get_logger(__name__)
+
+_VACUUM_PAGES = 2_048
+"""Pages of 16 KiB given back at a time: 32 MiB."""
 
 _ATTEMPTS = 5
 """How often a put starts again when another process changes the container's schema under it."""
@@ -268,21 +271,37 @@ class SqliteStore(SeriesOperations):
             return session.execute(change.sql, change.parameters)
 
     def compact(self) -> None:
-        """Give the space of deleted rows back to the file system; safe while others read and write."""
+        """Give the space of deleted rows back to the file system; safe while others read and write.
+
+        Piece by piece, so that nobody waits long for the lock; who writes meanwhile may use some of the space again.
+        """
         with self._pool.session() as session:
-            session.query("PRAGMA incremental_vacuum")
+            free = layout.free_pages(session)
+            while free:
+                session.query(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+                before, free = free, layout.free_pages(session)
+                if free >= before:
+                    break
             session.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def backup(self, path: Path | str) -> None:
+    def backup(
+        self, path: Path | str, *, force: bool = False, progress: Callable[[int, int | None], None] | None = None
+    ) -> None:
         """Write a consistent copy of the store to a new file, while others go on reading and writing.
 
-        The files of large objects go to the folder beside it, `PATH.objects`.
+        The files of large objects go to the folder beside it, `PATH.objects`. The copy is read once, to see that it is
+        sound.
+
+        Args:
+            path: The new file.
+            force: Replace a backup that is there, in the moment when the new one is whole.
+            progress: Told the bytes that are written, of how many.
 
         Raises:
-            StoreError: The file exists or cannot be written.
+            StoreError: The file exists or cannot be written, or what was written is not sound.
         """
         target = Path(path).absolute()
-        back_up(self._pool, self.files, target)
+        back_up(self._pool, self.files, self.path, target, force=force, progress=progress)
         log.info("store_backed_up", store=str(self.path), backup=str(target))
 
     def close(self) -> None:
