@@ -21,7 +21,7 @@ from gridwatch.detectors.onnx import OnnxModel
 from gridwatch.detectors.training import LstmConfig, OnEpoch, Trained, train_lstm
 from gridwatch.errors import DetectorError
 
-__all__ = ["Limit", "LstmDetector"]
+__all__ = ["Limit", "LstmDetector", "check_agreement"]
 
 _FORMAT = 1
 _JSON, _ONNX = "detector.json", "model.onnx"
@@ -125,7 +125,7 @@ class LstmDetector:
         )
         model = OnnxModel(self.trained.onnx)
         predicted = model.predict(windows)
-        _check_agreement(self.trained.model, windows, predicted)
+        check_agreement(self.trained.model, windows, predicted)
         residuals = targets - predicted
         calibration = Calibration.fit(residuals[:-held], residuals[-held:])
         self._learnt = _Learnt(scaler, calibration, self.trained.onnx, model, int(times_ms[-held]))
@@ -243,7 +243,7 @@ class LstmDetector:
         return self._learnt.calibration.ratio_at(p_of_score(self.limit.value)) * scale
 
 
-def _check_agreement(model: Any, windows: npt.NDArray[np.float32], predicted: Floats) -> None:
+def check_agreement(model: Any, windows: npt.NDArray[np.float32], predicted: Floats) -> None:
     """Compare the ONNX predictions with Keras's on up to 512 real windows, oldest to newest.
 
     Raises:

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ import pandas as pd
 from gridwatch.jobs.analysis import scoring, stored
 from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector
 from gridwatch.jobs.analysis.gaps import Gaps, day_buckets
+from gridwatch.jobs.analysis.lstm_course import Course
+from gridwatch.jobs.analysis.lstm_models import models_of
 from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Results
 from gridwatch.jobs.analysis.rows import Rows, columns_of
 from gridwatch.jobs.analysis.series import SERIES_BYTES
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     import zipfile
 
     from gridwatch.detectors.online.config import AutoConfig
+    from gridwatch.jobs.analysis.lstm_learning import Teacher
     from gridwatch.jobs.config import JobConfig
 
 __all__ = ["Analyzer", "Counts"]
@@ -80,17 +84,20 @@ class Analyzer:
         job: The job.
         model: Members and constants of the models.
         threads: How many threads share the work.
+        teacher: Trains the network of a job that names one.
     """
 
-    def __init__(self, job: JobConfig, model: AutoConfig, threads: int = 1) -> None:
+    def __init__(self, job: JobConfig, model: AutoConfig, threads: int = 1, teacher: Teacher | None = None) -> None:
         self.job = job
+        self.course = Course(job, teacher) if job.model.type == "lstm" else None
         self.model = model
         self.columns = columns_of(job)
         self.counts = Counts()
         series_max = _series_max(job, model)
+        running = partial(RunningDetector, make=models_of(job))
         slots = day_buckets(job.bucket_span_ms)
         self.detectors = [
-            RunningDetector(one, job.influencers, model, series_max, threads, slots) for one in job.detectors
+            running(one, job.influencers, model, series_max, threads, slots) for one in job.detectors
         ]
         self.next_bucket: int | None = None
         self._open = _Open()
@@ -170,13 +177,20 @@ class Analyzer:
         stored.write(self, archive)
 
     @classmethod
-    def load(cls, job: JobConfig, model: AutoConfig, parts: Mapping[str, bytes], threads: int = 1) -> Self:
+    def load(
+        cls,
+        job: JobConfig,
+        model: AutoConfig,
+        parts: Mapping[str, bytes],
+        threads: int = 1,
+        teacher: Teacher | None = None,
+    ) -> Self:
         """Return the analyzer that goes on from a saved state.
 
         Raises:
             JobsRequestError: The state is damaged, or of another job or version.
         """
-        analyzer = cls(job, model, threads)
+        analyzer = cls(job, model, threads, teacher)
         stored.restore(analyzer, parts)
         return analyzer
 
@@ -226,6 +240,8 @@ class Analyzer:
             began = time.monotonic()
             grid = self._grid(rows, first, last)
             results.extend(self._results(grid, self._judge(grid)))
+            if self.course is not None:
+                self.course.passed(last, self.detectors)
             self._took.append((len(grid.starts), (time.monotonic() - began) * 1000.0))
             if last % self._prune_every_ms == 0:
                 self.counts.pruned_series_count += sum(
@@ -246,6 +262,7 @@ class Analyzer:
         step = max(_CELLS_MAX // max(series + rows // 100, 1), 1) * span
         while start < end:
             last = min(start + step, start // every * every + every, end)
+            last = last if self.course is None else self.course.end(start, last)
             yield start, last
             start = last
 

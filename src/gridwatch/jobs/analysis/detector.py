@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,6 +77,7 @@ class RunningDetector:
         series_max: How many series it may have.
         threads: How many threads share the work.
         slots: Buckets of a day, 0 where gaps are not filled.
+        make: Makes its models.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class RunningDetector:
         series_max: int,
         threads: int = 1,
         slots: int = 0,
+        make: Callable[..., Models] = Models,
     ) -> None:
         self.config = config
         self.influencers = tuple(influencers)
@@ -94,7 +96,7 @@ class RunningDetector:
         by = config.by_field_name
         self.series = SeriesIndex(config.split_fields, frozenset({by} if by and not config.use_null else ()))
         self.models: dict[Metric, Models] = {
-            metric: Models(model, threads, series_max, 0 if config.spec.empty_is_zero else slots)
+            metric: make(model, threads, series_max, 0 if config.spec.empty_is_zero else slots)
             for metric in config.spec.metrics
         }
         self.first_bucket = np.zeros(0, np.int64)

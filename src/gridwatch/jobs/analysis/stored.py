@@ -17,7 +17,6 @@ from gridwatch.jobs.analysis.rows import Rows
 
 if TYPE_CHECKING:
     from gridwatch.detectors.online.bank import Bank
-    from gridwatch.detectors.online.config import AutoConfig
     from gridwatch.jobs.analysis.analyzer import Analyzer
     from gridwatch.jobs.analysis.detector import RunningDetector
 
@@ -32,7 +31,7 @@ def save(analyzer: Analyzer) -> dict[str, bytes]:
     """Return `analysis.json`, `models.npz` and, where buckets are open, `open.parquet`."""
     file = io.BytesIO()
     np.savez(file, **_arrays(analyzer))
-    parts = {_META: _meta(analyzer), _MODELS: file.getvalue()}
+    parts = {_META: _meta(analyzer), _MODELS: file.getvalue(), **_network(analyzer)}
     rows = analyzer.open_rows()
     return {**parts, _ROWS: rows.to_bytes()} if len(rows) else parts
 
@@ -40,6 +39,8 @@ def save(analyzer: Analyzer) -> dict[str, bytes]:
 def write(analyzer: Analyzer, archive: zipfile.ZipFile) -> None:
     """Write the same into an archive, the models without another copy of them in memory."""
     archive.writestr(_META, _meta(analyzer))
+    for name, content in _network(analyzer).items():
+        archive.writestr(name, content)
     with archive.open(_MODELS, "w", force_zip64=True) as file:
         np.savez(file, **_arrays(analyzer))
     rows = analyzer.open_rows()
@@ -55,13 +56,21 @@ def _meta(analyzer: Analyzer) -> bytes:
         "counts": asdict(analyzer.counts),
         "detectors": [_detector_meta(detector) for detector in analyzer.detectors],
     }
+    if analyzer.course is not None:
+        meta["course"] = analyzer.course.save()[0]
     return json.dumps(meta, sort_keys=True, allow_nan=False).encode()
+
+
+def _network(analyzer: Analyzer) -> dict[str, bytes]:
+    return {} if analyzer.course is None else analyzer.course.save()[1]
 
 
 def _arrays(analyzer: Analyzer) -> dict[str, Any]:
     arrays = {}
     for index, detector in enumerate(analyzer.detectors):
         for metric, models in detector.models.items():
+            for name, array in models.own_arrays().items():
+                arrays[f"{index}/{metric}/own/{name}"] = array
             for page, bank in enumerate(models.pages):
                 for name, array in bank.state._asdict().items():
                     arrays[f"{index}/{metric}/{page}/{name}"] = array
@@ -83,13 +92,15 @@ def restore(analyzer: Analyzer, parts: Mapping[str, bytes]) -> None:
     try:
         meta = json.loads(parts[_META])
         _check_meta(analyzer, meta)
+        if analyzer.course is not None:
+            analyzer.course.restore(meta["course"], parts, analyzer.detectors)
         for detector, one in zip(analyzer.detectors, meta["detectors"], strict=True):
             detector.series.restore([tuple(key) for key in one["keys"]])
             detector.first_bucket = np.array(one["first_bucket"], np.int64)
             detector.last_bucket = np.array(one["last_bucket"], np.int64)
         with np.load(io.BytesIO(parts[_MODELS]), allow_pickle=False) as file:
             for index, detector in enumerate(analyzer.detectors):
-                _restore_models(detector, index, meta["detectors"][index]["pages"], file, analyzer.model)
+                _restore_models(detector, index, meta["detectors"][index]["pages"], file)
         analyzer.next_bucket = meta["next_bucket"]
         for name, value in meta["counts"].items():
             setattr(analyzer.counts, name, value)
@@ -122,14 +133,11 @@ def _check_meta(analyzer: Analyzer, meta: Any) -> None:
         )
 
 
-def _restore_models(
-    detector: RunningDetector, index: int, pages: Mapping[str, list[int]], file: Any, config: AutoConfig
-) -> None:
-    from gridwatch.detectors.online.bank import Bank
-
+def _restore_models(detector: RunningDetector, index: int, pages: Mapping[str, list[int]], file: Any) -> None:
     for metric, models in detector.models.items():
+        models.restore_own({name: file[f"{index}/{metric}/own/{name}"] for name in models.own_arrays()})
         for page, size in enumerate(pages[metric]):
-            bank = Bank(config, size)
+            bank = models.bank(size)
             arrays = {name: file[f"{index}/{metric}/{page}/{name}"] for name in bank.state._asdict()}
             _check_fits(bank, arrays)
             bank.state = type(bank.state)(**arrays)

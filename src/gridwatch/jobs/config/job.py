@@ -15,6 +15,7 @@ from gridwatch.jobs.config.reading import Body, check_id, check_name, read_body
 __all__ = ["AnalysisConfig", "JobConfig", "LstmModel", "parse_job"]
 
 _DAY_MS = 86_400_000
+_TRAIN_DAYS, _TRAIN_MIN, _TRAIN_MAX = 21, 300, 4000
 _SET_BY_US = ("create_time", "finished_time", "job_type", "job_version", "model_snapshot_id", "state", "node")
 _PARTS = {"analysis_config", "datafeed_config"}
 _MEMORY_DEFAULT, _MEMORY_MIN = 1 << 30, 1 << 20
@@ -72,13 +73,21 @@ class ModelPlot(Body):
 
 
 class LstmModel(Body):
-    """`model`: gridwatch's own; an LSTM shared by all partitions instead of the detector that learns as it goes."""
+    """`model`: gridwatch's own; an LSTM shared by all partitions instead of the detector that learns as it goes.
+
+    Attributes:
+        type: `auto` learns as it goes, `lstm` is trained once there is enough.
+        window: Buckets that the network expects the next from.
+        units: Its size.
+        epochs: Most times that it sees what it learns.
+        train_buckets: After how many buckets it is trained, on as many; None for three weeks, but 300 to 4,000.
+    """
 
     type: Literal["auto", "lstm"] = "auto"
     window: int = Field(24, ge=2, le=1000)
     units: int = Field(32, ge=1, le=512)
     epochs: int = Field(20, ge=1, le=1000)
-    train_buckets: int = Field(2000, ge=50)
+    train_buckets: int | None = Field(None, ge=50, le=20_000)
 
 
 class JobConfig(Body):
@@ -156,6 +165,14 @@ class JobConfig(Body):
         return units.ms_of(given, "analysis_config.model_prune_window")
 
     @property
+    def train_buckets(self) -> int:
+        """After how many buckets an LSTM is trained, and how many are kept to learn from."""
+        given = self.model.train_buckets
+        if given is not None:
+            return given
+        return min(max(_TRAIN_DAYS * _DAY_MS // self.bucket_span_ms, _TRAIN_MIN), _TRAIN_MAX)
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """All fields but the time and the summary count that rows must bring, each once."""
         named = [name for detector in self.detectors for name in detector.fields]
@@ -231,6 +248,7 @@ def _checked(job: JobConfig) -> JobConfig:
     _check_spans(job)
     _check_limits(job)
     _check_absent(job)
+    _check_model(job)
     _check_fields(job)
     if (job.daily_model_snapshot_retention_after_days or 0) > job.model_snapshot_retention_days:
         raise JobsValueError(
@@ -275,6 +293,22 @@ def _check_absent(job: JobConfig) -> None:
     for name in (*_CATEGORIES, "multivariate_by_fields"):
         if getattr(analysis, name):
             raise JobsValueError("is not supported yet; leave it out.", path=f"analysis_config.{name}")
+
+
+def _check_model(job: JobConfig) -> None:
+    model = job.model
+    own = sorted(model.model_fields_set - {"type"})
+    if model.type == "auto" and own and model != LstmModel():
+        raise JobsValueError(
+            f"goes with the model type lstm, got {getattr(model, own[0])!r} for auto; leave it out, or set the type.",
+            path=f"model.{own[0]}",
+        )
+    # The first windows need as many buckets as they are long, and those that follow are what is learnt.
+    if model.type == "lstm" and job.train_buckets < 2 * model.window:
+        raise JobsValueError(
+            f"has to be at least twice the window ({model.window}), got {job.train_buckets}.",
+            path="model.train_buckets",
+        )
 
 
 def _check_fields(job: JobConfig) -> None:

@@ -1,0 +1,135 @@
+"""Series that are judged by what a network expects of them: its misses, among all misses of their series before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gridwatch.detectors.online.config import AutoConfig
+from gridwatch.jobs.analysis.lstm_windows import Seen, take
+
+if TYPE_CHECKING:
+    from gridwatch.detectors.online.bank import Bank, BankScores
+    from gridwatch.jobs.analysis.lstm_network import Network
+
+__all__ = ["MISSES", "LstmBank", "LstmState"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+MISSES = AutoConfig(
+    deviation=(), mean=(24,), change=(), ewma=(), forecast=0, shape=(), nearest=0, aligned=(), seasonal=False,
+    flat=False, lag_max=8, history_rows=64, warm_rows=40, tail_rows_max=64,
+)  # fmt: skip
+"""What judges misses: each, and the mean of 24, which finds what single ones do not show. Their history says nothing
+more, so hardly any is kept."""
+
+_NAMES = {"value": "lstm", "mean-24": "mean-24"}
+
+
+class LstmState(NamedTuple):
+    """All that is known of s series: that of their misses, as `detectors.online.layout.State` names it, and `Seen`."""
+
+    counts: Any
+    numbers: Any
+    steps: Any
+    newest: Any
+    rows: Any
+    stretches: Any
+    distances: Any
+    sums: Any
+    forecast: Any
+    past: Any
+    held: Any
+    window_recent: Any
+    window_rows: Any
+    window_level: Any
+
+
+class LstmBank:
+    """A bank whose series share a network; takes the place of `detectors.online.bank.Bank`.
+
+    Args:
+        network: It.
+        series: How many.
+    """
+
+    def __init__(self, network: Network, series: int) -> None:
+        from gridwatch.detectors.online.bank import Bank
+
+        self.network = network
+        self._misses: Bank = Bank(MISSES, series)
+        self._seen = Seen.none(series, network.window)
+
+    def __len__(self) -> int:
+        return len(self._seen.rows)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of what is judged."""
+        return tuple(_NAMES.get(name, name) for name in self._misses.members)
+
+    @property
+    def state(self) -> LstmState:
+        """The arrays that it goes on with; what is written into them counts."""
+        return LstmState(*self._misses.state, *self._seen)
+
+    @state.setter
+    def state(self, state: LstmState) -> None:
+        own = len(self._misses.state)
+        self._misses.state = type(self._misses.state)(*state[:own])
+        self._seen = Seen(*state[own:])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, bytes; that of the network is everybody's."""
+        return sum(array.nbytes for array in self.state)
+
+    def look(self, values: Floats) -> None:
+        """Take up values without judging them: what the windows of those after them need."""
+        self._seen = take(self._seen, values, self.network.memory_rows)[1]
+
+    def update(self, times_ms: Ints, values: Floats, *, threads: int = 1) -> BankScores:
+        """Score rows of all series, each before learning from it; see `Bank.update`.
+
+        A value without a whole window before it has no expectation, and surprises nobody.
+        """
+        windows, seen = take(self._seen, np.asarray(values, np.float64), self.network.memory_rows)
+        series, buckets = np.nonzero(windows.ready)
+        predicted = np.full(values.shape, np.nan)
+        predicted[series, buckets] = self.network.predict(windows.at(series, buckets))
+        found = self._misses.update(times_ms, windows.scaled - predicted, threads=threads)
+        self._seen = seen
+        return self._scores(found, windows.mean, windows.deviation, predicted, np.isfinite(values))
+
+    def copy(self) -> Self:
+        """Return a bank that goes on from here by itself."""
+        return self.pick(range(len(self)))
+
+    def pick(self, series: Sequence[int]) -> Self:
+        """Return a bank with copies of some of the series."""
+        other = type(self).__new__(type(self))
+        other.network = self.network
+        other._misses = self._misses.pick(series)
+        other._seen = Seen(*(array[list(series)] for array in self._seen))
+        return other
+
+    def _scores(
+        self, found: BankScores, mean: Floats, deviation: Floats, predicted: Floats, there: npt.NDArray[np.bool_]
+    ) -> BankScores:
+        """Return what is said of misses as it is of the values."""
+        from gridwatch.detectors.online.bank import BankScores
+
+        unjudged = there & np.isnan(predicted)
+        expected = mean + deviation * predicted
+        # An ordinary miss reaches so far; before one is known, nowhere.
+        lower = expected + deviation * np.minimum(found.lower, 0.0)
+        upper = expected + deviation * np.maximum(found.upper, 0.0)
+        told = [np.where(unjudged, 0.0, one) for one in (found.surprise, found.p_surprise, found.alarm, found.segment)]
+        surprise, p_surprise, alarm, segment = told
+        return BankScores(
+            expected, lower, upper, found.loss, surprise, p_surprise, alarm, segment, found.driver, self.members
+        )
