@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import pandas as pd
 import pyarrow as pa
@@ -19,11 +19,13 @@ from gridwatch.jobs.pieces import ROWS, Pieces
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.jobs.config import DatafeedConfig, JobConfig
+    from gridwatch.jobs.sql import Sql
 
 __all__ = ["Extraction"]
 
 _PIECE_MIN_MS = 60_000
 _FIRST_INTERVALS = 64
+_ROWS_UNINDEXED = 5 * ROWS
 _PREVIEW_INTERVALS = 1000
 
 
@@ -77,7 +79,18 @@ class Extraction:
             return sum(self._count(source, start_ms, end_ms) for source in self._sources)
         return int(sum(frame[self.plan.summary].sum() for frame in self.frames(start_ms, end_ms)))
 
-    def frames(self, start_ms: int, end_ms: int) -> Iterator[pd.DataFrame]:
+    def slow(self) -> dict[str, str]:
+        """Return what makes each piece of time cost a scan of a whole large container, by the container."""
+        found = {}
+        for source in self._sources:
+            if source.indexed:
+                continue
+            rows = int(self._ask("SELECT COUNT(*) FROM {}", sql.name(source.container)).column(0)[0].as_py())
+            if rows > ROWS:
+                found[source.container] = _advice(source, rows)
+        return found
+
+    def frames(self, start_ms: int, end_ms: int) -> Generator[pd.DataFrame]:
         """Yield the rows from `start_ms`, inclusive, to `end_ms`, exclusive, in time order.
 
         Yields:
@@ -144,28 +157,46 @@ class Extraction:
         if self._rows.reads_rows:
             # So that the first piece is no longer than the others.
             rows = max(sum(self._count(source, first_ms, last_ms + 1) for source in self._sources), 1)
-            first = max(whole * ROWS // rows, _PIECE_MIN_MS, every) // every * every
-            return Pieces(min(first, most), most, every)
+            # Each piece of a container without an index costs a scan of it.
+            fitting = ROWS if all(source.indexed for source in self._sources) else _ROWS_UNINDEXED
+            first = max(whole * fitting // rows, _PIECE_MIN_MS, every) // every * every
+            return Pieces(min(first, most), most, every, fitting)
         return Pieces(min(_FIRST_INTERVALS * every, most), most, every)
 
     def _bounds(self, source: Source, start_ms: int | None, end_ms: int) -> tuple[int, int] | None:
-        found = sql.compose(
-            "SELECT MIN({}), MAX({}) FROM {} WHERE {}",
-            source.time.sql,
-            source.time.sql,
-            sql.name(source.container),
-            source.between(start_ms or 0, end_ms),
-        )
-        row = sql.ask(self._store, found)
-        if not row.num_rows or row.column(0)[0].as_py() is None:
-            return None
-        first, last = (_ms(row.column(place))[0] for place in (0, 1))
-        return int(first), int(last)
+        time, where = source.time.sql, source.between(start_ms or 0, end_ms)
+        edges = [sql.compose("MIN({})", time), sql.compose("MAX({})", time)]
+        # SQLite finds one edge by the index; asked for both at once it reads all between them.
+        apart = self._store.groups_by_sorting and source.indexed
+        found: list[int] = []
+        for asked in [edges[:1], edges[1:]] if apart else [edges]:
+            row = self._ask("SELECT {} FROM {} WHERE {}", sql.joined(", ", asked), sql.name(source.container), where)
+            if not row.num_rows or row.column(0)[0].as_py() is None:
+                return None
+            found += [_ms(column)[0] for column in row.columns]
+        return found[0], found[1]
+
+    def _ask(self, template: LiteralString, *parts: Sql) -> pa.Table:
+        statement = sql.compose(template, *parts)
+        return self._store.sql(statement.text, statement.parameters)
 
     def _count(self, source: Source, start_ms: int, end_ms: int) -> int:
         where = source.between(start_ms, end_ms)
         found = sql.compose("SELECT COUNT(*) FROM {} WHERE {}", sql.name(source.container), where)
         return int(sql.ask(self._store, found).column(0)[0].as_py())
+
+
+def _advice(source: Source, rows: int) -> str:
+    """Return what to do about a container whose rows are not found by their time."""
+    said = f"container [{source.container}] has {rows:,} rows, and"
+    column = source.time.column
+    if column is None:
+        return f"{said} a script works out their time, so that no index can find them; keep the time in a column."
+    table, index = sql.name(source.container).text, sql.name(f"by_{column.name}").text
+    return (
+        f"{said} none is found by its time without reading all; make an index: CREATE INDEX {index} ON {table} "
+        f"({sql.name(column.name).text})"
+    )
 
 
 def _ms(column: Any) -> list[int]:

@@ -15,7 +15,7 @@ from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.sql import Sql
 
 if TYPE_CHECKING:
-    from gridwatch.containers import Store
+    from gridwatch.containers import ContainerInfo, Store
     from gridwatch.jobs.config import DatafeedConfig
 
 __all__ = ["FOREVER_MS", "Source", "containers_of", "open_sources"]
@@ -36,12 +36,14 @@ class Source:
         fields: Its fields, runtime fields included.
         time: The time field.
         where: Which rows the query wants.
+        indexed: Whether the store finds rows by their time without reading all of them.
     """
 
     container: str
     fields: Fields
     time: Field
     where: Sql
+    indexed: bool = True
 
     @property
     def groups_time(self) -> bool:
@@ -136,4 +138,10 @@ def _open(store: Store, name: str, feed: DatafeedConfig, time_field: str, now_ms
             f"the time field {time_field!r} of container {name!r} is {time.type}, not a TIMESTAMP.",
             path="data_description.time_field",
         )
-    return Source(name, fields, time, compile_query(feed.query, fields, now_ms=now_ms).where)
+    where = compile_query(feed.query, fields, now_ms=now_ms).where
+    return Source(name, fields, time, where, time.column is not None and _is_indexed(info, time.column.name))
+
+
+def _is_indexed(info: ContainerInfo, column: str) -> bool:
+    several = (one.columns[0] for one in info.named_indexes)
+    return column in {*info.row_key[:1], *info.indexes, *several}

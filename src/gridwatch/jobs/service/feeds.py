@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 
+from gridwatch.errors import JobsRequestError
 from gridwatch.jobs.analysis import Results
 from gridwatch.jobs.extraction import Extraction
+from gridwatch.jobs.extraction.ahead import ahead
+from gridwatch.jobs.units import iso_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +35,11 @@ _STORING_SHARE = 0.1
 _OPEN_ROWS = 200_000
 """Rows of an open bucket alone are not worth a state: whoever goes on reads them again, up to as many."""
 _RESULTS = 200_000
-"""Records and bands are stored when there are as many, for they take memory."""
+"""Records, bands and buckets are stored when there are as many, for they take memory."""
+_STEP_BUCKETS = 20_000
+"""Buckets without rows that are finished at once: after them the feed may be stopped."""
+_GAP_BUCKETS_MAX = 1_000_000
+"""Most buckets without rows in a row: nine years of five minutes. More are a wrong time, or a wrong start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +99,14 @@ def feed_once(
         # At its end a feed reads what there is, though that may be a part of a histogram's interval.
         ends = feed.end_ms is not None and reached >= feed.end_ms
         end_ms = feed.end_ms if ends and feed.end_ms is not None else extraction.whole(reached)
-        found = _Found(open_job, resources, feed.id, ",".join(extraction.containers), progress, end_ms)
-        whole = _feed(open_job, extraction, feed, found, stopped)
+        if feed.searched_ms is None:
+            for container, advice in extraction.slow().items():
+                running.messages.say(
+                    feed.config.job_id, "warning", f"Datafeed [{feed.id}] is slow: {advice}",
+                    about=(feed.id, "index", container),
+                )  # fmt: skip
+        found = _Found(open_job, resources, feed.id, ",".join(extraction.containers), progress, end_ms, stopped)
+        whole = _feed(open_job, extraction, feed, found, threads=running.threads)
         found.store()
         if not whole:
             return Pass(found.rows, found.buckets, found.records, open_job.fed_to_ms, done=False, whole=False)
@@ -112,22 +128,19 @@ def feed_once(
     return Pass(found.rows, found.buckets, found.records, open_job.fed_to_ms, done=ends, whole=True)
 
 
-def _feed(
-    open_job: OpenJob, extraction: Extraction, feed: Datafeed, found: _Found, stopped: Callable[[], bool]
-) -> bool:
+def _feed(open_job: OpenJob, extraction: Extraction, feed: Datafeed, found: _Found, *, threads: int) -> bool:
     """Feed what there is from where the job has come to; tell whether it was all."""
     start_ms = _start(open_job, feed)
     bounds = extraction.bounds(start_ms, found.end_ms)
     if bounds is None:
-        if open_job.fed_to_ms is not None:
-            found.finish(max(found.end_ms, open_job.fed_to_ms))
-        return not stopped()
-    for frame in extraction.frames(max(start_ms or 0, bounds[0]), found.end_ms):
-        if stopped():
-            return False
-        found.take(frame)
-    found.finish(found.end_ms)
-    return True
+        return open_job.fed_to_ms is None or found.finish(max(found.end_ms, open_job.fed_to_ms))
+    frames = extraction.frames(max(start_ms or 0, bounds[0]), found.end_ms)
+    # While one piece is analysed, the next is read.
+    with closing(ahead(frames) if threads > 1 else frames) as pieces:
+        for frame in pieces:
+            if not found.take(frame):
+                return False
+    return found.finish(found.end_ms)
 
 
 def _start(open_job: OpenJob, feed: Datafeed) -> int | None:
@@ -151,6 +164,7 @@ class _Found:
         source: str,
         progress: Callable[[int, int], None] | None,
         end_ms: int,
+        stopped: Callable[[], bool],
     ) -> None:
         self.rows = self.buckets = self.records = self._told = 0
         self.end_ms = end_ms
@@ -159,27 +173,70 @@ class _Found:
         self._feed_id = feed_id
         self._source = source
         self._progress = progress or (lambda _at, _end: None)
+        self._stopped = stopped
         self._pending = Results()
         self._storing_s = 0.0
         self._fed_to_ms = open_job.fed_to_ms
         self._stored = time.monotonic()
 
-    def take(self, frame: pd.DataFrame) -> None:
-        """Feed a frame that ends with a whole millisecond."""
-        self._pending.extend(self._open_job.analyzer.push(frame))
-        self.rows += len(frame)
-        self._fed_to_ms = int(frame[self._open_job.job.config.time_field].iloc[-1]) + 1
-        self._progress(self._fed_to_ms, self.end_ms)
-        waited = time.monotonic() - self._stored
-        enough = len(self._pending.records) + len(self._pending.model_plot) >= _RESULTS
-        if enough or waited >= min(max(_SECONDS, self._storing_s / _STORING_SHARE), _SECONDS_MAX):
-            self.store()
+    def take(self, frame: pd.DataFrame) -> bool:
+        """Feed a frame that ends with a whole millisecond; tell whether it was all, the feed not being stopped."""
+        times = frame[self._open_job.job.config.time_field].to_numpy(np.int64)
+        far = np.flatnonzero(np.diff(times) > _STEP_BUCKETS * self._open_job.job.config.bucket_span_ms) + 1
+        for first, last in pairwise([0, *far.tolist(), len(frame)]):
+            if self._stopped() or not self._advance(int(times[first])):
+                return False
+            self._pending.extend(self._open_job.analyzer.push(frame.iloc[first:last]))
+            self.rows += last - first
+            self._fed_to_ms = int(times[last - 1]) + 1
+            self._progress(self._fed_to_ms, self.end_ms)
+            self._store_if_due()
+        return True
 
-    def finish(self, end_ms: int) -> None:
-        """All rows before `end_ms` have been fed: buckets that end there are complete."""
+    def finish(self, end_ms: int) -> bool:
+        """All rows before `end_ms` have been fed: buckets that end there are complete; tell whether it was all."""
+        if self._stopped() or not self._advance(end_ms):
+            return False
         self._pending.extend(self._open_job.analyzer.advance(end_ms))
         self._fed_to_ms = max(end_ms, self._fed_to_ms or end_ms)
         self._progress(end_ms, self.end_ms)
+        return True
+
+    def _advance(self, to_ms: int) -> bool:
+        """Finish the empty buckets before an instant, if they are many, step by step; tell whether it came so far.
+
+        Raises:
+            JobsRequestError: They are too many.
+        """
+        analyzer, span = self._open_job.analyzer, self._open_job.job.config.bucket_span_ms
+        at = analyzer.next_bucket
+        if at is None:
+            return True
+        if (to_ms - at) // span > _GAP_BUCKETS_MAX:
+            # What lies before the gap is done.
+            self.store()
+            raise JobsRequestError(
+                f"after {iso_text(at)} come more than {_GAP_BUCKETS_MAX:,} buckets without a row; where the time of some "
+                "rows is wrong, leave them out by the datafeed's query, else stop the datafeed and start it with a "
+                "start after the gap."
+            )
+        step = _STEP_BUCKETS * span
+        while to_ms - at > step:
+            if self._stopped():
+                return False
+            at += step
+            self._pending.extend(analyzer.advance(at))
+            self._fed_to_ms = at
+            self._progress(at, self.end_ms)
+            self._store_if_due()
+        return True
+
+    def _store_if_due(self) -> None:
+        waited = time.monotonic() - self._stored
+        pending = self._pending
+        enough = len(pending.records) + len(pending.model_plot) + len(pending.buckets) >= _RESULTS
+        if enough or waited >= min(max(_SECONDS, self._storing_s / _STORING_SHARE), _SECONDS_MAX):
+            self.store()
 
     def store(self) -> None:
         """Write what was found, and the state."""

@@ -181,7 +181,7 @@ class Running:
         if make:
             store.put_container(LEASES)
         self._model = model
-        self._threads = threads
+        self.threads = threads
         self._lease_ms = lease_ms
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
@@ -284,7 +284,7 @@ class Running:
             known.job = job
             return known
         if info is None:
-            opened = OpenJob(self, job, Analyzer(job.config, self._model, self._threads), None, "")
+            opened = OpenJob(self, job, Analyzer(job.config, self._model, self.threads), None, "")
         else:
             try:
                 analyzer, fed_to_ms = self._unpacked(job, self.objects.read(state_path(job.id)))
@@ -305,7 +305,7 @@ class Running:
             fed_to_ms: Any = json.loads(parts.pop("feed.json"))["fed_to_ms"]
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise JobsRequestError(f"the state of job [{job.id}] is damaged ({error!r}); reset the job.") from error
-        return Analyzer.load(job.config, self._model, parts, self._threads), fed_to_ms
+        return Analyzer.load(job.config, self._model, parts, self.threads), fed_to_ms
 
 
 @contextmanager
