@@ -205,7 +205,7 @@ def test_no_more_series_than_memory_has_room_for() -> None:
     [
         ({}, "lacks analysis.json, models.npz"),
         ({"analysis.json": b"{", "models.npz": b""}, "damaged"),
-        ({"analysis.json": b'{"format": 99}', "models.npz": b""}, "format 99, this version reads 1"),
+        ({"analysis.json": b'{"format": 99}', "models.npz": b""}, "format 99, this version reads 2"),
     ],
 )
 def test_a_state_that_cannot_be_read_is_told(parts: dict[str, bytes], says: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["bucket_json", "influencer_json", "model_plot_json", "overall_json", "record_json", "time_ms"]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_MANY_BUCKETS = "mean"
+_MANY_BUCKETS = ("mean", "silence")
 """Members whose name begins with it judge several buckets at once."""
 _IMPACT_MAX = 5.0
 _HIGH_P = 1e-300

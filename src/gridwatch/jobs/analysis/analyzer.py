@@ -18,13 +18,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridwatch.jobs.analysis import scoring, stored
-from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector
-from gridwatch.jobs.analysis.gaps import Gaps, day_buckets
+from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector, spaced
+from gridwatch.jobs.analysis.gaps import Gaps
 from gridwatch.jobs.analysis.lstm_course import Course
 from gridwatch.jobs.analysis.lstm_models import models_of
 from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Results
 from gridwatch.jobs.analysis.rows import Rows, columns_of
 from gridwatch.jobs.analysis.series import SERIES_BYTES
+from gridwatch.jobs.analysis.silence import Silence
 
 if TYPE_CHECKING:
     import zipfile
@@ -95,10 +96,8 @@ class Analyzer:
         self.counts = Counts()
         series_max = _series_max(job, model)
         running = partial(RunningDetector, make=models_of(job))
-        slots = day_buckets(job.bucket_span_ms)
-        self.detectors = [
-            running(one, job.influencers, model, series_max, threads, slots) for one in job.detectors
-        ]
+        span_ms = job.bucket_span_ms
+        self.detectors = [running(one, job.influencers, model, series_max, threads, span_ms) for one in job.detectors]
         self.next_bucket: int | None = None
         self._open = _Open()
         self._took: list[tuple[int, float]] = []
@@ -312,11 +311,12 @@ def _series_max(job: JobConfig, model: AutoConfig) -> int:
     """Return how many series each detector may have within the job's memory, all detectors sharing it alike."""
     from gridwatch.detectors.online.bank import Bank
 
-    slots, each = day_buckets(job.bucket_span_ms), Bank(model, 1).nbytes
+    bank = Bank(model, 1).nbytes
     size = 0
     for detector in job.detectors:
-        gaps = Gaps(1, 0 if detector.spec.empty_is_zero else slots).nbytes
-        size += len(detector.spec.metrics) * (each + gaps) + SERIES_BYTES
+        slots, zeros_span_ms = spaced(detector, job.bucket_span_ms)
+        each = bank + Gaps(1, slots).nbytes + Silence(1, zeros_span_ms).nbytes
+        size += len(detector.spec.metrics) * each + SERIES_BYTES
     return max(job.memory_limit // size, 1)
 
 

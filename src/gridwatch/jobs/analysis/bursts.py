@@ -59,6 +59,24 @@ class Scores:
         columns[:4, which], columns[4, which] = np.nan, -1.0
         return type(self)(columns, self.members)
 
+    def joined(self, surprise: Floats, expected: Floats, share: float, name: str) -> Self:
+        """Return what a further member and the bank say together: the rarer of the two, for there being two.
+
+        Bonferroni with weights: a false alarm of the bank has the share 1 - `share`.
+
+        Args:
+            surprise: float64 (s, b), of the member; NaN where it says nothing.
+            expected: float64 (s, b), what it expected.
+            share: Of false alarms, the member's.
+            name: Of the member.
+        """
+        columns = self.columns.copy()
+        columns[0] = np.maximum(columns[0] + np.log10(1.0 - share), 0.0)
+        other = surprise + np.log10(share)
+        more = other > np.nan_to_num(columns[0])
+        columns[0, more], columns[1, more], columns[4, more] = other[more], expected[more], len(self.members)
+        return type(self)(columns, (*self.members, name))
+
 
 def update_without_bursts(bank: Bank, credit: Ints, times_ms: Ints, values: Floats, *, threads: int = 1) -> Scores:
     """Judge buckets of all series of a bank, and learn what is not critical.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridwatch.jobs.analysis import scoring
+from gridwatch.jobs.analysis.gaps import day_buckets
 from gridwatch.jobs.analysis.influence import influences
 from gridwatch.jobs.analysis.models import Judged, Models
 from gridwatch.jobs.analysis.reduce import reduce
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.config import Detector
     from gridwatch.jobs.functions import Metric
 
-__all__ = ["Found", "Grid", "RunningDetector"]
+__all__ = ["Found", "Grid", "RunningDetector", "spaced"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -76,7 +77,7 @@ class RunningDetector:
         model: Members and constants of its models.
         series_max: How many series it may have.
         threads: How many threads share the work.
-        slots: Buckets of a day, 0 where gaps are not filled.
+        span_ms: The length of a bucket.
         make: Makes its models.
     """
 
@@ -87,7 +88,7 @@ class RunningDetector:
         model: AutoConfig,
         series_max: int,
         threads: int = 1,
-        slots: int = 0,
+        span_ms: int = 0,
         make: Callable[..., Models] = Models,
     ) -> None:
         self.config = config
@@ -96,8 +97,7 @@ class RunningDetector:
         by = config.by_field_name
         self.series = SeriesIndex(config.split_fields, frozenset({by} if by and not config.use_null else ()))
         self.models: dict[Metric, Models] = {
-            metric: make(model, threads, series_max, 0 if config.spec.empty_is_zero else slots)
-            for metric in config.spec.metrics
+            metric: make(model, threads, series_max, *spaced(config, span_ms)) for metric in config.spec.metrics
         }
         self.first_bucket = np.zeros(0, np.int64)
         self.last_bucket = np.zeros(0, np.int64)
@@ -279,6 +279,11 @@ class RunningDetector:
         """Return (field, value) of the partition, and of the by field."""
         named = list(zip(self.series.fields, self.series.keys[number], strict=True))
         return (tuple(named[:-1]), named[-1]) if self.config.by_field_name else (tuple(named), None)
+
+
+def spaced(config: Detector, span_ms: int) -> tuple[int, int]:
+    """Return buckets of a day where gaps are filled, and the length of one where runs of zeros are judged, else 0."""
+    return (0, span_ms) if config.spec.empty_is_zero else (day_buckets(span_ms), 0)
 
 
 def _evened(metric: Metric, values: Floats) -> Floats:

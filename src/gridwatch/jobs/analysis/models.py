@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.jobs.analysis.bursts import CREDIT_FIRST, Scores, update_without_bursts
 from gridwatch.jobs.analysis.gaps import Gaps
+from gridwatch.jobs.analysis.silence import SHARE, Silence
 
 if TYPE_CHECKING:
     from gridwatch.detectors.online.bank import Bank
@@ -26,6 +27,9 @@ BUCKETS = AutoConfig(
     season_share=0.0, history_rows=2048, warm_rows=40, tail_rows_max=64,
 )  # fmt: skip
 """What judges buckets: value, season and level; their shapes and steps are too few for more, and memory counts."""
+
+SILENCE = "silence"
+"""The member that stands for a run of zeros."""
 
 _PAGE_MAX = 256
 
@@ -59,9 +63,17 @@ class Models:
         threads: How many threads share the work.
         most: How many series there may be; no memory is taken for more.
         slots: Buckets of a day, where gaps are to be filled; 0 where there are none.
+        zeros_span_ms: The length of a bucket, where runs of zeros are to be judged; 0 where an empty bucket is none.
     """
 
-    def __init__(self, config: AutoConfig, threads: int = 1, most: int | None = None, slots: int = 0) -> None:
+    def __init__(
+        self,
+        config: AutoConfig,
+        threads: int = 1,
+        most: int | None = None,
+        slots: int = 0,
+        zeros_span_ms: int = 0,
+    ) -> None:
         self.config = config
         self.most = most
         self.threads = threads
@@ -69,6 +81,8 @@ class Models:
         self.credits: list[Ints] = []
         self.slots = slots
         self.gaps: list[Gaps] = []
+        self.zeros_span_ms = zeros_span_ms
+        self.silences: list[Silence] = []
 
     @property
     def room(self) -> int:
@@ -78,7 +92,7 @@ class Models:
     @property
     def nbytes(self) -> int:
         """Memory, bytes."""
-        return sum(part.nbytes for parts in (self.pages, self.credits, self.gaps) for part in parts)
+        return sum(part.nbytes for parts in (self.pages, self.credits, self.gaps, self.silences) for part in parts)
 
     def bank(self, series: int) -> Bank:
         """Return the models of new series, a page of them."""
@@ -109,8 +123,11 @@ class Models:
             self.pages.append(self.bank(size))
             self.credits.append(np.full(size, CREDIT_FIRST, np.int64))
             self.gaps.append(Gaps(size, self.slots))
+            self.silences.append(Silence(size, self.zeros_span_ms))
         parts = []
-        for (start, page), credit, gaps in zip(self._used(len(values)), self.credits, self.gaps, strict=False):
+        for (start, page), credit, gaps, silence in zip(
+            self._used(len(values)), self.credits, self.gaps, self.silences, strict=False
+        ):
             part = values[start : start + len(page)]
             if len(part) < len(page):
                 part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
@@ -118,6 +135,8 @@ class Models:
             if self.slots:
                 part, filled = gaps.fill(times_ms, part)
             scores = update_without_bursts(page, credit, times_ms, part, threads=self.threads)
+            if self.zeros_span_ms:
+                scores = scores.joined(*silence.update(times_ms, part), SHARE, SILENCE)
             parts.append(scores if filled is None else scores.without(filled))
         return self._judged(parts, *values.shape)
 
@@ -134,8 +153,12 @@ class Models:
             here = places[(places >= start) & (places < start + len(page))] - start
             if len(here):
                 part = values[judged : judged + len(here)]
-                found = page.pick(here.tolist()).update(times_ms, part, threads=self.threads)
-                parts.append(Scores.of(found))
+                scores = Scores.of(page.pick(here.tolist()).update(times_ms, part, threads=self.threads))
+                if self.zeros_span_ms:
+                    # As in `update`, where no bucket is silent that is not complete.
+                    nothing = np.full(part.shape, np.nan)
+                    scores = scores.joined(nothing, nothing, SHARE, SILENCE)
+                parts.append(scores)
                 judged += len(here)
         return self._judged(parts, judged, values.shape[1])
 
@@ -145,8 +168,8 @@ class Models:
         Args:
             which: int64 (k,), their numbers, ascending; from here on they are 0 to k - 1.
         """
-        had, gaps, starts = self.credits, self.gaps, self._used(self.room)
-        self.pages, self.credits, self.gaps = [], [], []
+        had, gaps, silences, starts = self.credits, self.gaps, self.silences, self._used(self.room)
+        self.pages, self.credits, self.gaps, self.silences = [], [], [], []
         for first in range(0, len(which), _PAGE_MAX):
             wanted = which[first : first + _PAGE_MAX]
             new, credit = self.bank(len(wanted)), np.zeros(len(wanted), np.int64)
@@ -159,6 +182,8 @@ class Models:
             self.credits.append(credit)
             self.gaps.append(Gaps(len(wanted), self.slots))
             self.gaps[-1].pick(gaps, wanted, [start for start, _ in starts])
+            self.silences.append(Silence(len(wanted), self.zeros_span_ms))
+            self.silences[-1].pick(silences, wanted, [start for start, _ in starts])
 
     def _used(self, series: int) -> list[tuple[int, Bank]]:
         starts = np.cumsum([0, *(len(page) for page in self.pages)])

@@ -5,24 +5,27 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gridwatch.errors import JobsRequestError
 from gridwatch.jobs.analysis.gaps import Gaps
 from gridwatch.jobs.analysis.rows import Rows
+from gridwatch.jobs.analysis.silence import Silence
 
 if TYPE_CHECKING:
     from gridwatch.detectors.online.bank import Bank
     from gridwatch.jobs.analysis.analyzer import Analyzer
     from gridwatch.jobs.analysis.detector import RunningDetector
+    from gridwatch.jobs.analysis.models import Models
 
 __all__ = ["restore", "save", "write"]
 
-_FORMAT = 1
+_FORMAT = 2
 _CREDIT = "credit"
 _META, _MODELS, _ROWS = "analysis.json", "models.npz", "open.parquet"
 
@@ -75,8 +78,8 @@ def _arrays(analyzer: Analyzer) -> dict[str, Any]:
                 for name, array in bank.state._asdict().items():
                     arrays[f"{index}/{metric}/{page}/{name}"] = array
                 arrays[f"{index}/{metric}/{page}/{_CREDIT}"] = models.credits[page]
-                for place, array in enumerate(models.gaps[page].arrays):
-                    arrays[f"{index}/{metric}/{page}/gaps{place}"] = array
+                for name, array in _beside(models, page):
+                    arrays[f"{index}/{metric}/{page}/{name}"] = array
     return arrays
 
 
@@ -147,9 +150,17 @@ def _restore_models(detector: RunningDetector, index: int, pages: Mapping[str, l
             models.pages.append(bank)
             models.credits.append(credit)
             models.gaps.append(Gaps(size, models.slots))
-            for place, array in enumerate(models.gaps[-1].arrays):
+            models.silences.append(Silence(size, models.zeros_span_ms))
+            for name, array in _beside(models, page):
                 # Refuses another shape; what is of another type becomes what it was.
-                array[...] = file[f"{index}/{metric}/{page}/gaps{place}"]
+                array[...] = file[f"{index}/{metric}/{page}/{name}"]
+
+
+def _beside(models: Models, page: int) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield name and array of what is kept of the series of a page beside the bank."""
+    for name, part in (("gaps", models.gaps[page]), ("silence", models.silences[page])):
+        for place, array in enumerate(part.arrays):
+            yield f"{name}{place}", array
 
 
 def _check_fits(bank: Bank, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
