@@ -24,6 +24,7 @@ GridwatchError
 │   └── ValidationFailedError   it ran, and the data failed
 ├── DetectorError               a detector cannot learn or score this
 ├── TrackingError               MLflow answered an error
+├── ProvenanceError             an anomaly that is not there, or that cannot be computed again
 ├── JobsError                   a job, datafeed or transform: with the status and type that Elasticsearch gives
 │   ├── JobsBodyError           the JSON's shape: an unknown key, a value of another type (400)
 │   ├── JobsValueError          a value that is not allowed, alone or beside another (400)
@@ -163,6 +164,10 @@ class DetectorError(GridwatchError):
 
 class TrackingError(GridwatchError):
     """MLflow answered an error."""
+
+
+class ProvenanceError(GridwatchError):
+    """An anomaly that is not there, or whose score cannot be computed again."""
 
 
 class JobsError(GridwatchError):

@@ -5,9 +5,10 @@ Nothing heavy is imported here or at the top of a command's module: `gridwatch -
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
@@ -24,6 +25,7 @@ from gridwatch.cli import (
     demo,
     dlq,
     evaluate,
+    explain,
     grafana,
     jobs,
     label,
@@ -31,6 +33,7 @@ from gridwatch.cli import (
     model,
     platform,
     project,
+    replay,
     samples,
     services,
     store,
@@ -45,6 +48,13 @@ from gridwatch.cli._logging import configure
 from gridwatch.errors import ConfigError, GridwatchError
 
 __all__ = ["app", "main"]
+
+_OF_DISKS = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space, or have your quota raised",
+    errno.EROFS: "Mount it so that it can be written to, or set GRIDWATCH_HOME to another one",
+}
+"""What to do when a disk does not take what a command writes."""
 
 _EPILOG = (
     "Begin with [bold]gridwatch demo[/bold]. For your own data: [bold]gridwatch init my-project[/bold], then "
@@ -95,6 +105,8 @@ for module in (
     artifacts,
     anomalies,
     label,
+    explain,
+    replay,
     jobs,
     datafeeds,
     transforms,
@@ -124,13 +136,25 @@ def main() -> None:
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001  # the edge of the process: logged in full, told in one line
-        log = state.crash_log(traceback.format_exc())
-        structlog.get_logger(__name__).debug("crashed", exc_info=True)
-        _say(f"{type(error).__name__}: {error}" + (f" (traceback in {log})" if log else ""))
-        if state.verbose:
-            traceback.print_exc()
+    except OSError as error:
+        advice = _OF_DISKS.get(error.errno or 0)
+        if advice is None:
+            _crashed(error)
+        # Nobody's mistake, and a traceback says nothing of it that helps.
+        where = f" ({error.filename})" if error.filename else ""
+        _say(f"The disk says: {error.strerror}{where}. {advice}, and run this again.")
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001  # the edge of the process: logged in full, told in one line
+        _crashed(error)
+
+
+def _crashed(error: Exception) -> NoReturn:
+    log = state.crash_log(traceback.format_exc())
+    structlog.get_logger(__name__).debug("crashed", exc_info=True)
+    _say(f"{type(error).__name__}: {error}" + (f" (traceback in {log})" if log else ""))
+    if state.verbose:
+        traceback.print_exc()
+    sys.exit(1)
 
 
 def _say(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ import pyarrow as pa
 
 from gridwatch.containers.catalog import anomaly_id, anomaly_info
 from gridwatch.detectors import severity_of
+from gridwatch.pipeline.anomaly_rows import library_versions
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.jobs.analysis import Record
     from gridwatch.jobs.config import JobConfig
 
-__all__ = ["ALERT_SCORE", "alert_score", "write_anomalies"]
+__all__ = ["ALERT_SCORE", "alert_score", "anomaly_row", "write_anomalies"]
 
 ALERT_SCORE = 75.0
 """Records below it raise no alarm: what Elasticsearch's users call critical."""
@@ -47,7 +49,10 @@ def write_anomalies(
         return 0
     info = anomaly_info(job.job_id)
     store.put_container(info, modifiable=True)
-    rows = [_row(job, record, source, model_sha256, now_ms) for record in told]
+    rows = [
+        {**anomaly_row(job, record, source), "model_sha256": model_sha256, "detected_ms": now_ms, "scored_ms": now_ms}
+        for record in told
+    ]
     known = set(store.get(info.name, [row["id"] for row in rows])["id"].to_pylist())
     new = [row for row in rows if row["id"] not in known]
     if new:
@@ -55,7 +60,14 @@ def write_anomalies(
     return len(new)
 
 
-def _row(job: JobConfig, record: Record, source: str, model_sha256: str | None, now_ms: int) -> dict[str, Any]:
+def anomaly_row(job: JobConfig, record: Record, source: str) -> dict[str, Any]:
+    """Return what a record and its job say of an anomaly row.
+
+    Args:
+        job: Whose it is.
+        record: A final record.
+        source: Containers that the rows came from.
+    """
     detector = f"{job.job_id}/{record.detector_index}/{record.function}"
     entities = [*record.partition, *([record.by] if record.by else [])]
     partition = ", ".join(f"{name}={value}" for name, value in entities)
@@ -72,9 +84,10 @@ def _row(job: JobConfig, record: Record, source: str, model_sha256: str | None, 
         "p_value": record.probability,
         "severity": severity_of(record.probability),
         "driver": record.driver,
-        "detected_ms": now_ms,
         "model_uri": f"jobs:/{job.job_id}",
-        "model_sha256": model_sha256,
         "input_from_ms": record.timestamp,
         "input_to_ms": record.timestamp + job.bucket_span_ms - 1,
+        "source": source,
+        "source_column": record.field_name,
+        "provenance": json.dumps({"job": job.job_id, "libraries": library_versions()}, sort_keys=True),
     }

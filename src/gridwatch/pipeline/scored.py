@@ -81,7 +81,7 @@ class Scored:
             first, last = np.searchsorted(series.times_ms, [first_ms, last_ms]).tolist()
             if last < len(series) and (series.times_ms[first], series.times_ms[last]) == (first_ms, last_ms):
                 return Series(series.times_ms[first : last + 1], series.values[first : last + 1])
-        return Series(np.empty(0, np.int64), np.empty(0))
+        return Series.none()
 
     def at(self, times_ms: Times) -> Self:
         """Return the rows of these times."""

@@ -48,6 +48,11 @@ class Series:
         whole = np.isfinite(values)
         return cls(times[whole], values[whole], int(len(values) - whole.sum()))
 
+    @classmethod
+    def none(cls) -> Series:
+        """Return no rows."""
+        return cls(np.empty(0, np.int64), np.empty(0))
+
     def joined(self, later: Series) -> Series:
         """Return this series with a later one after it."""
         return Series(
