@@ -9,16 +9,19 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, get_origin
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from gridwatch.errors import ConfigError
+from gridwatch.recipients import wants
 
 __all__ = ["RECORD_BYTES_MAX", "Settings", "environment", "load_settings"]
 
@@ -48,6 +51,33 @@ def _web_address(url: str | None) -> str | None:
 def _network(text: str) -> str:
     ip_network(text, strict=False)
     return text
+
+
+def _recipient(text: str) -> str:
+    wants(text)
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError) as error:
+        msg = f"unknown time zone {name!r}; use a name such as Europe/Berlin or UTC"
+        raise ValueError(msg) from error
+    return name
+
+
+_HOURS = re.compile(
+    r"(?:(?P<first>mon|tue|wed|thu|fri|sat|sun)(?:-(?P<last>mon|tue|wed|thu|fri|sat|sun))? )?"
+    r"(?:[01]\d|2[0-3]):[0-5]\d-(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)"
+)
+
+
+def _hours(text: str) -> str:
+    if not _HOURS.fullmatch(text.strip().lower()):
+        msg = f"{text!r} are no hours; write them as 22:00-07:00, sat-sun 00:00-24:00 or fri 18:00-24:00"
+        raise ValueError(msg)
+    return text.strip().lower()
 
 
 def _none_when_blank(secret: SecretStr | None) -> SecretStr | None:
@@ -205,8 +235,10 @@ class SendgridSettings(_Group):
 class AlertSettings(_Group):
     """Who is told, and how the relay reaches the trigger handler."""
 
-    recipients: list[str] = Field(
-        default_factory=list, description="Mail addresses (JSON list) for datasets that name none."
+    recipients: list[Annotated[str, AfterValidator(_recipient)]] = Field(
+        default_factory=list,
+        description='Mail addresses (JSON list) for datasets that name none; `"critical: boss@example.com"` is told of '
+        "nothing less.",
     )
     handler_url: str | None = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
     token: Secret = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
@@ -216,6 +248,46 @@ class AlertSettings(_Group):
     )
     public_url: str | None = Field(
         None, description="Address of gridwatch's pages as the readers of a mail reach them; mails link to it."
+    )
+    mails_per_hour: int = Field(
+        20,
+        ge=0,
+        le=10_000,
+        description="Most single mails an hour to one recipient; what is above goes into digests. 0: no limit.",
+    )
+    digest_s: float = Field(
+        300.0, gt=0, le=86_400, description="Shortest pause between two digests to the same recipients, in seconds."
+    )
+    quiet_hours: list[Annotated[str, AfterValidator(_hours)]] = Field(
+        default_factory=list,
+        description='When nobody wants mails (JSON list), such as `["22:00-07:00", "sat-sun 00:00-24:00"]`; one digest '
+        "follows.",
+    )
+    quiet_zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Time zone of the quiet hours.")
+    quiet_critical: bool = Field(False, description="Whether the quiet hours also hold back what is critical.")
+    label_links_days: float = Field(
+        14.0, ge=0, le=365, description="How long the label links of a mail hold, in days. 0: mails carry none."
+    )
+    webhook_url: WebAddress = Field(None, description="Address that every anomaly is POSTed to as JSON, beside mail.")
+    webhook_secret: Secret = Field(
+        None, description="Secret that signs the webhook's requests (HMAC-SHA256; `whsec_...` or any text)."
+    )
+    webhook_severity: Literal["low", "medium", "high", "critical"] = Field(
+        "low", description="Least severity that the webhook is told of."
+    )
+    webhook_timeout_s: float = Field(
+        10.0, gt=0, le=120, description="Longest wait for the webhook's answer, in seconds."
+    )
+    hmac_secret: Secret = Field(
+        None, description="Secret of signed triggers, instead of the token or beside it: the relay signs with it."
+    )
+    replay_s: float = Field(
+        300.0, gt=0, le=3600, description="How far a signed trigger's time may be from the handler's, in seconds."
+    )
+    trigger_addresses: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default_factory=list,
+        description="Addresses or networks (JSON list), besides loopback, that may give the token in the address, as "
+        "GridDB's own trigger does.",
     )
 
 

@@ -16,8 +16,10 @@ import pytest
 
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.anomaly import find_anomaly
-from gridwatch.alerts.delivery import LAST_PAUSE_MS, Delivery, claim_ms, pause_ms
-from gridwatch.alerts.receipts import Receipts, delivery_key, revive
+from gridwatch.alerts.deliveries import revive
+from gridwatch.alerts.delivery import Delivery
+from gridwatch.alerts.outcome import LAST_PAUSE_MS, claim_ms, pause_ms
+from gridwatch.alerts.receipts import Receipts, delivery_key
 from gridwatch.alerts.sendgrid import Mailer
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES, LEASES
@@ -74,6 +76,8 @@ def test_a_receipt_is_written_down(
         "message_id": "scripted",
         "error": None,
         "possible_duplicate": False,
+        "held": None,
+        "digest": None,
     }
     assert mail_server.mails[0]["custom_args"]["gridwatch_key"] == f"{key}:email"
 

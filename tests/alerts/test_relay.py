@@ -16,7 +16,7 @@ import pytest
 
 from gridwatch.alerts.address import handler_url, remember_address
 from gridwatch.alerts.inbox import Inbox
-from gridwatch.alerts.outbox import FULL_EVERY_MS, LOOK_BACK_MS, Outbox
+from gridwatch.alerts.outbox import FULL_EVERY_MS, LONG_EVERY_MS, LOOK_BACK_MS, SHORT_BACK_MS, Outbox
 from gridwatch.alerts.relay import Relay, drain
 from gridwatch.containers import Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, LEASES
@@ -93,6 +93,8 @@ def test_every_anomaly_becomes_one_mail_worst_first(
         "dead": 0,
         "handler_url": f"{url}/trigger",
         "warnings": [],
+        "held": 0,
+        "skipped": 0,
     }
     mails = sorted(inbox.mails(), key=lambda mail: mail.arguments["anomaly_id"])
     assert [mail.arguments["anomaly_id"] for mail in mails] == sorted(keys)
@@ -249,10 +251,10 @@ def test_an_unwritten_failure_is_put_off_and_others_go_on(
     bad, good = put_anomaly(0), put_anomaly(1)
     real = Delivery.deliver
 
-    def deliver(self: Delivery, container: str, key: str) -> Any:
+    def deliver(self: Delivery, container: str, key: str, channel: str | None = None) -> Any:
         if key == bad:
             raise RuntimeError("a defect")
-        return real(self, container, key)
+        return real(self, container, key, channel)
 
     monkeypatch.setattr(Delivery, "deliver", deliver)
     report = drain(store, settings, clock=clock, timeout_s=9)
@@ -297,9 +299,12 @@ def test_old_finished_rows_are_not_read_again(settings: Settings, store: Store, 
     late = put_anomaly(2, detected_ms=clock.now_ms - LOOK_BACK_MS - 1)
     unstamped = put_anomaly(3, detected_ms=None)
     within = put_anomaly(4, detected_ms=clock.now_ms - LOOK_BACK_MS)
-    assert {row.id for row in outbox.unfinished(now_ms=clock())} == {newest, within}
+    just_now = put_anomaly(5, detected_ms=clock.now_ms - SHORT_BACK_MS)
+    assert {row.id for row in outbox.unfinished(now_ms=clock())} == {newest, just_now}
+    later_ms = clock() + LONG_EVERY_MS
+    assert {row.id for row in outbox.unfinished(now_ms=later_ms)} == {newest, just_now, within}
     found = {row.id for row in outbox.unfinished(now_ms=clock() + FULL_EVERY_MS)}
-    assert {old, late, unstamped, newest, within} == found
+    assert {old, late, unstamped, newest, within, just_now} == found
 
 
 def test_a_stamp_from_the_future_hides_nothing(settings: Settings, store: Store, put_anomaly: Any, clock: Any) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gridwatch.alerts.anomaly import severity_rank
 from gridwatch.containers.catalog import anomaly_container
 from gridwatch.errors import DatasetError, DeliveryError
+from gridwatch.recipients import wants
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
@@ -36,16 +38,25 @@ class AddressBook:
         """Return the dataset whose anomalies go to this container, or None."""
         return self._load().get(container.lower())
 
-    def recipients(self, container: str) -> list[str]:
-        """Return the addresses for this container: the dataset's own, else those of the settings; no address twice.
+    def recipients(self, container: str, severity: str | None = None) -> list[str]:
+        """Return who is told of such an anomaly: by the dataset, else by the settings; no address twice.
+
+        Args:
+            container: Of the anomaly.
+            severity: Its severity; one without any is told to all.
+
+        Returns:
+            Addresses; none where there are some, but all want to hear of worse things only.
 
         Raises:
-            DeliveryError: There is none; the message says where to write one. It may pass: somebody can fill it in.
+            DeliveryError: There is none at all; the message says where to write one. It may pass: somebody can fill it
+                in.
         """
         dataset = self.dataset(container)
         chosen = (dataset.recipients if dataset else []) or self._fallback
         if chosen:
-            return list({address.lower(): address for address in reversed(chosen)}.values())[::-1]
+            told = [address for address, least in map(wants, chosen) if _reaches(severity, least)]
+            return list({address.lower(): address for address in reversed(told)}.values())[::-1]
         if dataset:
             where = f"`recipients` of dataset {dataset.name!r} in {str(self._folder)!r} is empty"
         else:
@@ -81,3 +92,8 @@ class AddressBook:
                 datasets.setdefault(anomaly_container(dataset.symbol).lower(), dataset)
         self._datasets, self._broken, self._seen = datasets, broken, state
         return datasets
+
+
+def _reaches(severity: str | None, least: str | None) -> bool:
+    # What nobody has rated may be the worst.
+    return least is None or not severity or severity_rank(severity) <= severity_rank(least)

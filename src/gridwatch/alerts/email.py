@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from gridwatch.alerts.page_links import anomaly_url, label_links
 from gridwatch.alerts.plot import anomaly_plot, rows_around, series_plot
 from gridwatch.alerts.wording import NONE, change, change_in_words, moment, number, one_in, span
 from gridwatch.containers.catalog import VALIDATIONS
@@ -21,17 +22,28 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["KEY_ARGUMENT", "compose", "subject_of", "warm_up"]
+__all__ = [
+    "COLOURS",
+    "KEY_ARGUMENT",
+    "PLOT_ID",
+    "Told",
+    "compose",
+    "envelope",
+    "inline_picture",
+    "subject_of",
+    "warm_up",
+]
 
 KEY_ARGUMENT = "gridwatch_key"
 """Custom argument that carries the idempotency key; webhooks of SendGrid give it back."""
 
-_COLOURS = {"critical": "#b42318", "high": "#c4320a", "medium": "#b54708", "low": "#175cd3"}
-_PLOT_ID = "gridwatch-plot"
+COLOURS = {"critical": "#b42318", "high": "#c4320a", "medium": "#b54708", "low": "#175cd3"}
+PLOT_ID = "gridwatch-plot"
+"""Content id of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
+class Told:
     """How the series of an anomaly is called and told."""
 
     symbol: str
@@ -40,7 +52,8 @@ class _Series:
     interval_ms: int | None
 
     @classmethod
-    def of(cls, anomaly: Anomaly, dataset: Dataset | None) -> _Series:
+    def of(cls, anomaly: Anomaly, dataset: Dataset | None) -> Told:
+        """Return how its dataset calls it, or what its container says where there is none."""
         if dataset is None:
             return cls(anomaly.series, "value", ZoneInfo("UTC"), None)
         return cls(dataset.symbol, dataset.value, ZoneInfo(dataset.timezone), dataset.interval_ms)
@@ -52,7 +65,7 @@ class _Series:
 
 def subject_of(anomaly: Anomaly, dataset: Dataset | None) -> str:
     """Return the subject line: what, how bad, when, and by how much."""
-    series = _Series.of(anomaly, dataset)
+    series = Told.of(anomaly, dataset)
     text = (
         f"[gridwatch] {series.symbol}: {anomaly.severity or 'unrated'} anomaly {series.when(anomaly.ts_ms)}, "
         f"{series.value} {number(anomaly.actual)}, expected {number(anomaly.expected)} (score {_score(anomaly)})"
@@ -70,6 +83,7 @@ def compose(
     recipients: list[str],
     key: str,
     possible_duplicate: bool = False,
+    now_ms: int | None = None,
 ) -> dict[str, Any]:
     """Return the body of `/v3/mail/send` for one anomaly.
 
@@ -81,25 +95,48 @@ def compose(
         recipients: At least one address, none twice.
         key: Idempotency key of the delivery.
         possible_duplicate: An earlier try may have arrived; the mail says so.
+        now_ms: The present, UTC epoch ms, from which label links count their days; None: the mail carries none.
+
+    Raises:
+        StoreError: The store failed.
+        ConfigError: The secret of label links can be neither read nor made.
     """
-    series = _Series.of(anomaly, dataset)
+    series = Told.of(anomaly, dataset)
     rows = rows_around(store, anomaly)
     title = f"{series.symbol} {series.value}, {series.when(anomaly.ts_ms)}"
     picture = anomaly_plot(rows, anomaly, title=title, zone=series.zone, label=series.value) if rows else None
     validation = _validation(store, anomaly)
     words = _words(anomaly, dataset, series, settings, validation, key=key, possible_duplicate=possible_duplicate)
-    words["plot"] = f"cid:{_PLOT_ID}" if picture else None
+    words["plot"] = f"cid:{PLOT_ID}" if picture else None
+    words["labels"] = [] if now_ms is None else label_links(settings, anomaly, recipients, now_ms=now_ms)
     severity = (anomaly.severity or "unrated").lower()
+    mail = envelope("anomaly", words, settings, recipients=recipients, key=key, possible_duplicate=possible_duplicate)
+    mail["subject"] = subject_of(anomaly, dataset)
+    mail["categories"] = list(dict.fromkeys(["gridwatch", severity[:255], series.symbol[:255]]))
+    mail["custom_args"] |= {"anomaly_id": anomaly.id, "container": anomaly.container}
+    if picture:
+        mail["attachments"] = [inline_picture(picture, series.symbol)]
+    return mail
+
+
+def envelope(
+    template: str,
+    words: dict[str, Any],
+    settings: Settings,
+    *,
+    recipients: list[str],
+    key: str,
+    possible_duplicate: bool,
+) -> dict[str, Any]:
+    """Return what every mail has in `/v3/mail/send`: people, both parts from a template, key, and no tracking."""
     mail: dict[str, Any] = {
         "personalizations": [{"to": [{"email": address} for address in recipients]}],
         "from": {"email": settings.sendgrid.sender, "name": "gridwatch"},
-        "subject": subject_of(anomaly, dataset),
         "content": [
-            {"type": "text/plain", "value": _templates().get_template("anomaly.txt").render(words)},
-            {"type": "text/html", "value": _templates().get_template("anomaly.html").render(words)},
+            {"type": "text/plain", "value": _templates().get_template(f"{template}.txt").render(words)},
+            {"type": "text/html", "value": _templates().get_template(f"{template}.html").render(words)},
         ],
-        "categories": list(dict.fromkeys(["gridwatch", severity[:255], series.symbol[:255]])),
-        "custom_args": {KEY_ARGUMENT: key, "anomaly_id": anomaly.id, "container": anomaly.container},
+        "custom_args": {KEY_ARGUMENT: key},
         "headers": {"X-Gridwatch-Key": key},
         # An alert's links are for its readers alone, not for a click counter.
         "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
@@ -107,17 +144,18 @@ def compose(
     if possible_duplicate:
         mail["custom_args"]["possible_duplicate"] = "true"
         mail["headers"]["X-Gridwatch-Possible-Duplicate"] = "true"
-    if picture:
-        mail["attachments"] = [
-            {
-                "content": b64encode(picture).decode("ascii"),
-                "type": "image/png",
-                "filename": f"{re.sub(r'[^A-Za-z0-9_-]', '_', series.symbol)}.png",
-                "disposition": "inline",
-                "content_id": _PLOT_ID,
-            }
-        ]
     return mail
+
+
+def inline_picture(picture: bytes, name: str) -> dict[str, str]:
+    """Return a PNG as an attachment that the HTML part shows where it says `cid:` and `PLOT_ID`."""
+    return {
+        "content": b64encode(picture).decode("ascii"),
+        "type": "image/png",
+        "filename": f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png",
+        "disposition": "inline",
+        "content_id": PLOT_ID,
+    }
 
 
 def warm_up() -> None:
@@ -125,7 +163,7 @@ def warm_up() -> None:
     import pandas as pd
     import sendgrid  # noqa: F401
 
-    for name in ("anomaly.txt", "anomaly.html"):
+    for name in ("anomaly.txt", "anomaly.html", "digest.txt", "digest.html"):
         _templates().get_template(name)
     rows = pd.DataFrame({"ts": pd.to_datetime([0, 60_000], unit="ms", utc=True), "actual": [0.0, 1.0]})
     series_plot(rows, rows, "warm-up")
@@ -142,7 +180,7 @@ def _hundred(score: float) -> str:
 def _words(
     anomaly: Anomaly,
     dataset: Dataset | None,
-    series: _Series,
+    series: Told,
     settings: Settings,
     validation: _Validation,
     *,
@@ -184,7 +222,7 @@ def _words(
         "value": series.value,
         "when": series.when(anomaly.ts_ms),
         "severity": anomaly.severity or "unrated",
-        "colour": _COLOURS.get((anomaly.severity or "").lower(), "#475467"),
+        "colour": COLOURS.get((anomaly.severity or "").lower(), "#475467"),
         "score": _score(anomaly),
         "actual": number(anomaly.actual),
         "expected": number(anomaly.expected),
@@ -192,7 +230,7 @@ def _words(
         "facts": facts,
         "source": source,
         "description": dataset.description if dataset else "",
-        "link": _link(settings, anomaly),
+        "link": anomaly_url(settings, anomaly),
         "key": key,
         "possible_duplicate": possible_duplicate,
     }
@@ -228,11 +266,6 @@ def _sentence(anomaly: Anomaly) -> str:
     off, chance = change_in_words(anomaly.actual, anomaly.expected), one_in(anomaly.p_value)
     words = [off and f"{off}.", chance != NONE and f"By chance, {chance} would be as unusual."]
     return " ".join(word for word in words if word)
-
-
-def _link(settings: Settings, anomaly: Anomaly) -> str | None:
-    base = settings.alerts.public_url
-    return f"{base.rstrip('/')}/anomalies/{anomaly.container}/{anomaly.id}" if base else None
 
 
 @cache

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from gridwatch.alerts.delivery import claim_ms
-from gridwatch.alerts.sendgrid import is_loopback
+from gridwatch.alerts.sendgrid import is_loopback, retry_after_s
+from gridwatch.alerts.signing import signed_headers
 from gridwatch.errors import MissingServiceError
 
 if TYPE_CHECKING:
     from gridwatch.alerts.outbox import Due
     from gridwatch.settings import Settings
 
-__all__ = ["Answer", "Handler", "HandlerAwayError"]
+__all__ = ["POSTS_MAX", "Answer", "Handler", "HandlerAwayError"]
 
 _CONNECT_S = 3.0
-_KNOWN = frozenset({"sent", "already_sent", "in_progress", "pending", "dead", "not_found", "busy", "failed", "ignored"})
+POSTS_MAX = 8
+"""Most rows that the relay POSTs at once: SendGrid takes its time for each, and the handler has threads for 24."""
+_KNOWN = frozenset(
+    {
+        *("sent", "already_sent", "in_progress", "pending", "dead", "skipped", "not_found"),
+        *("away", "busy", "failed", "ignored"),
+    }
+)
 
 
 class HandlerAwayError(MissingServiceError):
@@ -32,11 +43,15 @@ class Answer:
     code: int
     status: str
     error: str | None
+    wait_s: float = 0.0
+    """What `Retry-After` says."""
+    digest: int = 0
+    """How many anomalies went out in the digest that this one was in."""
 
     @property
     def recorded(self) -> bool:
         """The handler wrote the outcome into `deliveries`, where the next look finds it."""
-        return self.status in {"sent", "already_sent", "in_progress", "pending", "dead"}
+        return self.status in {"sent", "already_sent", "in_progress", "pending", "dead", "skipped"}
 
 
 class Handler:
@@ -44,11 +59,13 @@ class Handler:
 
     Args:
         url: Where it takes triggers.
-        settings: Token, and the longest time that one delivery can take.
+        settings: Token or secret to sign with, and the longest time that one delivery can take.
+        clock: UTC epoch ms.
     """
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, *, clock: Callable[[], int]) -> None:
         import requests
+        import requests.adapters
 
         self.url = url
         self._session = requests.Session()
@@ -56,6 +73,12 @@ class Handler:
         self._session.trust_env = not is_loopback(urlsplit(url).hostname)
         if settings.alerts.token:
             self._session.headers["X-Gridwatch-Token"] = settings.alerts.token.get_secret_value()
+        secret = settings.alerts.hmac_secret
+        self._secret = secret.get_secret_value() if secret else None
+        self._clock = clock
+        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=POSTS_MAX)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
         self._timeout = (_CONNECT_S, claim_ms(settings) / 1000)
 
     def __enter__(self) -> Self:
@@ -74,13 +97,21 @@ class Handler:
         """
         import requests
 
-        body = {
-            "container": row.container,
-            "event": "put",
-            "row": {"id": row.id, "ts": row.ts_ms, "actual": row.actual, "score": row.score},
-        }
+        body = json.dumps(
+            {
+                "container": row.container,
+                "event": "put",
+                "channel": row.channel,
+                "row": {"id": row.id, "ts": row.ts_ms, "actual": row.actual, "score": row.score},
+            }
+        ).encode()
+        headers = {"Content-Type": "application/json"}
+        if self._secret:
+            headers |= signed_headers(self._secret, uuid.uuid4().hex, body, now_ms=self._clock())
         try:
-            answer = self._session.post(self.url, json=body, timeout=self._timeout, allow_redirects=False)
+            answer = self._session.post(
+                self.url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            )
         except requests.RequestException as error:
             raise HandlerAwayError(
                 f"The trigger handler at {self.url} does not answer ({_cause(error)}); start it with `gridwatch serve` "
@@ -97,7 +128,15 @@ class Handler:
                 "GRIDWATCH_ALERTS__HANDLER_URL.",
                 url=self.url,
             )
-        return Answer(answer.status_code, str(status), str(error_text) if error_text else None)
+        wait_s = retry_after_s(answer.headers, now_ms=self._clock()) or 0.0
+        digest = said.get("digest")
+        return Answer(
+            answer.status_code,
+            str(status),
+            str(error_text) if error_text else None,
+            wait_s,
+            digest if isinstance(digest, int) else 0,
+        )
 
 
 def _json(answer: object) -> dict[str, object]:

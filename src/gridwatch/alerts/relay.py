@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gridwatch.alerts.address import handler_url as find_handler
-from gridwatch.alerts.delivery import pause_ms
-from gridwatch.alerts.handler import Handler, HandlerAwayError
+from gridwatch.alerts.handler import Answer, Handler, HandlerAwayError
 from gridwatch.alerts.outbox import Due, Outbox
-from gridwatch.alerts.receipts import delivery_key
+from gridwatch.alerts.outcome import pause_ms
+from gridwatch.alerts.posts import Posts
+from gridwatch.alerts.receipts import CHANNEL
 from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.containers.lease import Lease
 from gridwatch.errors import StoreError
@@ -32,6 +34,7 @@ __all__ = ["DrainReport", "Relay", "drain"]
 log = structlog.get_logger(__name__)
 
 LEASE_MS = 15_000
+ROUND_S = 1.0
 AWAY_PAUSE_MAX_S = 30.0
 BUSY_SHARE = 3
 """The pause is at least so many times as long as a look at the store takes, however many containers there are."""
@@ -42,11 +45,13 @@ class DrainReport:
     """What became of the anomalies that were without a finished delivery.
 
     Args:
-        sent: Mails that went out meanwhile, by this relay or another.
-        pending: Anomalies that still wait; nothing is lost, a later drain or relay takes them.
-        dead: Mails that were refused for good or ran out of tries meanwhile.
+        sent: Notifications that went out meanwhile, by this relay or another; in a digest each anomaly counts.
+        pending: Those that still wait; nothing is lost, a later drain or relay takes them.
+        dead: Those that were refused for good or ran out of tries meanwhile.
         handler_url: Where the rows were POSTed.
         warnings: What somebody should know or mend, one sentence each; empty when all went well.
+        held: Those that wait on purpose: snoozed, quiet hours, or the next digest.
+        skipped: Those whose severity nobody wants to hear of.
     """
 
     sent: int
@@ -54,6 +59,8 @@ class DrainReport:
     dead: int
     handler_url: str
     warnings: tuple[str, ...] = ()
+    held: int = 0
+    skipped: int = 0
 
 
 @dataclass(slots=True)
@@ -70,6 +77,8 @@ class _Pass:
 
     waiting: int = 0
     posted: int = 0
+    taken: int = 0
+    more: bool = False
     warnings: list[str] = field(default_factory=list)
     away: bool = False
 
@@ -96,6 +105,9 @@ class Relay:
         self._outbox = Outbox(store, settings)
         self._lease = Lease(store, "relay", clock=clock, lasts_ms=LEASE_MS)
         self._trouble: dict[str, _Trouble] = {}
+        self._closed_until_ms: dict[str, int] = {}
+        self._posts = Posts()
+        self._handler: Handler | None = None
 
     @property
     def handler_url(self) -> str:
@@ -113,16 +125,18 @@ class Relay:
         while not stop.is_set():
             started = time.monotonic()
             try:
-                done = self._round() if self._lease.hold() else _Pass()
+                done = self._round(stop=stop) if self._lease.hold() else _Pass()
             except StoreError as error:
                 log.warning("relay_store_failed", error=str(error))
                 done = _Pass(away=True)
             for warning in done.warnings:
                 log.warning("relay_warning", warning=warning)
             away_s = min(AWAY_PAUSE_MAX_S, max(self._settings.alerts.poll_s, 2 * away_s)) if done.away else 0.0
+            if done.more and not done.away:
+                continue
             looked_s = 0.0 if done.posted else time.monotonic() - started
             stop.wait(max(away_s, self._settings.alerts.poll_s, BUSY_SHARE * looked_s))
-        self._give_up_lease()
+        self._close()
         log.info("relay_stopped")
 
     def drain(self, *, timeout_s: float) -> DrainReport:
@@ -132,13 +146,20 @@ class Relay:
         warnings: dict[str, None] = {}
         while True:
             for row in self._outbox.unfinished(now_ms=self._clock()):
-                seen[row.id] = row
+                seen[row.key] = row
             done = self._round(ends=ends) if self._lease.hold() else _Pass()
+            while len(self._posts):
+                self._posts.wait(1.0)
+                self._collect(done)
             warnings.update(dict.fromkeys(done.warnings))
-            if done.away or time.monotonic() >= ends or not self._worth_waiting(ends):
+            if done.away or time.monotonic() >= ends:
+                break
+            if done.more:
+                continue
+            if not self._worth_waiting(ends):
                 break
             time.sleep(min(self._settings.alerts.poll_s, max(0.0, ends - time.monotonic())))
-        self._give_up_lease()
+        self._close()
         return self._report(seen, list(warnings))
 
     def _worth_waiting(self, ends: float) -> bool:
@@ -146,65 +167,110 @@ class Relay:
         now_ms = self._clock()
         left_ms = (ends - time.monotonic()) * 1000
         rows = self._outbox.unfinished(now_ms=now_ms)
-        busy = {row.id for row in rows} & self._in_progress()
+        busy = {row.key for row in rows} & self._in_progress()
         return bool(busy) or any(self._due_ms(row) - now_ms <= left_ms for row in rows)
 
     def _in_progress(self) -> set[str]:
-        rows = self._store.sql(f"SELECT anomaly_id FROM {DELIVERIES.name} WHERE status = 'sending'")  # noqa: S608
-        return set(rows.column("anomaly_id").to_pylist())
+        rows = self._store.sql(f"SELECT id FROM {DELIVERIES.name} WHERE status = 'sending'")  # noqa: S608
+        return set(rows.column("id").to_pylist())
 
     def _due_ms(self, row: Due) -> int:
-        trouble = self._trouble.get(row.id)
-        return max(row.next_ms, trouble.next_ms if trouble else 0)
+        trouble = self._trouble.get(row.key)
+        return max(row.next_ms, trouble.next_ms if trouble else 0, self._closed_until_ms.get(row.channel, 0))
 
-    def _round(self, *, ends: float | None = None) -> _Pass:
-        """POST every row that is due now, worst first; the lease is held."""
+    def _round(self, *, ends: float | None = None, stop: threading.Event | None = None) -> _Pass:
+        """POST the rows that are due now, worst first; the lease is held.
+
+        A round ends after a second, though more is due: what has come meanwhile may be worse.
+        """
+        done = _Pass()
+        self._collect(done)
         rows = self._outbox.unfinished(now_ms=self._clock())
-        self._trouble = {key: self._trouble[key] for key in {row.id for row in rows} & self._trouble.keys()}
-        done = _Pass(waiting=len(rows))
-        due = [row for row in rows if self._due_ms(row) <= self._clock()]
-        if not due:
-            return done
-        with Handler(self.handler_url, self._settings) as handler:
-            for row in due:
-                if (ends is not None and time.monotonic() >= ends) or not self._lease.hold():
-                    break
-                try:
-                    self._post(handler, row)
-                except HandlerAwayError as error:
-                    done.away = True
-                    done.warnings.append(f"{error} {_waiting(len(rows) - done.posted)}")
-                    break
+        self._trouble = {key: self._trouble[key] for key in {row.key for row in rows} & self._trouble.keys()}
+        done.waiting = len(rows)
+        over = time.monotonic() + ROUND_S
+        for row in rows:
+            if self._due_ms(row) > self._clock() or row.key in self._posts:
+                continue
+            if not self._room(row.channel, done):
+                continue
+            late = (ends is not None and time.monotonic() >= ends) or (stop is not None and stop.is_set())
+            if late or done.away or done.more or not self._lease.hold():
+                break
+            if time.monotonic() >= over:
+                done.more = True
+                break
+            # Another answer may have closed its channel meanwhile.
+            if self._due_ms(row) <= self._clock():
+                self._posts.start(self._connection(), row)
                 done.posted += 1
         return done
 
-    def _post(self, handler: Handler, row: Due) -> None:
-        answer = handler.post(row)
+    def _room(self, channel: str, done: _Pass) -> bool:
+        """Wait for room among the mails under way; a webhook without room is left for the next round."""
+        while not self._posts.has_room(channel):
+            if channel != CHANNEL:
+                return False
+            self._posts.wait(1.0)
+            self._collect(done)
+            if done.away or done.more:
+                return True
+        return True
+
+    def _collect(self, done: _Pass) -> None:
+        """Take in what the handler said to rows that were under way."""
+        for row, answer in self._posts.finished():
+            if isinstance(answer, HandlerAwayError):
+                if not done.away:
+                    done.warnings.append(f"{answer} {_waiting(max(1, done.waiting - done.taken))}")
+                done.away = True
+                continue
+            done.taken += 1
+            self._note(row, answer)
+            # A digest took others along: which ones, the store says.
+            done.more = done.more or answer.digest > 1
+
+    def _note(self, row: Due, answer: Answer) -> None:
         if answer.recorded:
-            self._trouble.pop(row.id, None)
+            self._trouble.pop(row.key, None)
             return
-        trouble = self._trouble.setdefault(row.id, _Trouble())
+        if answer.status == "away":
+            until_ms = self._clock() + round(answer.wait_s * 1000)
+            self._closed_until_ms[row.channel] = max(until_ms, self._closed_until_ms.get(row.channel, 0))
+            return
+        trouble = self._trouble.setdefault(row.key, _Trouble())
         trouble.tries += 1
         trouble.next_ms = self._clock() + (1_000 if answer.status == "busy" else pause_ms(trouble.tries))
         log.warning("trigger_not_taken", anomaly=row.id, container=row.container, code=answer.code, error=answer.error)
 
+    def _connection(self) -> Handler:
+        url = self.handler_url
+        if self._handler is None or self._handler.url != url:
+            self._handler = Handler(url, self._settings, clock=self._clock)
+        return self._handler
+
     def _report(self, seen: dict[str, Due], warnings: list[str]) -> DrainReport:
-        rows = self._store.get(DELIVERIES.name, [delivery_key(key) for key in seen]).to_pylist()
-        state = {row["anomaly_id"]: row for row in rows}
-        count = {word: sum(row["status"] == word for row in state.values()) for word in ("sent", "dead")}
-        errors = {row["error"]: None for row in state.values() if row["status"] != "sent" and row["error"]}
+        rows = self._store.get(DELIVERIES.name, list(seen)).to_pylist()
+        count = Counter(row["status"] for row in rows)
+        held = sum(row["status"] == "pending" and bool(row["held"]) for row in rows)
+        errors = {
+            row["error"]: None for row in rows if row["status"] in {"pending", "sending", "dead"} and row["error"]
+        }
         warnings += list(errors)[:5]
         report = DrainReport(
             sent=count["sent"],
-            pending=len(seen) - count["sent"] - count["dead"],
+            pending=len(seen) - count["sent"] - count["dead"] - count["skipped"] - held,
             dead=count["dead"],
+            held=held,
+            skipped=count["skipped"],
             handler_url=self.handler_url,
             warnings=tuple(warnings),
         )
         log.info("relay_drained", sent=report.sent, pending=report.pending, dead=report.dead)
         return report
 
-    def _give_up_lease(self) -> None:
+    def _close(self) -> None:
+        self._posts.close()
         try:
             self._lease.release()
         except StoreError as error:

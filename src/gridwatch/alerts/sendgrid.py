@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["SENDGRID_URL", "WAIT_MAX_S", "Mailer", "is_loopback"]
+__all__ = ["SENDGRID_URL", "WAIT_MAX_S", "Mailer", "is_loopback", "retry_after_s"]
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +139,7 @@ class Mailer:
         return DeliveryError(
             f"The mail API at {self.url} answered {status}: {_reason(error.body)}{hint.get(status, '')}",
             permanent=permanent,
-            retry_after_s=None if permanent else _retry_after_s(error.headers or {}, now_ms=self._clock()),
+            retry_after_s=None if permanent else retry_after_s(error.headers or {}, now_ms=self._clock()),
             status=status,
         )
 
@@ -204,7 +204,7 @@ def _reason(body: bytes | str | None) -> str:
     return (said or "no reason given")[:500]
 
 
-def _retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | None:
+def retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | None:
     """Seconds to wait by `Retry-After` (seconds or a date) or SendGrid's `X-RateLimit-Reset` (epoch seconds)."""
     asked = headers.get("Retry-After")
     if asked and asked.strip().isdecimal():

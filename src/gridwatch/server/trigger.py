@@ -12,7 +12,8 @@ import structlog
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container
-from gridwatch.alerts.delivery import Outcome
+from gridwatch.alerts.outcome import Outcome
+from gridwatch.alerts.receipts import CHANNEL, WEBHOOK
 from gridwatch.errors import GridwatchError
 from gridwatch.server.state import State, state
 
@@ -31,7 +32,16 @@ BODY_MAX = 64 * 1024
 _LATER_S = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before each look for a row that GridDB is still putting; its own patience ends after 5 s."""
 
-_STATUS = {"sent": 200, "already_sent": 200, "in_progress": 202, "pending": 503, "dead": 422, "not_found": 404}
+_STATUS = {
+    "sent": 200,
+    "already_sent": 200,
+    "in_progress": 202,
+    "pending": 503,
+    "dead": 422,
+    "skipped": 200,
+    "away": 503,
+    "not_found": 404,
+}
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
 # GridDB 4.6 sends a string with its length byte in front and cut off by one: 32 hex digits come as "A" and 31 of them.
@@ -64,7 +74,7 @@ def trigger(token: str | None = None) -> Response:
         threading.Thread(target=_deliver_later, args=(parts, container, key), name="trigger", daemon=True).start()
         return _answer(202, "accepted", None)
     try:
-        return _deliver(parts, container, key)
+        return _deliver(parts, container, key, _channel(body))
     except GridwatchError as error:
         log.warning("trigger_failed", container=container, error=str(error))
         return _answer(503, "failed", str(error), retry_after_s=5)
@@ -134,7 +144,17 @@ def _container(parts: State, name: str) -> ContainerInfo | None:
     return parts.store.container(name) if re.fullmatch(r"[A-Za-z0-9_]+", name) else None
 
 
-def _deliver(parts: State, container: str, key: str | None) -> Response:
+def _channel(body: bytes) -> str | None:
+    """The one channel that the relay asks for; GridDB's own trigger names none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    channel = found.get("channel") if isinstance(found, dict) else None
+    return channel if channel in {CHANNEL, WEBHOOK} else None
+
+
+def _deliver(parts: State, container: str, key: str | None, channel: str | None) -> Response:
     info = _container(parts, container)
     if info is None:
         return _answer(404, "not_found", f"There is no container {container[:100]!r}.")
@@ -143,7 +163,7 @@ def _deliver(parts: State, container: str, key: str | None) -> Response:
     found = _row_key(parts, info.name, key)
     if found is None:
         return _answer(404, "not_found", f"Container {info.name!r} has no row with the id that the trigger names.")
-    return _outcome(parts.delivery.deliver(info.name, found), parts.clock())
+    return _outcome(parts.delivery.deliver(info.name, found, channel), parts.clock())
 
 
 def _row_key(parts: State, container: str, key: str | None) -> str | None:
@@ -166,10 +186,17 @@ def _row_key(parts: State, container: str, key: str | None) -> str | None:
 
 def _outcome(outcome: Outcome, now_ms: int) -> Response:
     wait_s = None
-    if outcome.status in {"pending", "in_progress"}:
+    if outcome.status in {"pending", "in_progress", "away"}:
         wait_s = max(1, round(((outcome.next_ms or 0) - now_ms) / 1000))
     answer = _answer(_STATUS[outcome.status], outcome.status, outcome.error, retry_after_s=wait_s)
-    return _with(answer, key=outcome.key, message_id=outcome.message_id, possible_duplicate=outcome.possible_duplicate)
+    return _with(
+        answer,
+        key=outcome.key,
+        message_id=outcome.message_id,
+        possible_duplicate=outcome.possible_duplicate,
+        held=outcome.held,
+        digest=outcome.digest,
+    )
 
 
 def _answer(code: int, status: str, error: str | None, *, retry_after_s: int | None = None) -> Response:

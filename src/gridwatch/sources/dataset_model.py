@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from gridwatch.containers import PLAIN_TYPES, Column, ColumnType, ContainerInfo
 from gridwatch.containers.catalog import FIXED, OHLCV, series_info, series_name
+from gridwatch.recipients import wants
 
 __all__ = [
     "AlphaVantageSource",
@@ -265,10 +266,8 @@ class Dataset(_Model):
     @field_validator("recipients")
     @classmethod
     def _addresses(cls, recipients: list[str]) -> list[str]:
-        for address in recipients:
-            if not re.fullmatch(r"[^@\s,;]+@[^@\s,;]+", address):
-                msg = f"{address!r} is no mail address"
-                raise ValueError(msg)
+        for recipient in recipients:
+            wants(recipient)
         return recipients
 
     @model_validator(mode="after")
