@@ -7,7 +7,7 @@ import shutil
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -71,7 +71,9 @@ def back_up(
     except OSError as error:
         raise StoreError(f"Cannot write backup {str(target)!r}: {error.strerror}.", path=str(target)) from error
     finally:
-        part.unlink(missing_ok=True)
+        # A disk that lets nothing be deleted has let nothing be made; its first error is the one to be told.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         if fresh and not target.exists():
             shutil.rmtree(copies.folder, ignore_errors=True)
 

@@ -256,8 +256,10 @@ def wrapped(path: Path) -> Iterator[None]:
 
 _OWN_CODE = re.compile(r"bad JSON path: '\[(\d+)\] (.*)'", re.DOTALL)
 _UNOPENED = "cannot be opened or made; check that its folder exists and that this user may write there"
+_FULL = "the disk is full; free some space and run this again, nothing was half written"
+_READ_ONLY = "the disk is read-only; mount it so that it can be written to, and run this again"
 _HINTS = {
-    "database or disk is full": "the disk is full; free some space and run this again, nothing was half written",
+    "database or disk is full": _FULL,
     "readonly database": "the file or its folder is read-only; give this user the right to write there",
     "unable to open database": _UNOPENED,
     # What ADBC says when the file cannot be opened at all, whatever the reason.
@@ -266,6 +268,22 @@ _HINTS = {
     "malformed": "is damaged; restore it from a backup (docs/containers.md)",
     "disk I/O error": "reading or writing the disk failed; check the disk and its free space",
 }
+
+
+# SQLite says one of these as well when the disk is full or read-only, depending on which of its files it was at.
+_OF_DISKS = {"readonly database", "unable to open database", "failed to open", "disk I/O error"}
+_FREE_MIN_BYTES = 256 << 10
+
+
+def _of_disk(path: Path) -> str | None:
+    """Return what is wrong with the disk that a store lies on, None for nothing that shows."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return None
+    if found.f_flag & os.ST_RDONLY:
+        return _READ_ONLY
+    return _FULL if found.f_bavail * found.f_frsize < _FREE_MIN_BYTES else None
 
 
 def _busy(path: Path) -> StoreBusyError:
@@ -289,7 +307,8 @@ def _translated(text: str, path: Path) -> StoreError:
         return _busy(path)
     for sign, hint in _HINTS.items():
         if sign in text:
-            return StoreError(f"Store {name}: {hint}.", path=str(path), unusable=True)
+            said = _of_disk(path) if sign in _OF_DISKS else None
+            return StoreError(f"Store {name}: {said or hint}.", path=str(path), unusable=True)
     if "integer overflow" in text:
         return SqlFailedError("An integer left the range of LONG.", code=75000)
     if "no such table" in text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gridwatch.containers._object_files import ObjectFiles
@@ -77,7 +78,9 @@ def restore_store(backup: Path, target: Path, *, force: bool = False, progress: 
         raise StoreError(f"Cannot restore {str(target)!r}: {error}.", path=str(target)) from error
     finally:
         for suffix in ("", "-wal", "-shm"):
-            part.with_name(part.name + suffix).unlink(missing_ok=True)
+            # A disk that lets nothing be deleted has let nothing be made; its first error is the one to be told.
+            with suppress(OSError):
+                part.with_name(part.name + suffix).unlink(missing_ok=True)
     return kept
 
 

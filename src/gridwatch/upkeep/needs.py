@@ -127,7 +127,7 @@ def unfinished(store: Store, container: str) -> list[dict[str, Any]]:
     """Return `id` and `ts` of the anomalies of a container that people have not been told of yet."""
     name = quoted(container)
     if store.container(DELIVERIES.name) is None:
-        return store.sql(f"SELECT id, ts FROM {name}").to_pylist()
+        return list(store.sql(f"SELECT id, ts FROM {name}").to_pylist())
     words = ", ".join("?" * len(FINISHED))
     none = f"SELECT a.id, a.ts FROM {name} a LEFT JOIN {DELIVERIES.name} d ON a.id = d.anomaly_id WHERE d.id IS NULL"
     some = (
