@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,39 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteSto
     with SqliteStore(tmp_path / "store.db") as store:
         store.put_container(LEASES)
         yield store
+
+
+def test_a_lease_is_kept_while_its_holder_is_busy(store: SqliteStore, capsys: pytest.CaptureFixture[str]) -> None:
+    now_ms = [1000]
+    mine, other = (Lease(store, "job", clock=lambda: now_ms[0], lasts_ms=80) for _ in range(2))
+
+    def until(end_ms: int) -> None:
+        ends = time.monotonic() + 30
+        while store.read(LEASES.name).to_pylist()[0]["until_ms"] < end_ms:
+            assert time.monotonic() < ends
+            time.sleep(0.005)
+
+    assert mine.hold()
+    with mine.kept():
+        for now_ms[0] in (1079, 1158):
+            until(now_ms[0] + 80)
+            assert not other.hold()
+    assert other.hold(), "given back at the end"
+    other.release()
+    assert mine.hold()
+    with pytest.raises(ValueError, match="inside"), mine.kept():
+        raise ValueError("inside")
+    assert other.hold(), "and after a failure"
+    other.release()
+    assert mine.hold()
+    with mine.kept():
+        store.drop_container(LEASES.name)
+        ends = time.monotonic() + 30
+        while "lease_not_renewed" not in capsys.readouterr().out:
+            now_ms[0] += 80
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        store.put_container(LEASES)
 
 
 def rows(store: SqliteStore) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import structlog
 
 from gridwatch.containers.catalog import LEASES
 from gridwatch.containers.turn import turn
@@ -14,6 +18,11 @@ if TYPE_CHECKING:
     from gridwatch.containers import Store
 
 __all__ = ["Lease"]
+
+log = structlog.get_logger(__name__)
+
+_RENEWALS = 4
+"""Looks at a lease that is kept, in the time that it lasts."""
 
 
 class Lease:
@@ -50,6 +59,36 @@ class Lease:
         taken = self._swap(now_ms, until_ms) or self._insert(until_ms)
         self._renew_ms = now_ms + self._lasts_ms // 3 if taken else 0
         return taken
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew it, in a thread of its own, during work that may take longer than it lasts, and release it then.
+
+        Who does something that no other may have begun since asks `hold` once more.
+
+        Raises:
+            StoreError: The store failed at the release.
+        """
+        over = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(over,), name=f"lease-{self._name}", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
+            self.release()
+
+    def _keep(self, over: threading.Event) -> None:
+        while not over.wait(self._lasts_ms / 1000.0 / _RENEWALS):
+            try:
+                kept = self.hold()
+            except StoreError as error:
+                # The next look may do; whoever writes asks once more.
+                log.warning("lease_not_renewed", lease=self._name, error=str(error))
+                continue
+            if not kept:
+                return
 
     def release(self) -> None:
         """Give it up, so that the next one need not wait for its end; where another one is at the row, it must.
