@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,13 +191,28 @@ def test_a_transform_changes_in_place_or_is_made_anew(service: JobsService, tmp_
     assert {one.path for one in found.steps[0].changes} == {"description", "frequency", "settings.docs_per_second"}
     found.apply(service)
     assert actions(planned(service, tmp_path)) == {"transform sum": "none"}
-    write(tmp_path, "sum", {**TRANSFORM, "dest": {"index": "elsewhere"}})
-    [step] = planned(service, tmp_path).refused
-    assert step.reason.startswith("[dest.index] never changes in a transform that is there; --recreate deletes it and")
-    found = planned(service, tmp_path, recreate=True)
-    assert "the container 'sums' is dropped" in found.steps[0].warnings[0]
-    found.apply(service)
-    assert actions(planned(service, tmp_path)) == {"transform sum": "none"}
+    fixed = "[dest.index] never changes in a transform that is there; --recreate deletes it"
+    for dest, there, told in (
+        ("elsewhere", False, []),
+        ("others", True, ["the container 'elsewhere' is dropped, and written anew once the transform is started"]),
+        ("last", False, ["the container 'others', which it has not made, stays as it is"]),
+    ):
+        write(tmp_path, "sum", {**TRANSFORM, "dest": {"index": dest}})
+        [step] = planned(service, tmp_path).refused
+        also = " and the container 'elsewhere'" if dest == "others" else ""
+        assert step.reason == f"{fixed}{also}, and makes it anew"
+        found = planned(service, tmp_path, recreate=True)
+        assert list(found.steps[0].warnings) == told
+        found.apply(service)
+        assert actions(planned(service, tmp_path)) == {"transform sum": "none"}
+        if there:
+            service.store.put_container(replace(WEB, name=dest))
+            continue
+        transforms = TransformService(service.store, now_ms=service.now_ms)
+        transforms.start("sum")
+        transforms.stop("sum")
+    assert {"others", "last"} <= set(service.store.containers())
+    assert "elsewhere" not in service.store.containers()
 
 
 DETECTORS = [{"function": "count"}, {"function": "mean", "field_name": "bytes", "detector_description": "size"}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +29,7 @@ from gridwatch.errors import (
     StoreBusyError,
 )
 from gridwatch.jobs.transform import TransformService
+from gridwatch.jobs.transform.runner import TransformRunner
 
 HOUR = 3_600_000
 START = 1_713_139_200_000
@@ -389,6 +392,139 @@ def test_a_stop_holds_after_the_piece_at_hand_and_a_start_goes_on(
     assert service.run("once", progress=lambda read, wrote: seen.append((read, wrote))).done
     assert len(seen) >= 8
     assert written(store) == counts(frame)
+
+
+def test_groups_that_cut_no_time_are_worked_out_in_parts_and_cut_short_between_two(
+    service: TransformService, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = events()
+    frame.loc[::50, "event.ingested"] = None
+    store.put_container(replace(EVENTS, name="indexed", indexes=("event.ingested",)))
+    put_events(store, frame, "indexed")
+    pivot = {
+        "group_by": {"user": {"terms": {"field": "user.name", "missing_bucket": True}}},
+        "aggregations": {
+            "rows": {"value_count": {"field": "id"}},
+            "users": {"cardinality": {"field": "event.action"}},
+            "most": {"max": {"field": "bytes"}},
+            "mean": {"avg": {"field": "id"}},
+        },
+    }
+    whole = body(source={"index": "indexed"}, dest={"index": "whole"}, pivot=pivot)
+    service.put(whole, transform_id="whole")
+    service.start("whole")
+    service.run("whole")
+    monkeypatch.setattr("gridwatch.jobs.transform.work._ROWS", 500)
+    service.put({**whole, "dest": {"index": "parts"}}, transform_id="parts")
+    service.start("parts")
+    asked = []
+    ask = store.sql
+
+    def counted(*words: Any, **more: Any) -> pa.Table:
+        asked.append(words)
+        if len(asked) == 5:
+            service.stop("parts")
+        return ask(*words, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "sql", counted)
+        assert not service.run("parts").done
+        assert len(asked) == 5, "the question after the stop is not asked any more"
+        service.start("parts")
+        assert service.run_one("parts", stopped=lambda: len(asked) > 8).written == 0
+        assert service.run_one("parts").done
+    assert len(asked) > 20
+    key = [("user", "ascending")]
+    assert store.read("parts").sort_by(key).to_pylist() == store.read("whole").sort_by(key).to_pylist()
+
+
+def test_a_long_one_keeps_no_other_waiting_and_ends_with_the_runner(
+    service: TransformService, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = events(100)
+    put_events(store, frame)
+    store.put_container(replace(EVENTS, name="many"))
+    put_events(store, frame, "many")
+    for name in ("long", "short"):
+        service.put(
+            body(source={"index": "many" if name == "long" else "events"}, dest={"index": name}), transform_id=name
+        )
+        service.start(name)
+    let, asked, ask = threading.Event(), threading.Event(), store.sql
+
+    def slow(statement: str, *more: Any, **named: Any) -> pa.Table:
+        if '"many"' in statement:
+            asked.set()
+            assert let.wait(60)
+        return ask(statement, *more, **named)
+
+    monkeypatch.setattr(store, "sql", slow)
+    stop = threading.Event()
+    thread = threading.Thread(target=TransformRunner(lambda: service, look_s=0.01).run, args=(stop,))
+    thread.start()
+    ends = time.monotonic() + 60
+    while service.transforms.get("short").state != "stopped" or not asked.is_set():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    assert service.transforms.get("long").state == "started"
+    stop.set()
+    let.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert written(store, "short") == counts(frame)
+    assert service.run("long").done
+
+
+def test_a_defect_is_a_failure_like_others(
+    service: TransformService, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_events(store, events(10))
+    service.put(body(), transform_id="once")
+    service.start("once")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("gridwatch.jobs.transform.runs.Work", broken)
+    assert service.run_due()[0].error == "RuntimeError('a defect')"
+    assert service.stats("once")[0]["health"]["issues"][0]["details"] == "RuntimeError('a defect')"
+    assert service.due() == [], "it is tried again at its next turn, not at once"
+
+
+def test_only_a_container_that_a_transform_has_made_is_dropped_with_it(
+    service: TransformService, store: SqliteStore
+) -> None:
+    put_events(store, events(10))
+    for name in ("first", "second"):
+        service.put(body(), transform_id=name)
+        service.start(name)
+        service.run(name)
+    told = r"Cannot delete the container 'hourly' with transform \[second\], which has not made it: it was there before"
+    with pytest.raises(JobsConflictError, match=told):
+        service.delete("second", delete_dest_index=True)
+    service.reset("second")
+    assert store.container("hourly") is not None
+    service.delete("second")
+    service.put(
+        body(dest={"index": "events"}, source={"index": "hourly"}), transform_id="others", defer_validation=True
+    )
+    with pytest.raises(JobsConflictError, match="the container 'events'"):
+        service.delete("others", delete_dest_index=True)
+    service.put(body(dest={"index": "never"}), transform_id="never")
+    service.delete("never", delete_dest_index=True)
+    service.delete("first", delete_dest_index=True)
+    assert store.container("hourly") is None
+    assert store.container("events") is not None
+
+
+def test_what_a_get_has_answered_can_be_put_again(service: TransformService, store: SqliteStore, clock: Clock) -> None:
+    put_events(store, events(10))
+    service.put({**body(), "create_time": 5, "version": "8.15.0"}, transform_id="one")
+    answered = service.transforms.get("one").config.to_json()
+    assert (answered["create_time"], "version" in answered) == (clock.now_ms, False)
+    clock.now_ms += 1
+    service.delete("one")
+    assert service.put(answered).config.to_json() == {**answered, "create_time": clock.now_ms}
 
 
 def test_another_process_at_work_is_told(service: TransformService, store: SqliteStore, clock: Clock) -> None:

@@ -115,7 +115,9 @@ def update(transform_id: Id, file: File, as_json: Json = False) -> None:
 def delete(
     transform_id: Id,
     force: Force = False,
-    dest: Annotated[bool, typer.Option("--dest", help="Drop the container that it wrote, too.")] = False,
+    dest: Annotated[
+        bool, typer.Option("--dest", help="Drop the container that it wrote, too, where it has made it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Delete a transform that does not run; what it has written stays, without --dest."""
@@ -126,7 +128,7 @@ def delete(
 
 @transforms_app.command("reset", epilog="Example: gridwatch transforms reset by_action")
 def reset(transform_id: Id, force: Force = False, as_json: Json = False) -> None:
-    """Bring a transform back to its beginning: the container that it wrote is dropped."""
+    """Bring a transform back to its beginning; the container that it wrote is dropped, where it has made it."""
     with _service() as service:
         service.reset(transform_id, force=force)
     say({"acknowledged": True}, f"transform {transform_id} is as new", as_json)
@@ -182,7 +184,7 @@ def _run_on(service: TransformService, one: Transform, as_json: bool) -> None:
         while service.transforms.get(one.id).state == "started":
             try:
                 with progress(f"{one.id}, rows") as shown:
-                    ran = service.run(one.id, progress=lambda read, _written: shown(read, None))
+                    ran = service.run(one.id, progress=lambda read, _written: shown(read, None), stopped=stop.is_set)
             except JobsBusyError:
                 # A server over the same store has begun before; it is waited for.
                 stop.wait(_FOLLOW_S)

@@ -72,19 +72,9 @@ class Feeds:
         parts = self._parts
         if not self._wait_for(TRANSFORMS.name, lambda: parts.has_transforms):
             return
-        failing = False
-        while not self._stop.is_set():
-            try:
-                parts.transforms().run_due()
-                failing = False
-            except GridwatchError as error:
-                if not failing:
-                    log.warning("transforms_not_run", error=str(error))
-                failing = True
-            except Exception:
-                # The edge of this thread: the next look may do better.
-                log.exception("transforms_defect")
-            self._stop.wait(_LOOK_S)
+        from gridwatch.jobs.transform.runner import TransformRunner
+
+        TransformRunner(parts.transforms).run(self._stop)
 
     def _wait_for(self, container: str, known: Callable[[], bool]) -> bool:
         """Wait until the store has a container; return False where the end came first."""

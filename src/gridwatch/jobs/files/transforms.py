@@ -11,6 +11,7 @@ from gridwatch.jobs.transform.config import updated_transform
 from gridwatch.jobs.transform.work import Work
 
 if TYPE_CHECKING:
+    from gridwatch.containers import Store
     from gridwatch.jobs.files.known import Known
     from gridwatch.jobs.files.reading import Resource
     from gridwatch.jobs.service import JobsService
@@ -41,10 +42,11 @@ def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
         return Step("transform", one.id, "refuse", one.file, found, str(error))
     if stored is None:
         return Step("transform", one.id, "create", one.file, warnings=warnings, body=one.body)
-    return _changed(one, stored, config, found, warnings, recreate=recreate)
+    return _changed(known.service.store, one, stored, config, found, warnings, recreate=recreate)
 
 
 def _changed(
+    store: Store,
     one: Resource,
     stored: Transform,
     config: TransformConfig,
@@ -60,11 +62,16 @@ def _changed(
         fixed.append("dest.index")
     if fixed:
         reason = f"[{fixed[0]}] never changes in a transform that is there"
+        dest = f"the container {stored.config.dest.index!r}"
         if not recreate:
-            reason += f"; --recreate deletes it and the container {stored.config.dest.index!r}, and makes it anew"
+            also = f" and {dest}" if stored.made_dest else ""
+            reason += f"; --recreate deletes it{also}, and makes it anew"
             return Step("transform", one.id, "refuse", one.file, found, reason)
-        lost = f"the container {stored.config.dest.index!r} is dropped, and written anew once the transform is started"
-        return Step("transform", one.id, "recreate", one.file, found, reason, (*warnings, lost), one.body)
+        if stored.made_dest:
+            warnings = (*warnings, f"{dest} is dropped, and written anew once the transform is started")
+        elif store.container(stored.config.dest.index) is not None:
+            warnings = (*warnings, f"{dest}, which it has not made, stays as it is")
+        return Step("transform", one.id, "recreate", one.file, found, reason, warnings, one.body)
     given = config.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
     body: dict[str, Any] = {top: given.get(top) for top in dict.fromkeys(top_of(each.path) for each in found)}
     if "settings" in body:
@@ -106,7 +113,9 @@ def apply(service: JobsService, step: Step) -> None:
     transforms = TransformService(service.store, now_ms=service.now_ms)
     if step.action in {"delete", "recreate"}:
         again = step.action == "recreate"
-        transforms.delete(step.id, force=again, delete_dest_index=again)
+        transforms.delete(
+            step.id, force=again, delete_dest_index=again and transforms.transforms.get(step.id).made_dest
+        )
     if step.action in {"create", "recreate"}:
         transforms.put(step.body, transform_id=step.id, defer_validation=True)
     if step.action == "update":

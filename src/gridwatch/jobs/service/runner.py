@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from gridwatch.errors import GridwatchError, JobsBusyError, JobsConflictError, JobsNotFoundError
+from gridwatch.jobs.pool import work_on
 from gridwatch.jobs.service.due import due_ms
 from gridwatch.jobs.service.service import JobsService
 from gridwatch.jobs.tables import DATAFEEDS
@@ -118,22 +118,10 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Go on until `stop` is set; pieces at work are stored first."""
-        working: dict[str, Future[Outcome]] = {}
-        failing = False
-        with ThreadPoolExecutor(self._threads, "datafeed") as pool:
-            while not stop.is_set():
-                try:
-                    due = self.due()
-                    failing = False
-                except GridwatchError as error:
-                    if not failing:
-                        log.warning("datafeeds_not_looked_at", error=str(error))
-                    failing, due = True, []
-                working = {name: future for name, future in working.items() if not future.done()}
-                for name in due:
-                    if name not in working:
-                        working[name] = pool.submit(self.run_one, name, stop.is_set)
-                stop.wait(self._look_s)
+        work_on(
+            self.due, lambda name: self.run_one(name, stop.is_set), stop,
+            name="datafeeds", threads=self._threads, look_s=self._look_s,
+        )  # fmt: skip
 
     def _note(self, service: JobsService, datafeed_id: str, error: str) -> None:
         try:

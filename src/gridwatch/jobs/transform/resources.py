@@ -48,6 +48,11 @@ class Transform:
     stats: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def made_dest(self) -> bool:
+        """Whether it has made the container that it writes; one that was there before is never dropped with it."""
+        return self.stats.get("made") == self.config.dest.index
+
+    @property
     def id(self) -> str:
         """Its id."""
         return self.config.id

@@ -7,9 +7,9 @@ many different values there are is asked apart: each group and value once, which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,9 @@ from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.sql import Sql
 from gridwatch.jobs.transform.pivot import Group, Measure, Pivot
 
-if TYPE_CHECKING:
-    from gridwatch.containers import Store
-
 __all__ = ["Kinds", "Opened", "pivoted"]
+
+Ask: TypeAlias = Callable[[Sql], pa.Table]
 
 _KEY = "gridwatch.key"
 """Beginning of the aliases that are grouped by: no column may have the same name."""
@@ -47,11 +46,13 @@ class Opened:
         container: Its name.
         fields: Its fields, runtime fields included.
         where: Which rows the query wants.
+        clock: An indexed time by which its rows can be read in parts, None where it has none.
     """
 
     container: str
     fields: Fields
     where: Sql
+    clock: Sql | None = None
 
 
 class Kinds:
@@ -90,14 +91,13 @@ class Kinds:
         return Sql(f"CAST(NULL AS {_SQL_TYPES.get(self.of(field, ''), 'DOUBLE')})")
 
 
-def pivoted(
-    store: Store, sources: Sequence[tuple[Opened, Sql]], pivot: Pivot, kinds: Kinds, *, now_ms: int
-) -> pa.Table:
+def pivoted(ask: Ask, sources: Sequence[tuple[Opened, Sql]], pivot: Pivot, kinds: Kinds, *, now_ms: int) -> pa.Table:
     """Return the groups of some rows.
 
     Args:
-        store: Any backend.
-        sources: Containers, one at least, and which of their rows, beside their query.
+        ask: Asks the store.
+        sources: Containers, one at least, and which of their rows, beside their query. One may come several times,
+            with different rows.
         pivot: What is worked out.
         kinds: Types of the fields.
         now_ms: What `now` in a filter means.
@@ -114,7 +114,7 @@ def pivoted(
     parts = [(place, op) for place, one in enumerate(pivot.measures) for op in _PARTS.get(one.kind, ())]
     names = [*(f"p{place}.{op}" for place, op in parts), "n"]
     asking = _Asking(pivot, kinds, now_ms)
-    answers = [_answer(store, asking.numbers(*one, parts), [*keys, *names]) for one in sources]
+    answers = [_answer(ask, asking.numbers(*one, parts), [*keys, *names]) for one in sources]
     found = pa.concat_tables(answers, promote_options="permissive")
     if len(answers) > 1:
         how = [(name, _MERGE[op]) for name, (_, op) in zip(names, parts, strict=False)] + [("n", "sum")]
@@ -122,7 +122,7 @@ def pivoted(
         found = grouped.select([*keys, *(f"{name}_{kind}" for name, kind in how)]).rename_columns([*keys, *names])
     for place, measure in enumerate(pivot.measures):
         if measure.kind == "cardinality":
-            found = found.append_column(f"p{place}", _cardinality(store, sources, asking, measure, found))
+            found = found.append_column(f"p{place}", _cardinality(ask, sources, asking, measure, found))
     columns = {name: _times(group, found[name]) for name, group in zip(keys, pivot.groups, strict=True)}
     columns |= {f"m{place}": _number(place, measure, found) for place, measure in enumerate(pivot.measures)}
     return pa.table({**columns, "n": found["n"]})
@@ -224,20 +224,20 @@ def _value(measure: Measure, field: Field) -> Sql:
     )
 
 
-def _answer(store: Store, asked: Sql, names: Sequence[str]) -> pa.Table:
-    table = sql.ask(store, asked)
+def _answer(ask: Ask, asked: Sql, names: Sequence[str]) -> pa.Table:
+    table = ask(asked)
     return table.select(range(len(names))).rename_columns(list(names))
 
 
 def _cardinality(
-    store: Store, sources: Sequence[tuple[Opened, Sql]], asking: _Asking, measure: Measure, found: pa.Table
+    ask: Ask, sources: Sequence[tuple[Opened, Sql]], asking: _Asking, measure: Measure, found: pa.Table
 ) -> pa.Array:
     """Return how many different values of a field each group of `found` has, int64."""
     keys = [f"k{place}" for place in range(len(asking.pivot.groups))]
     if len(sources) == 1 and not any(group.missing_bucket for group in asking.pivot.groups):
-        counts = _answer(store, asking.distinct(*sources[0], measure), [*keys, "count_all"])
+        counts = _answer(ask, asking.distinct(*sources[0], measure), [*keys, "count_all"])
     else:
-        answers = [_answer(store, asking.values(*one, measure), [*keys, "v"]) for one in sources]
+        answers = [_answer(ask, asking.values(*one, measure), [*keys, "v"]) for one in sources]
         values = pa.concat_tables(answers, promote_options="permissive").group_by([*keys, "v"]).aggregate([])
         counts = values.group_by(keys).aggregate([([], "count_all")])
     # pandas takes null keys to be equal, which Arrow's join does not.

@@ -35,7 +35,9 @@ class TransformService(TransformRuns):
             JobsError: The JSON is wrong, the id is taken, or a container or field is missing.
         """
         now_ms = self.now_ms()
-        config = parse_transform(raw, transform_id=transform_id).model_copy(update={"create_time": now_ms})
+        # What a GET has answered can be put again: `create_time` and `version` are ours to say.
+        made = {"create_time": now_ms, "version": None}
+        config = parse_transform(raw, transform_id=transform_id).model_copy(update=made)
         if not defer_validation:
             Work(self.store, config, now_ms=now_ms)
         transform = Transform(config, "stopped", now_ms)
@@ -61,11 +63,11 @@ class TransformService(TransformRuns):
         Args:
             transform_id: Which.
             force: Also one that runs.
-            delete_dest_index: Also the container that it wrote.
+            delete_dest_index: Also the container that it wrote, where it has made it.
 
         Raises:
             JobsNotFoundError: There is none.
-            JobsConflictError: It runs, and that is not forced.
+            JobsConflictError: It runs, and that is not forced; or the container was there before it.
         """
         transform = self.transforms.get(transform_id)
         if transform.state != "stopped" and not force:
@@ -73,9 +75,17 @@ class TransformService(TransformRuns):
                 f"Cannot delete transform [{transform_id}] as the task is running. Stop the transform first",
                 transform_id=transform_id,
             )
+        dest = transform.config.dest.index
+        if delete_dest_index and not transform.made_dest and self.store.container(dest) is not None:
+            raise JobsConflictError(
+                f"Cannot delete the container {dest!r} with transform [{transform_id}], which has not made it: it was "
+                "there before. Delete the transform alone, and drop the container where it is of no use to anybody.",
+                transform_id=transform_id,
+                container=dest,
+            )
         self.transforms.drop(transform_id)
-        if delete_dest_index:
-            self.store.drop_container(transform.config.dest.index)
+        if delete_dest_index and transform.made_dest:
+            self.store.drop_container(dest)
 
     def preview(self, raw: Mapping[str, Any] | None = None, *, transform_id: str | None = None) -> dict[str, Any]:
         """Return what a transform would write: `preview`, documents, and `generated_dest_index`, their fields.
@@ -129,7 +139,7 @@ class TransformService(TransformRuns):
                 raise JobsValueError("the transform has been started before; reset it first.", path="from")
         # Containers, fields, query and scripts are looked at now, when somebody is there to read what is wrong.
         work = Work(self.store, transform.config, now_ms=self.now_ms())
-        work.destination.made(self.store)
+        _, transform = self._made(transform, work)
         stats = {**transform.stats, "failures": 0, "searched_ms": None}
         if from_ms is not None:
             stats["from_ms"] = from_ms
@@ -159,7 +169,7 @@ class TransformService(TransformRuns):
         return [self.transforms.change(one, state="stopped", reason=None) or one for one in found]
 
     def reset(self, transform_id: str, *, force: bool = False) -> Transform:
-        """Bring a stopped transform back to its beginning, and drop what it wrote.
+        """Bring a stopped transform back to its beginning, and drop the container that it wrote, where it has made it.
 
         Raises:
             JobsNotFoundError: There is none.
@@ -171,7 +181,8 @@ class TransformService(TransformRuns):
                 f"Cannot reset transform [{transform_id}] as the task is running. Stop the transform first",
                 transform_id=transform_id,
             )
-        self.store.drop_container(transform.config.dest.index)
+        if transform.made_dest:
+            self.store.drop_container(transform.config.dest.index)
         changed = self.transforms.change(
             transform, state="stopped", reason=None, checkpoint=0, checkpoint_ms=None, done_to_ms=None, stats={}
         )

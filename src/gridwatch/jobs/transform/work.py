@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gridwatch.containers import ColumnType
 from gridwatch.errors import JobsNotFoundError, JobsValueError
 from gridwatch.jobs import sql
 from gridwatch.jobs.date_formats import epoch_ms
@@ -25,16 +27,22 @@ from gridwatch.jobs.transform.scans import Kinds, Opened, pivoted
 if TYPE_CHECKING:
     from typing import Any
 
-    from gridwatch.containers import Store
+    from gridwatch.containers import ContainerInfo, Store
     from gridwatch.jobs.transform.config import TransformConfig
 
-__all__ = ["Piece", "Work"]
+__all__ = ["CutShortError", "Piece", "Work"]
 
 _ROWS = 500_000
 """Rows of the sources that a piece is cut for."""
 _PREVIEW = 100
+_PARTS_MAX = 1000
+"""Most parts that a container's rows are read in."""
 _TERMS_MAX = 1000
 """Most values of terms that are asked for by name; above, all are worked out and the others left out here."""
+
+
+class CutShortError(Exception):
+    """The work was told to end before it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +66,23 @@ class Work:
         config: The transform.
         now_ms: The present, UTC epoch ms.
         from_ms: First instant of the sync field that counts, UTC epoch ms; None for all.
+        stopped: Whether to end, asked before each question to the store; it ends with `CutShortError`.
 
     Raises:
         JobsError: A container or field is missing, or the query or a script is wrong.
     """
 
-    def __init__(self, store: Store, config: TransformConfig, *, now_ms: int, from_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: TransformConfig,
+        *,
+        now_ms: int,
+        from_ms: int | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store, self._config, self._now_ms, self._from_ms = store, config, now_ms, from_ms
+        self._stopped = stopped
         self.pivot = config.read_pivot()
         names = containers_of(store, config.source.index_names)
         if any(name.lower() == config.dest.index.lower() for name in names):
@@ -155,7 +173,7 @@ class Work:
         if self._config.source.runtime_mappings:
             fields = with_runtime_fields(self._config.source.runtime_mappings, fields, path="source.runtime_mappings")
         where = compile_query(self._config.source.query, fields, now_ms=self._now_ms, path="source.query").where
-        return Opened(name, fields, where)
+        return Opened(name, fields, where, _clock(info))
 
     def _check_sync(self, field: str) -> None:
         for source in self._sources:
@@ -176,7 +194,7 @@ class Work:
     def _keys(self, conditions: Sequence[Sql]) -> pa.Table:
         """Return the keys of the groups that some rows belong to, named as in the destination."""
         sources = list(zip(self._sources, conditions, strict=True))
-        found = pivoted(self._store, sources, Pivot(self.pivot.groups, ()), self._kinds, now_ms=self._now_ms)
+        found = pivoted(self._ask, sources, Pivot(self.pivot.groups, ()), self._kinds, now_ms=self._now_ms)
         return found.select(range(len(self.pivot.groups))).rename_columns(self._key_columns)
 
     def _among(self, conditions: Sequence[Sql], keys: pa.Table) -> list[Sql]:
@@ -203,7 +221,9 @@ class Work:
         if not self._sources:
             return
         if group is None or group.buckets is None or group.missing_bucket:
-            yield self._piece(conditions)
+            yield self._piece(
+                [part for one in zip(self._sources, conditions, strict=True) for part in self._parts(*one)]
+            )
             return
         within = self._within(conditions, stretches or [(None, None)])
         bounds = self._bounds(within)
@@ -214,12 +234,29 @@ class Work:
         at = group.buckets.floor(at)
         while at <= last:
             until = group.buckets.after(min(at + step, last))
-            yield self._piece(self._within(within, [(at, until)]))
+            yield self._piece(list(zip(self._sources, self._within(within, [(at, until)]), strict=True)))
             at = until
 
-    def _piece(self, conditions: Sequence[Sql]) -> Piece:
-        sources = list(zip(self._sources, conditions, strict=True))
-        found = pivoted(self._store, sources, self.pivot, self._kinds, now_ms=self._now_ms)
+    def _ask(self, statement: Sql) -> pa.Table:
+        if self._stopped():
+            raise CutShortError
+        return sql.ask(self._store, statement)
+
+    def _parts(self, source: Opened, condition: Sql) -> list[tuple[Opened, Sql]]:
+        """Return a container's rows in parts, so that the work can end between two, where groups cut no time."""
+        bounds = None if source.clock is None else self._bounds_of(source, condition, source.clock)
+        if source.clock is None or bounds is None or bounds[2] <= _ROWS:
+            return [(source, condition)]
+        first, last, count = bounds
+        step = max((last - first + 1) * _ROWS // count, -(-(last - first + 1) // _PARTS_MAX))
+        edges: list[int | None] = [None, *range(first + step, last + 1, step), None]
+        parts = [sql.all_of([condition, between(source.clock, *span)]) for span in pairwise(edges)]
+        # Rows without that time are in none of them.
+        parts.append(sql.all_of([condition, sql.compose("({} IS NULL)", source.clock)]))
+        return [(source, part) for part in parts]
+
+    def _piece(self, sources: Sequence[tuple[Opened, Sql]]) -> Piece:
+        found = pivoted(self._ask, sources, self.pivot, self._kinds, now_ms=self._now_ms)
         return Piece(self.destination.rows(self.pivot, found), pc.sum(found["n"]).as_py() or 0)
 
     def _within(self, conditions: Sequence[Sql], stretches: Sequence[tuple[int | None, int | None]]) -> list[Sql]:
@@ -240,17 +277,32 @@ class Work:
             field = None if group is None else source.fields.get(group.field)
             if field is None:
                 continue
-            asked = sql.compose(
-                'SELECT MIN({}) AS "first", MAX({}) AS "last", COUNT({}) AS "rows" FROM {} WHERE {}',
-                field.sql,
-                field.sql,
-                field.sql,
-                sql.name(source.container),
-                sql.all_of([source.where, condition]),
-            )
-            row = sql.ask(self._store, asked).to_pylist()
-            if row and row[0]["first"] is not None:
-                found.append((epoch_ms(row[0]["first"]), epoch_ms(row[0]["last"]), int(row[0]["rows"])))
+            bounds = self._bounds_of(source, condition, field.sql)
+            if bounds is not None:
+                found.append(bounds)
         if not found:
             return None
         return min(one[0] for one in found), max(one[1] for one in found), sum(one[2] for one in found)
+
+    def _bounds_of(self, source: Opened, condition: Sql, time: Sql) -> tuple[int, int, int] | None:
+        """Return first and last time of some rows of a container, and how many have one."""
+        asked = sql.compose(
+            'SELECT MIN({}) AS "first", MAX({}) AS "last", COUNT({}) AS "rows" FROM {} WHERE {}',
+            time,
+            time,
+            time,
+            sql.name(source.container),
+            sql.all_of([source.where, condition]),
+        )
+        row = self._ask(asked).to_pylist()
+        if not row or row[0]["first"] is None:
+            return None
+        return epoch_ms(row[0]["first"]), epoch_ms(row[0]["last"]), int(row[0]["rows"])
+
+
+def _clock(info: ContainerInfo) -> Sql | None:
+    """Return an instant of a container by which rows are found without reading all of them."""
+    first = [index.columns[0] for index in info.named_indexes]
+    indexed = {name.lower() for name in (*info.row_key[:1], *info.indexes, *first)}
+    found = [one.name for one in info.columns if one.type is ColumnType.TIMESTAMP and one.name.lower() in indexed]
+    return sql.name(found[0]) if found else None
