@@ -44,7 +44,7 @@ def datafeed_task(name: str) -> dict[str, Any]:
     """Return what one search did; `note` says why there was none."""
     found = settings()
     with open_store(found.store, settings=found) as store:
-        service = JobsService(store, now_ms=now_ms, threads=found.jobs.analysis_threads)
+        service = JobsService(store, now_ms=now_ms, threads=found.jobs.analysis_threads, settings=found)
         try:
             return {"datafeed": name, **asdict(service.run_datafeed(name, wait_s=0.0)), "note": ""}
         except JobsBusyError:

@@ -276,11 +276,6 @@ def test_configs_are_checked_without_being_made(empty: JobsService) -> None:
     assert empty.validate_job(JOB).detectors[0].partition_fields == ("country", "gender")
     with pytest.raises(JobsValueError, match=r"\[analysis_config.detectors\[0\].function\] unknown function \[x\]"):
         empty.validate_job({"analysis_config": {"detectors": [{"function": "x"}]}})
-    for check in (empty.validate_job, empty.put_job):
-        with pytest.raises(
-            JobsValueError, match=r"\[model.type\] the model \[lstm\] is not supported yet.*allowed: auto"
-        ):
-            check({**JOB, "job_id": "deep", "model": {"type": "lstm"}})
     assert empty.validate_detector({"function": "nzc"}).function == "non_zero_count"
     with pytest.raises(JobsValueError, match=r"the function \[sum\] needs a field_name"):
         empty.validate_detector({"function": "sum"})

@@ -50,7 +50,7 @@ def open_service(*, make: bool = True) -> Iterator[JobsService]:
 
     found = settings()
     with store(found) as opened:
-        yield JobsService(opened, now_ms=now_ms, threads=found.jobs.analysis_threads, make=make)
+        yield JobsService(opened, now_ms=now_ms, threads=found.jobs.analysis_threads, make=make, settings=found)
 
 
 def read_json(path: Path) -> Any:

@@ -111,7 +111,8 @@ class State:
             if self._jobs is None:
                 if not make and self.store.container(JOBS.name) is None:
                     return JobsService(self.store, now_ms=self.clock, make=False)
-                self._jobs = JobsService(self.store, now_ms=self.clock, threads=self.settings.jobs.analysis_threads)
+                threads = self.settings.jobs.analysis_threads
+                self._jobs = JobsService(self.store, now_ms=self.clock, threads=threads, settings=self.settings)
             return self._jobs
 
     @property

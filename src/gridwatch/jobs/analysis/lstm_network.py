@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy.typing as npt
 
@@ -82,6 +82,12 @@ class Network:
     def sha256(self) -> str:
         """Hex digest over `parts`."""
         return fingerprint(self.parts)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What is told of it: where it is, and what it learnt."""
+        named = {"model_uri": self.uri, "run_id": self.run_id} if self.uri else {}
+        return {**named, "sha256": self.sha256, "window": self.window, **asdict(self.learnt)}
 
     @classmethod
     def of(cls, parts: Mapping[str, bytes], *, uri: str = "", run_id: str = "") -> Self:

@@ -11,8 +11,8 @@ from gridwatch.jobs.config import JobConfig, parse_datafeed, parse_job
 from gridwatch.jobs.config.detector import Detector, check_detectors
 from gridwatch.jobs.config.reading import read_body
 from gridwatch.jobs.resources import Job
-from gridwatch.jobs.service.passes import Passes
-from gridwatch.jobs.service.updates import check_pair, check_supported
+from gridwatch.jobs.service.training import Trainings
+from gridwatch.jobs.service.updates import check_pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["JobData"]
 
 
-class JobData(Passes):
+class JobData(Trainings):
     """What can be done with an open job, and with a config that is none yet."""
 
     def post_data(
@@ -117,7 +117,6 @@ class JobData(Passes):
         """
         given = raw.get("job_id") if isinstance(raw, Mapping) else None
         config = parse_job(raw, job_id=None if given else "validated")
-        check_supported(config)
         if config.datafeed_config is not None:
             check_pair(config, parse_datafeed(config.datafeed_config, job_id=config.job_id))
         return config

@@ -11,7 +11,7 @@ from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.resources import Datafeed, Job
 from gridwatch.jobs.service.parts import Parts
-from gridwatch.jobs.service.updates import check_pair, check_supported, updated_job
+from gridwatch.jobs.service.updates import check_pair, updated_job
 
 __all__ = ["JobLife"]
 
@@ -28,7 +28,6 @@ class JobLife(Parts):
             JobsError: The JSON is wrong, or an id is taken.
         """
         config = parse_job(raw, job_id=job_id)
-        check_supported(config)
         job = Job(config.model_copy(update={"datafeed_config": None}), "closed", self.now_ms())
         feed = None
         if config.datafeed_config is not None:
@@ -46,6 +45,11 @@ class JobLife(Parts):
                 self.resources.drop_job(job.id)
                 raise
         self.messages.say(job.id, "info", "Job created.")
+        if config.model.type == "lstm":
+            self.messages.say(
+                job.id, "info",
+                f"An LSTM is trained after {config.train_buckets:,} buckets; until then the usual model judges.",
+            )  # fmt: skip
         return job
 
     def open_job(self, job_id: str) -> Job:
@@ -99,7 +103,8 @@ class JobLife(Parts):
         if job.state in {"failed", "closing"}:
             closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         else:
-            with self.running.hold(job_id):
+            with self.running.hold(job_id) as open_job:
+                open_job.settle()
                 closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         self.running.forget(job_id)
         self.messages.say(job_id, "info", "Job closed.")

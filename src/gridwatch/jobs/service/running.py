@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.detectors.online.config import AutoConfig
     from gridwatch.jobs.analysis import Results
+    from gridwatch.jobs.analysis.lstm_learning import Teacher
     from gridwatch.jobs.resources import Job, Resources
     from gridwatch.jobs.results import ResultRows
     from gridwatch.jobs.service.messages import Messages
@@ -161,6 +162,7 @@ class Running:
         threads: How many threads share the analysis.
         lease_ms: How long a job stays with a process that says nothing any more.
         make: Whether the container of leases is made when missing.
+        teacher: Trains the networks of jobs that name one.
     """
 
     def __init__(
@@ -175,12 +177,14 @@ class Running:
         threads: int = 1,
         lease_ms: int = LEASE_MS,
         make: bool = True,
+        teacher: Teacher | None = None,
     ) -> None:
         self.store, self.resources, self.results, self.messages = store, resources, results, messages
         self.now_ms = now_ms
         if make:
             store.put_container(LEASES)
         self._model = model
+        self._teacher = teacher
         self.threads = threads
         self._lease_ms = lease_ms
         self._guard = threading.Lock()
@@ -284,7 +288,7 @@ class Running:
             known.job = job
             return known
         if info is None:
-            opened = OpenJob(self, job, Analyzer(job.config, self._model, self.threads), None, "")
+            opened = OpenJob(self, job, Analyzer(job.config, self._model, self.threads, self._teacher), None, "")
         else:
             try:
                 analyzer, fed_to_ms = self._unpacked(job, self.objects.read(state_path(job.id)))
@@ -305,7 +309,7 @@ class Running:
             fed_to_ms: Any = json.loads(parts.pop("feed.json"))["fed_to_ms"]
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise JobsRequestError(f"the state of job [{job.id}] is damaged ({error!r}); reset the job.") from error
-        return Analyzer.load(job.config, self._model, parts, self.threads), fed_to_ms
+        return Analyzer.load(job.config, self._model, parts, self.threads, self._teacher), fed_to_ms
 
 
 @contextmanager

@@ -16,4 +16,5 @@ class JobsService(Asking):
         model: Members and constants of the models.
         threads: How many threads share an analysis.
         lease_ms: How long a job stays with a process that says nothing any more.
+        settings: Where MLflow keeps the networks of jobs that name one; None to keep them in the jobs' states alone.
     """

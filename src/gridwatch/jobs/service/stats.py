@@ -32,6 +32,7 @@ def job_stats_json(job: Job, now_ms: int) -> dict[str, Any]:
     counts = {"job_id": job.id, **_NO_COUNTS, **job.counts}
     size = {"job_id": job.id, "result_type": "model_size_stats", "model_bytes": 0, "memory_status": "ok", **job.size}
     size.setdefault("log_time", job.created_ms)
+    network = size.pop("network", None)
     found: dict[str, Any] = {
         "job_id": job.id,
         "state": job.state,
@@ -45,6 +46,8 @@ def job_stats_json(job: Job, now_ms: int) -> dict[str, Any]:
         found["open_time"] = f"{max(now_ms - job.opened_ms, 0) // 1000}s"
     if job.reason:
         found["assignment_explanation"] = job.reason
+    if network:
+        found["network"] = network
     return found
 
 

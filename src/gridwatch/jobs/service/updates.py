@@ -14,7 +14,7 @@ from gridwatch.jobs.config.job import AnalysisLimits, ModelPlot
 from gridwatch.jobs.config.reading import Body, read_body
 from gridwatch.jobs.resources import Datafeed, Job
 
-__all__ = ["check_pair", "check_supported", "updated_datafeed", "updated_job"]
+__all__ = ["check_pair", "updated_datafeed", "updated_job"]
 
 _FIXED_IN_JOBS = ("analysis_config", "data_description", "model", "results_index_name", "datafeed_config")
 
@@ -52,20 +52,6 @@ def check_pair(job: JobConfig, feed: DatafeedConfig) -> None:
     """
     check_together(job, feed)
     check_aggregations(job, feed)
-
-
-def check_supported(job: JobConfig) -> None:
-    """Refuse what a config may say and no analysis does yet.
-
-    Raises:
-        JobsValueError: It names another model than the one that learns as it goes.
-    """
-    if job.model.type != "auto":
-        raise JobsValueError(
-            f"the model [{job.model.type}] is not supported yet; leave it out, or take auto, which learns as it goes.",
-            path="model.type",
-            allowed=("auto",),
-        )
 
 
 def updated_job(job: Job, raw: object) -> JobConfig:
