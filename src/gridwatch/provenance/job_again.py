@@ -78,4 +78,9 @@ def _resources(store: Store, job_id: str) -> tuple[Job, Datafeed]:
         raise ProvenanceError(
             f"Job {job_id!r} has no datafeed: its rows were posted to it, and are not kept once they are analysed."
         )
+    if job.config.model.type == "lstm":
+        raise ProvenanceError(
+            f"Job {job_id!r} trains an LSTM while it goes through its rows, and trained again it would not be the same to "
+            "the bit; its networks are kept in MLflow."
+        )
     return job, feed

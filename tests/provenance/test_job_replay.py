@@ -1,0 +1,114 @@
+"""Anomalies of jobs: found again in the rows that the datafeed reads, and what stands in the way is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gridwatch.containers import Store, open_store
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.jobs.service import JobsService
+from gridwatch.provenance import Status, explain, replay, subjects
+from gridwatch.settings import Settings
+
+HOUR = 3_600_000
+START = 1_708_128_000_000
+NOW_MS = START + 400 * HOUR
+VISITS = ContainerInfo(
+    "visits",
+    ContainerType.COLLECTION,
+    (
+        Column("id", ColumnType.LONG, nullable=False),
+        Column("timestamp", ColumnType.TIMESTAMP),
+        Column("host", ColumnType.STRING),
+        Column("seconds", ColumnType.DOUBLE),
+    ),
+    ("id",),
+)
+JOB: dict[str, Any] = {
+    "analysis_config": {
+        "bucket_span": "1h",
+        "detectors": [
+            {"function": "count", "partition_field_name": "host"},
+            {"function": "mean", "field_name": "seconds"},
+        ],
+    },
+    "data_description": {"time_field": "timestamp"},
+    "custom_settings": {"gridwatch": {"alert_score": 50}},
+    "datafeed_config": {"indices": ["visits"], "datafeed_id": "feed", "query_delay": "0s"},
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with open_store(settings.store, settings=settings) as store:
+        store.put_container(VISITS)
+        rng = np.random.default_rng(5)
+        when = np.sort(np.concatenate([rng.integers(0, 300 * HOUR, 9000), rng.integers(250 * HOUR, 251 * HOUR, 400)]))
+        seconds = rng.normal(3.0, 0.2, len(when))
+        seconds[(when >= 270 * HOUR) & (when < 271 * HOUR)] *= 4.0
+        rows = {
+            "id": np.arange(len(when)),
+            "timestamp": pa.array(START + when, pa.timestamp("ms", "UTC")),
+            "host": rng.choice(["a", "b"], len(when)),
+            "seconds": seconds,
+        }
+        store.put(VISITS.name, pa.table(rows))
+        # In two searches, as a datafeed in real time does it.
+        for now_ms in (START + 120 * HOUR, NOW_MS):
+            service = JobsService(store, now_ms=lambda now_ms=now_ms: now_ms)
+            if now_ms != NOW_MS:
+                service.put_job(JOB, job_id="visits_job")
+                service.open_job("visits_job")
+                service.start_datafeed("feed")
+            service.run_datafeed("feed")
+        yield store
+
+
+def test_every_anomaly_of_a_job_is_found_again_bit_by_bit(store: Store, settings: Settings) -> None:
+    wanted = subjects(store)
+    done = replay(store, settings, wanted, now_ms=NOW_MS)
+    assert {one.verdict for one in done} == {"bit-equal"}, [(one.text, one.differing) for one in done]
+    assert {one["detector"] for one in wanted} == {"visits_job/0/count", "visits_job/1/mean"}
+    assert "Found by job 'visits_job' in 9,4" in done[0].text
+
+
+def test_rows_that_changed_show(store: Store, settings: Settings) -> None:
+    worst = max(subjects(store), key=lambda one: float(one["actual"]))
+    store.delete(VISITS.name, list(range(3000)))
+    [one] = replay(store, settings, [worst], now_ms=NOW_MS)
+    assert one.verdict == "differs"
+    assert {"expected", "p_value"} & {column.column for column in one.differing}
+    assert "rows, job or datafeed have changed since" in one.text
+
+
+def test_the_chain_of_a_job(store: Store, settings: Settings) -> None:
+    chain = explain(store, settings, subjects(store)[0].id)
+    found = {link.name: link.status for link in chain.links}
+    assert found["anomaly"] is found["job"] is found["libraries"] is Status.OK
+    assert chain.sound
+
+
+def test_without_its_datafeed_or_job_the_rows_are_not_known(store: Store, settings: Settings) -> None:
+    service = JobsService(store, now_ms=lambda: NOW_MS)
+    [one, *_] = subjects(store)
+    service.stop_datafeed("feed")
+    service.delete_datafeed("feed")
+    [done] = replay(store, settings, [one], now_ms=NOW_MS)
+    assert done.verdict == "not replayed"
+    assert "Job 'visits_job' has no datafeed: its rows were posted to it" in done.text
+    service.close_job("visits_job")
+    service.delete_job("visits_job")
+    [done] = replay(store, settings, [one], now_ms=NOW_MS)
+    assert "There is no job 'visits_job' any more" in done.text
+    assert not explain(store, settings, one.id).sound
