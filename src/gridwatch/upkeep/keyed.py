@@ -62,7 +62,7 @@ def orphan_deliveries(store: Store, before_ms: int) -> Iterator[Batch]:
     """Yield finished deliveries whose anomaly is gone: it goes first, or its people would be told once more."""
     words = ", ".join("?" * len(FINISHED))
     known = {name.lower(): name for name in anomaly_containers(store)}
-    where = f"last_ms < ? AND status IN ({words})"
+    where = f"(last_ms IS NULL OR last_ms < ?) AND status IN ({words})"
     for rows in pages(store, DELIVERIES.name, "id, anomaly_id, container", where, [before_ms, *FINISHED]):
         there: set[str] = set()
         for name in {known.get(str(row["container"]).lower()) for row in rows} - {None}:
