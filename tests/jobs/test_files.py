@@ -175,9 +175,19 @@ def test_what_runs_is_not_changed_under_its_feet(service: JobsService, tmp_path:
     service.start_datafeed("web")
     limits = {"analysis_limits": {"model_memory_limit": "20mb"}}
     write(tmp_path, "web", {**JOB, **limits, "datafeed_config": {**FEED, "frequency": "30m"}})
-    reasons = [step.reason for step in planned(service, tmp_path).refused]
-    assert "Cannot update [analysis_limits] while job [web] is opened; close it first" in reasons[0]
-    assert "while its status is started. `gridwatch datafeeds stop web` stops it." in reasons[1]
+    job, feed = planned(service, tmp_path).steps
+    assert "Cannot update [analysis_limits] while job [web] is opened; close it first" in job.reason
+    assert feed.warnings == ("it runs: it stops after the rows at hand, is changed, and goes on from where it was",)
+    write(tmp_path, "web", {**JOB, "datafeed_config": {**FEED, "frequency": "30m"}})
+    planned(service, tmp_path).apply(service)
+    stored = service.resources.datafeed("web")
+    assert (stored.state, stored.config.frequency) == ("started", "30m")
+    write(tmp_path, "web", {**JOB, "datafeed_config": {**FEED, "indices": ["nowhere"]}})
+    [refused] = planned(service, tmp_path).refused
+    assert "no such index [nowhere]" in refused.reason
+    assert "It is started; `gridwatch datafeeds stop web` stops it." in refused.reason
+    write(tmp_path, "web", {**JOB, "datafeed_config": FEED})
+    planned(service, tmp_path).apply(service)
     write(tmp_path, "web", {**JOB, "description": "Web", "datafeed_config": FEED})
     assert actions(planned(service, tmp_path)) == {"job web": "update", "datafeed web": "none"}
 

@@ -320,6 +320,37 @@ def test_a_stop_ends_a_look_back_after_a_piece_and_the_next_start_goes_on_there(
     assert world.service.resources.job("job").counts["processed_record_count"] == 359
 
 
+def test_a_feed_that_is_changed_while_it_runs_goes_on_from_where_it_was(world: World) -> None:
+    feed = {**JOB["datafeed_config"], "chunking_config": {"mode": "manual", "time_span": "30m"}}
+    world.start({**JOB, "datafeed_config": feed})
+    later = {"range": {"timestamp": {"gte": START + 3 * HOUR, "format": "epoch_millis"}}}
+
+    def progress(_: int, __: int) -> None:
+        if world.service.resources.datafeed("job").config.query != later:
+            world.another()[0].update_datafeed("job", {"query": later, "frequency": "10m"}, running=True)
+
+    done = world.service.run_datafeed("job", progress=progress)
+    assert (done.rows, done.whole) == (30, False)
+    assert world.runner.due() == ["job"], "a look-back goes on at once"
+    assert world.service.run_datafeed("job").rows == 359 - 180
+    assert world.service.resources.job("job").counts["processed_record_count"] == 359 - 150
+    # In real time, a change puts the next search where its frequency says.
+    world.clock.now_ms += 2 * MINUTE
+    world.runner.run_due()
+    world.clock.now_ms += MINUTE
+    assert world.runner.due() == []
+    world.service.update_datafeed("job", {"frequency": "2m"}, running=True)
+    assert world.runner.due() == []
+    world.clock.now_ms += 2 * MINUTE
+    assert world.runner.due() == ["job"]
+    assert world.told()[-1] == "Datafeed [job] changed while it runs, and goes on: frequency."
+    with pytest.raises(JobsError, match=r"no such index \[elsewhere\]"):
+        world.service.update_datafeed("job", {"indices": ["elsewhere"]}, running=True)
+    with pytest.raises(JobsConflictError, match="while its status is started"):
+        world.service.update_datafeed("job", {"frequency": "5m"})
+    assert world.stats()["state"] == "started"
+
+
 def test_a_damaged_state_fails_the_job_which_can_be_closed_and_reset(world: World) -> None:
     from gridwatch.jobs.service.running import state_path
 

@@ -116,11 +116,19 @@ def put(
 
 
 @datafeeds_app.command("update", epilog='Example: echo \'{"frequency": "5m"}\' | gridwatch datafeeds update FEED -')
-def update(feed_id: Id, file: File, as_json: Json = False) -> None:
+def update(
+    feed_id: Id,
+    file: File,
+    running: Annotated[
+        bool,
+        typer.Option("--running", help="Also one that runs: it stops after the rows at hand, and goes on from there."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Change a stopped datafeed; null brings a default back. Its job stays the same."""
     raw = read_json(file)
     with open_service() as service:
-        feed = service.update_datafeed(feed_id, raw)
+        feed = service.update_datafeed(feed_id, raw, running=running)
     if as_json:
         print_json(feed.config.to_json())
     else:

@@ -49,11 +49,17 @@ def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
     tops = dict.fromkeys(top_of(each.path) for each in found)
     body: dict[str, Any] = {top: given.get(top) for top in tops}
     try:
-        updated_datafeed(stored, body)
+        updated_datafeed(replace(stored, state="stopped"), body)
     except JobsError as error:
-        reason = f"{error} `gridwatch datafeeds stop {one.id}` stops it." if stored.state != "stopped" else str(error)
+        return Step("datafeed", one.id, "refuse", one.file, found, str(error))
+    if stored.state == "stopped":
+        return Step("datafeed", one.id, "update", one.file, found, warnings=warnings, body=body)
+    if warnings:
+        # It would run on and find nothing.
+        reason = f"{warnings[0]} It is {stored.state}; `gridwatch datafeeds stop {one.id}` stops it."
         return Step("datafeed", one.id, "refuse", one.file, found, reason)
-    return Step("datafeed", one.id, "update", one.file, found, warnings=warnings, body=body)
+    runs = "it runs: it stops after the rows at hand, is changed, and goes on from where it was"
+    return Step("datafeed", one.id, "update", one.file, found, warnings=(runs,), body=body)
 
 
 def _checked(known: Known, config: DatafeedConfig) -> tuple[str, tuple[str, ...]]:
@@ -130,7 +136,7 @@ def apply(service: JobsService, step: Step) -> None:
     if step.action in {"create", "recreate"}:
         service.put_datafeed(step.body, datafeed_id=step.id)
     if step.action == "update":
-        service.update_datafeed(step.id, step.body)
+        service.update_datafeed(step.id, step.body, running=True)
 
 
 def _there(service: JobsService, datafeed_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -34,18 +35,39 @@ class FeedLife(JobLife):
         self.resources.add_datafeed(feed)
         return feed
 
-    def update_datafeed(self, datafeed_id: str, raw: object) -> Datafeed:
+    def update_datafeed(self, datafeed_id: str, raw: object, *, running: bool = False) -> Datafeed:
         """Change a stopped datafeed; it keeps its job.
 
+        Args:
+            datafeed_id: Which.
+            raw: What changes; null brings a default back.
+            running: Whether one that runs is changed too. A search at work ends after the piece at hand, and the next
+                one goes on from there as the new config says.
+
         Raises:
-            JobsNotFoundError: There is none.
-            JobsConflictError: It runs.
+            JobsNotFoundError: There is none; or, of one that runs, no container that it is to read.
+            JobsConflictError: It runs, and that is not allowed.
             JobsError: The JSON is wrong.
         """
         feed = self.resources.datafeed(datafeed_id)
-        config = updated_datafeed(feed, raw)
-        check_pair(self.resources.job(config.job_id).config, config)
-        return self.resources.change_datafeed(datafeed_id, states=("stopped",), config=config)
+        if not running or feed.state != "started":
+            config = updated_datafeed(feed, raw)
+            check_pair(self.resources.job(config.job_id).config, config)
+            return self.resources.change_datafeed(datafeed_id, states=("stopped",), config=config)
+        config = updated_datafeed(replace(feed, state="stopped"), raw)
+        job, now_ms = self.resources.job(config.job_id), self.now_ms()
+        check_pair(job.config, config)
+        # As at a start, somebody is there to read what is wrong.
+        Extraction(self.store, job.config, config, now_ms=now_ms)
+        # In real time its next search lies where the new config puts it; a look-back goes on at once.
+        tried_ms = None if feed.searched_ms is None else now_ms
+        changed = self.resources.change_datafeed(
+            datafeed_id, states=("started",), config=config, tried_ms=tried_ms, error=None, failing_since_ms=None,
+            failures=0,
+        )  # fmt: skip
+        what = ", ".join(sorted(raw)) if isinstance(raw, dict) else ""
+        self.messages.say(job.id, "info", f"Datafeed [{datafeed_id}] changed while it runs, and goes on: {what}.")
+        return changed
 
     def delete_datafeed(self, datafeed_id: str, *, force: bool = False) -> None:
         """Delete a stopped datafeed.

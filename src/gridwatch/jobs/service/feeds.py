@@ -91,8 +91,8 @@ def feed_once(
     started = time.monotonic()
     with running.hold(feed.config.job_id, wait_s=wait_s) as open_job:
         newest = resources.datafeed(feed.id)
-        if (newest.state, newest.searches) != (feed.state, feed.searches):
-            # While this one waited, another process has done the pass, or somebody has stopped the feed.
+        if (newest.state, newest.searches, newest.config) != (feed.state, feed.searches, feed.config):
+            # While this one waited, another process has done the pass, or somebody has stopped or changed the feed.
             return Pass(0, 0, 0, newest.fed_to_ms, done=False, whole=False)
         extraction = Extraction(running.store, open_job.job.config, feed.config, now_ms=now_ms)
         reached = now_ms - feed.config.query_delay_ms

@@ -68,6 +68,12 @@ class Passes(FeedLife):
         if job.state != "opened":
             self.stop_datafeed(datafeed_id, reason=f"its job [{job.id}] is {job.state}")
             raise JobsConflictError(f"Datafeed [{datafeed_id}] was stopped: its job [{job.id}] is {job.state}.")
+
+        def ends() -> bool:
+            now = self.resources.datafeed(datafeed_id)
+            # One that was changed reads on as it is now, with the next search.
+            return stopped() or now.state != "started" or now.config != feed.config
+
         try:
             done = feed_once(
                 self.running,
@@ -75,7 +81,7 @@ class Passes(FeedLife):
                 feed,
                 now_ms=self.now_ms(),
                 progress=progress,
-                stopped=lambda: stopped() or self.resources.datafeed(datafeed_id).state != "started",
+                stopped=ends,
                 wait_s=wait_s,
             )
         except JobsConflictError:
