@@ -196,7 +196,7 @@ class JobConfig(Body):
         analysis.pop("multivariate_by_fields", None)
         analysis["model_prune_window"] = units.duration_of(self.prune_window_ms)
         raw["analysis_limits"]["model_memory_limit"] = units.megabytes_text(self.memory_limit)
-        for name, default in (("groups", []), ("model", LstmModel().model_dump())):
+        for name, default in (("groups", []), ("model", LstmModel().model_dump(exclude_none=True))):
             if raw[name] == default:
                 del raw[name]
         plot = raw["model_plot_config"]

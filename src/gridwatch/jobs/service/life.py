@@ -103,8 +103,7 @@ class JobLife(Parts):
         if job.state in {"failed", "closing"}:
             closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         else:
-            with self.running.hold(job_id) as open_job:
-                open_job.settle()
+            with self.running.hold(job_id):
                 closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         self.running.forget(job_id)
         self.messages.say(job_id, "info", "Job closed.")
