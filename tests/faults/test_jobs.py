@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).parent / "jobs_process.py"
 KILLS = 4
 POSTED = 25
 # What says when and by which state a record was found, not what it is.
-CIRCUMSTANCES = ("detected_ms", "model_sha256")
+CIRCUMSTANCES = ("detected_ms", "scored_ms", "model_sha256")
 
 
 class Workers:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from gridwatch.containers.catalog import collection
 
-__all__ = ["BUCKETS", "DATAFEEDS", "INFLUENCERS", "JOBS", "MESSAGES", "MODEL_PLOT", "RECORDS", "TABLES", "TRANSFORMS"]
+__all__ = [
+    "BUCKETS",
+    "DATAFEEDS",
+    "INFLUENCERS",
+    "JOBS",
+    "MESSAGES",
+    "MODEL_PLOT",
+    "POSTED",
+    "RECORDS",
+    "TABLES",
+    "TRANSFORMS",
+]
 
 JOBS = collection(
     "ml_jobs",
@@ -78,5 +89,14 @@ MESSAGES = collection(
 )
 """What a job's owner should know: late rows, memory, searches that failed. `said` orders those of one millisecond."""
 
-TABLES = (JOBS, DATAFEEDS, TRANSFORMS, BUCKETS, RECORDS, INFLUENCERS, MODEL_PLOT, MESSAGES)
+POSTED = collection(
+    "ml_posted",
+    "id:STRING! job_id:STRING base:STRING number:LONG key:STRING rows:BLOB invalid:LONG input_bytes:LONG",
+    "id",
+    indexes=("job_id",),
+)
+"""Posts that are in no stored state yet. `base` is the object id of the state that they follow, "" for none; `rows` is
+Parquet."""
+
+TABLES = (JOBS, DATAFEEDS, TRANSFORMS, BUCKETS, RECORDS, INFLUENCERS, MODEL_PLOT, MESSAGES, POSTED)
 """All of them."""

@@ -120,6 +120,13 @@ class Rows:
             {name: _keywords(frame, name) for name in columns.keywords},
         )
 
+    def to_frame(self, columns: Columns) -> pd.DataFrame:
+        """Return the frame that `of` makes the same rows of."""
+        found: dict[str, Any] = {columns.time: self.times}
+        if columns.weight is not None:
+            found[columns.weight] = self.weights
+        return pd.DataFrame({**found, **self.numbers, **self.keywords})
+
     @classmethod
     def none(cls, columns: Columns) -> Self:
         """Return no rows."""

@@ -83,8 +83,12 @@ def _arrays(analyzer: Analyzer) -> dict[str, Any]:
     return arrays
 
 
-def restore(analyzer: Analyzer, parts: Mapping[str, bytes]) -> None:
+def restore(analyzer: Analyzer, parts: Mapping[str, Any]) -> None:
     """Bring a new analyzer of the same job to the state that was saved.
+
+    Args:
+        analyzer: The new one.
+        parts: Bytes by name; the models may be a file.
 
     Raises:
         JobsRequestError: A part is missing or damaged, or it is of another job or version.
@@ -101,7 +105,8 @@ def restore(analyzer: Analyzer, parts: Mapping[str, bytes]) -> None:
             detector.series.restore([tuple(key) for key in one["keys"]])
             detector.first_bucket = np.array(one["first_bucket"], np.int64)
             detector.last_bucket = np.array(one["last_bucket"], np.int64)
-        with np.load(io.BytesIO(parts[_MODELS]), allow_pickle=False) as file:
+        models = parts[_MODELS]
+        with np.load(io.BytesIO(models) if isinstance(models, bytes) else models, allow_pickle=False) as file:
             for index, detector in enumerate(analyzer.detectors):
                 _restore_models(detector, index, meta["detectors"][index]["pages"], file)
         analyzer.next_bucket = meta["next_bucket"]

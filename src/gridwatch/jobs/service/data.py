@@ -28,16 +28,18 @@ class JobData(Trainings):
         job_id: str,
         frame: pd.DataFrame,
         *,
+        key: str | None = None,
         reset_start_ms: int | None = None,
         reset_end_ms: int | None = None,
         invalid_dates: int = 0,
         input_bytes: int = 0,
     ) -> Job:
-        """Analyse rows that were posted to an open job; once this returns, they are in its stored state.
+        """Analyse rows that were posted to an open job; once this returns, they are stored.
 
         Args:
             job_id: Which.
             frame: The time field int64 ms, and the job's fields.
+            key: What the poster calls this post: another one of the same key, of the newest 1,000, does nothing.
             reset_start_ms: Not supported: a gap that is to be posted anew begins here.
             reset_end_ms: And ends here.
             invalid_dates: Rows beside those of `frame` whose time could not be read.
@@ -52,12 +54,7 @@ class JobData(Trainings):
             raise JobsValueError("is not supported; reset the job and post all rows again.", path="reset_start")
         self.resources.job(job_id)
         with self.running.hold(job_id) as open_job:
-            found = open_job.analyzer.push(frame)
-            counts = open_job.analyzer.counts
-            counts.input_record_count += invalid_dates
-            counts.invalid_date_count += invalid_dates
-            counts.input_bytes += input_bytes
-            open_job.commit(found, open_job.fed_to_ms)
+            open_job.post(frame, key=key, invalid=invalid_dates, input_bytes=input_bytes)
             return open_job.job
 
     def flush_job(

@@ -103,7 +103,8 @@ class JobLife(Parts):
         if job.state in {"failed", "closing"}:
             closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         else:
-            with self.running.hold(job_id):
+            with self.running.hold(job_id) as open_job:
+                open_job.settle()
                 closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         self.running.forget(job_id)
         self.messages.say(job_id, "info", "Job closed.")

@@ -7,15 +7,12 @@ the old state: the rows since then are analysed again, and their results overwri
 from __future__ import annotations
 
 import functools
-import io
-import json
-import tempfile
 import threading
 import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -28,17 +25,21 @@ from gridwatch.errors import (
     JobsRequestError,
     ObjectCorruptError,
     ObjectNotFoundError,
-    StoreError,
 )
-from gridwatch.jobs.analysis import Analyzer
+from gridwatch.jobs.analysis import Analyzer, Results
+from gridwatch.jobs.analysis.rows import Rows
 from gridwatch.jobs.anomalies import write_anomalies
+from gridwatch.jobs.service.journal import Entry, Journal
+from gridwatch.jobs.service.states import packed, read_state, state_path
 from gridwatch.jobs.sizes import counts_json, memory_message, size_json
 from gridwatch.jobs.timing import with_buckets
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gridwatch.containers import Store
+    from gridwatch.containers.objects import ObjectInfo
     from gridwatch.detectors.online.config import AutoConfig
-    from gridwatch.jobs.analysis import Results
     from gridwatch.jobs.analysis.lstm_learning import Teacher
     from gridwatch.jobs.resources import Job, Resources
     from gridwatch.jobs.results import ResultRows
@@ -51,13 +52,13 @@ log = structlog.get_logger(__name__)
 LEASE_MS = 60_000
 """How long a job stays with a process that says nothing any more."""
 _WAIT_S = 0.05
-_RENEWALS = 4
-"""Looks at a lease in the time that it lasts."""
-
-
-def state_path(job_id: str) -> str:
-    """Return the object that holds the state of a job."""
-    return f"ml/state/{job_id}"
+_COST_MAX, _ENTRY_COST = 2_000_000, 5_000
+"""What posts may cost that a process takes again after a crash, before a state is stored: one for a row or a value that
+is judged, some 3 s in all. An entry by itself costs as much as 5,000 of them: 400 small posts share one state."""
+_ENTRY_BYTES_MAX = 1 << 20
+"""A post as large is a state's own worth, and a row of some stores has no room for it."""
+_KEYS = 1_000
+"""Keys of posts that are remembered."""
 
 
 class OpenJob:
@@ -68,7 +69,9 @@ class OpenJob:
         analyzer: Its state.
         fed_to_ms: First instant whose rows have not been analysed, None before the first.
         sha256: Of the stored state that the analyzer went on from, None where there is none.
-        uncommitted: Rows that the analyzer has seen and the stored state has not.
+        uncommitted: Rows of a datafeed that the analyzer has seen and the stored state has not.
+        posted: Number of the newest post that is in the journal and not in the stored state, 0 for none.
+        keys: Of the newest posts that had one.
     """
 
     def __init__(self, running: Running, job: Job, analyzer: Analyzer, fed_to_ms: int | None, version: str) -> None:
@@ -78,6 +81,8 @@ class OpenJob:
         self.version = version
         self.sha256: str | None = None
         self.uncommitted = 0
+        self.posted = self._posted_cost = 0
+        self.keys: deque[str] = deque(maxlen=_KEYS)
         self._running = running
         self._interim = True  # nobody knows what a process before this one left
 
@@ -94,6 +99,76 @@ class OpenJob:
         """
         parts = self._running
         parts.renew(self.job.id)
+        self._write(results, source)
+        self.fed_to_ms = fed_to_ms
+        with packed(self.analyzer, fed_to_ms, self.keys) as file:
+            info = parts.objects.put(state_path(self.job.id), file)
+        self.version, self.sha256 = info.object_id, info.sha256
+        self.uncommitted = 0
+        if self.posted:
+            # What dies before this leaves entries that follow no state there is: nobody reads them.
+            parts.journal.drop(self.job.id)
+            self.posted = self._posted_cost = 0
+        self.tell_counts()
+
+    def post(self, frame: pd.DataFrame, *, key: str | None, invalid: int, input_bytes: int) -> None:
+        """Analyse rows that were posted, write what they led to, and keep them: in the journal, or in the next state.
+
+        Args:
+            frame: The time field int64 ms, and the job's fields.
+            key: What the poster calls them; a post of the same key does nothing.
+            invalid: Rows beside them whose time could not be read.
+            input_bytes: What they took as they were posted.
+
+        Raises:
+            JobsConflictError: Another process has taken the job over.
+        """
+        if key is not None and key in self.keys:
+            return
+        parts, course = self._running, self.analyzer.course
+        parts.renew(self.job.id)
+        network = None if course is None else course.network
+        entry = Entry(self.posted + 1, key, Rows.of(frame, self.analyzer.columns), invalid, input_bytes)
+        content = entry.rows.to_bytes()
+        results = self._take(entry)
+        cost = self._posted_cost + _ENTRY_COST + len(entry.rows) + sum(one.series for one in results.buckets)
+        # A network is trained once; rows of a datafeed come before those that are posted after them.
+        kept = self.uncommitted or (course is not None and course.network is not network)
+        if kept or cost >= _COST_MAX or len(content) >= _ENTRY_BYTES_MAX:
+            self.commit(results, self.fed_to_ms)
+            return
+        self._write(results, "")
+        parts.journal.add(self.job.id, self.version, entry, content)
+        # Who has taken the job over meanwhile may not have seen the entry.
+        parts.renew(self.job.id)
+        self.posted, self._posted_cost = entry.number, cost
+        self.tell_counts()
+
+    def repeat(self, entries: Sequence[Entry]) -> None:
+        """Take posts of the journal again, whose results are written already."""
+        for entry in entries:
+            results = self._take(entry)
+            self._posted_cost += _ENTRY_COST + len(entry.rows) + sum(one.series for one in results.buckets)
+            self.posted = entry.number
+
+    def settle(self) -> None:
+        """Store a state that has all posts."""
+        if self.posted:
+            self.commit(Results(), self.fed_to_ms)
+
+    def _take(self, entry: Entry) -> Results:
+        results = self.analyzer.push(entry.rows.to_frame(self.analyzer.columns))
+        counts = self.analyzer.counts
+        counts.input_record_count += entry.invalid
+        counts.invalid_date_count += entry.invalid
+        counts.input_bytes += entry.input_bytes
+        if entry.key is not None:
+            self.keys.append(entry.key)
+        return results
+
+    def _write(self, results: Results, source: str) -> None:
+        """Write results and anomalies."""
+        parts = self._running
         if results.buckets and self._interim:
             parts.results.drop_interim(self.job.id)
             self._interim = False
@@ -102,12 +177,6 @@ class OpenJob:
             parts.store, self.job.config, results.records, source=source or self.job.id, model_sha256=self.sha256,
             now_ms=parts.now_ms(),
         )  # fmt: skip
-        self.fed_to_ms = fed_to_ms
-        with _packed(self.analyzer, fed_to_ms) as file:
-            info = parts.objects.put(state_path(self.job.id), file)
-        self.version, self.sha256 = info.object_id, info.sha256
-        self.uncommitted = 0
-        self.tell_counts()
         if results.buckets:
             log.info(
                 "buckets_analysed", job=self.job.id, buckets=len(results.buckets), records=len(results.records),
@@ -183,6 +252,7 @@ class Running:
         self.now_ms = now_ms
         if make:
             store.put_container(LEASES)
+        self.journal = Journal(store, make=make)
         self._model = model
         self._teacher = teacher
         self.threads = threads
@@ -228,6 +298,7 @@ class Running:
         self._open.pop(job_id, None)
         if state:
             self.objects.delete(state_path(job_id))
+            self.journal.drop(job_id)
 
     def renew(self, job_id: str) -> None:
         """Keep a job during long work.
@@ -247,28 +318,12 @@ class Running:
                 raise JobsBusyError(f"Job [{job_id}] is at work in another process; try again.", job_id=job_id)
             time.sleep(_WAIT_S)
         self._leases[job_id] = lease
-        over = threading.Event()
-        # Between two commits the analysis may take longer than a lease lasts.
-        keeper = threading.Thread(target=self._keep, args=(job_id, lease, over), name=f"lease-{job_id}", daemon=True)
-        keeper.start()
         try:
-            yield
+            # Between two commits the analysis may take longer than a lease lasts.
+            with lease.kept():
+                yield
         finally:
-            over.set()
-            keeper.join()
             del self._leases[job_id]
-            lease.release()
-
-    def _keep(self, job_id: str, lease: Lease, over: threading.Event) -> None:
-        while not over.wait(self._lease_ms / 1000.0 / _RENEWALS):
-            try:
-                kept = lease.hold()
-            except StoreError as error:
-                # The next look may do; the commit makes sure of it anyway.
-                log.warning("lease_not_renewed", job=job_id, error=str(error))
-                continue
-            if not kept:
-                return
 
     def _opened(self, job_id: str) -> Job:
         job = self.resources.job(job_id)
@@ -284,43 +339,35 @@ class Running:
         except ObjectNotFoundError:
             info = None
         version = "" if info is None else info.object_id
+        entries, newest = self.journal.head(job.id, version)
         if known is not None and known.version == version and known.job.config == job.config:
             known.job = job
-            return known
-        if info is None:
-            opened = OpenJob(self, job, Analyzer(job.config, self._model, self.threads, self._teacher), None, "")
-        else:
-            try:
-                analyzer, fed_to_ms = self._unpacked(job, self.objects.read(state_path(job.id)))
-            except (JobsRequestError, ObjectCorruptError) as error:
-                # Trying again would not help; closed by hand, the job can be reset.
-                self.resources.change_job(job.id, state="failed", reason=str(error))
-                self.messages.say(job.id, "error", f"Job failed: {error}")
-                raise
-            opened = OpenJob(self, job, analyzer, fed_to_ms, version)
-            opened.sha256 = info.sha256
+            later = [] if newest == known.posted else self._later(known)
+            if known.posted + len(later) == entries:
+                known.repeat(later)
+                return known
+        try:
+            opened = self._loaded(job, info)
+            if entries:
+                opened.repeat(self._later(opened))
+        except (JobsRequestError, ObjectCorruptError) as error:
+            # Trying again would not help; closed by hand, the job can be reset.
+            self.resources.change_job(job.id, state="failed", reason=str(error))
+            self.messages.say(job.id, "error", f"Job failed: {error}")
+            raise
+        self.journal.drop(job.id, but=version)
         self._open[job.id] = opened
         return opened
 
-    def _unpacked(self, job: Job, content: bytes) -> tuple[Analyzer, int | None]:
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                parts = {name: archive.read(name) for name in archive.namelist()}
-            fed_to_ms: Any = json.loads(parts.pop("feed.json"))["fed_to_ms"]
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
-            raise JobsRequestError(f"the state of job [{job.id}] is damaged ({error!r}); reset the job.") from error
-        return Analyzer.load(job.config, self._model, parts, self.threads, self._teacher), fed_to_ms
+    def _loaded(self, job: Job, info: ObjectInfo | None) -> OpenJob:
+        if info is None:
+            return OpenJob(self, job, Analyzer(job.config, self._model, self.threads, self._teacher), None, "")
+        state = read_state(self.objects, job.config, self._model, self.threads, self._teacher)
+        opened = OpenJob(self, job, state.analyzer, state.fed_to_ms, info.object_id)
+        opened.sha256 = info.sha256
+        opened.keys.extend(state.keys)
+        return opened
 
-
-@contextmanager
-def _packed(analyzer: Analyzer, fed_to_ms: int | None) -> Iterator[BinaryIO]:
-    """Give the state as one archive, a file that is gone afterwards: 10,000 series are some 250 MB.
-
-    Not compressed, since models hardly are.
-    """
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            analyzer.write(archive)
-            archive.writestr("feed.json", json.dumps({"fed_to_ms": fed_to_ms}))
-        file.seek(0)
-        yield file
+    def _later(self, known: OpenJob) -> list[Entry]:
+        """Return the posts that others have taken since."""
+        return self.journal.after(known.job.id, known.version, known.posted, known.analyzer.columns)
