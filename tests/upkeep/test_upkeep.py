@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gridwatch.containers.catalog import (
+    DELIVERIES,
     DETECTIONS,
     TRAININGS,
+    VALIDATIONS,
+    anomaly_info,
     score_info,
 )
 from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.sqlite import SqliteStore
+from gridwatch.jobs.service import JobsService
+from gridwatch.jobs.tables import BUCKETS, MESSAGES, RECORDS, TRANSFORMS
+from gridwatch.pipeline.label_targets import Target
+from gridwatch.pipeline.labels import remove_label, say
 from gridwatch.settings import RetentionSettings, Settings
-from gridwatch.sources.dataset_model import Dataset
+from gridwatch.sources.dataset_model import Dataset, DateRange
 from gridwatch.upkeep import Sweep, run_upkeep, wants_upkeep
+from gridwatch.upkeep.needs import Need
+from gridwatch.upkeep.spans import free_spans
 
 DAY_MS = 86_400_000
 NOW_MS = 1_000 * DAY_MS
@@ -107,3 +121,200 @@ def test_rows_and_scores_go_by_their_age(store: SqliteStore, tmp_path: Path) -> 
     assert days_in(store, one.container) == list(range(800, TODAY))
     assert days_in(store, "SCORE_pump") == list(range(900, TODAY))
     assert all(each.rows == 0 for each in sweep(store, tmp_path, one)), "a second run finds nothing"
+
+
+def test_what_is_not_scored_stays(store: SqliteStore, tmp_path: Path) -> None:
+    watermark(store, 700)
+    [done] = sweep(store, tmp_path, dataset(rows_days=100))
+    # Two windows of the model before the first row that is to be scored.
+    assert (done.rows, done.kept, done.needed_by) == (670, 230, ("not scored yet",))
+    assert days_in(store, "INTRADAY_pump")[0] == 670
+
+
+def test_the_rows_since_the_model_learnt_stay(store: SqliteStore, tmp_path: Path) -> None:
+    put(
+        store,
+        TRAININGS,
+        {"run_id": "r", "dataset": "pump", "model_uri": "m/1", "champion": True, "to_ms": 500 * DAY_MS},
+    )
+    [done] = sweep(store, tmp_path, dataset(rows_days=100))
+    assert done.needed_by == ("the model goes on from there",)
+    assert days_in(store, "INTRADAY_pump")[0] == 501 - 31
+
+
+def test_scores_stay_as_long_as_their_rows_may_be_scored_again(store: SqliteStore, tmp_path: Path) -> None:
+    put(
+        store,
+        TRAININGS,
+        {"run_id": "r", "dataset": "pump", "model_uri": "m/1", "champion": True, "to_ms": 500 * DAY_MS},
+    )
+    [done] = sweep(store, tmp_path, dataset(scores_days=100))
+    assert done.needed_by == ("their rows would be scored again",)
+    assert days_in(store, "SCORE_pump")[0] == 501
+    one = dataset(scores_days=100).model_copy(update={"scoring": DateRange(start=date(1970, 1, 11))})
+    [done] = sweep(store, tmp_path, one)
+    assert (done.rows, done.kept) == (0, 399)
+
+
+@pytest.mark.parametrize("verdict", ["true", "false"])
+def test_scores_that_labels_learn_from_stay(store: SqliteStore, tmp_path: Path, verdict: str) -> None:
+    target = Target("pump", "", None, 300 * DAY_MS, 304 * DAY_MS)
+    label = say(store, verdict, target, author="me", now_ms=NOW_MS)
+    say(store, "expected", replace(target, from_ms=500 * DAY_MS, to_ms=501 * DAY_MS), author="me", now_ms=NOW_MS)
+    [done] = sweep(store, tmp_path, dataset(scores_days=100))
+    assert done.needed_by == ("labels learn from them",)
+    assert days_in(store, "SCORE_pump") == [*range(300, 305), *range(900, TODAY)]
+    remove_label(store, label.id, author="me", now_ms=NOW_MS + 1)
+    sweep(store, tmp_path, dataset(scores_days=100))
+    assert days_in(store, "SCORE_pump") == list(range(900, TODAY))
+
+
+def anomaly(store: SqliteStore, key: str, day: int, *statuses: str, found: int | None = None, **more: Any) -> None:
+    """Put an anomaly, with a delivery of each status."""
+    detected = (day if found is None else found) * DAY_MS
+    put(store, anomaly_info("pump"), {"id": key, "ts": day * DAY_MS, "partition": "", "detected_ms": detected, **more})
+    store.put_container(DELIVERIES)
+    for place, status in enumerate(statuses):
+        row = {
+            "id": f"{key}:{place}",
+            "anomaly_id": key,
+            "container": "ANOMALY_pump",
+            "status": status,
+            "last_ms": detected,
+        }
+        put(store, DELIVERIES, row)
+
+
+def test_anomalies_go_with_their_deliveries_once_people_know(store: SqliteStore, tmp_path: Path) -> None:
+    anomaly(store, "sent", 100, "sent", "dead")
+    anomaly(store, "half", 101, "sent", "pending")
+    anomaly(store, "none", 102)
+    anomaly(store, "sending", 103, "sending")
+    anomaly(store, "new state", 104, "held")
+    anomaly(store, "young", 105, "sent", found=995)
+    anomaly(store, "labelled", 106, "sent")
+    say(store, "true", Target("pump", "", None, 106 * DAY_MS, 106 * DAY_MS), author="me", now_ms=NOW_MS)
+    planned = sweep(store, tmp_path, dataset(anomalies_days=365), dry_run=True)
+    anomalies, deliveries = sweep(store, tmp_path, dataset(anomalies_days=365))
+    assert (anomalies.rows, anomalies.kept) == (1, 5) == (planned[0].rows, planned[0].kept)
+    assert anomalies.needed_by == ("alerts that are not finished: 4", "labelled: 1")
+    assert ids_in(store, "ANOMALY_pump") == ["half", "labelled", "new state", "none", "sending", "young"]
+    assert deliveries.rows == 2
+    assert ids_in(store, "deliveries") == ["half:0", "half:1", "labelled:0", "new state:0", "sending:0", "young:0"]
+
+
+def test_an_anomaly_is_never_without_its_delivery(store: SqliteStore, tmp_path: Path) -> None:
+    """Or its people would be told again: what dies in between leaves a delivery behind, which the next run takes."""
+    anomaly(store, "a", 100, "sent")
+
+    def dies(done: int, _total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_upkeep(store, settings(tmp_path, anomalies_days=30), [], clock=lambda: NOW_MS, progress=dies)
+    assert (ids_in(store, "ANOMALY_pump"), ids_in(store, "deliveries")) == ([], ["a:0"])
+    run_upkeep(store, settings(tmp_path, anomalies_days=30), [], clock=lambda: NOW_MS)
+    assert ids_in(store, "deliveries") == []
+
+
+def test_scores_that_a_waiting_mail_shows_stay(store: SqliteStore, tmp_path: Path) -> None:
+    anomaly(store, "a", 400, "pending")
+    [done] = sweep(store, tmp_path, dataset(scores_days=100))
+    assert done.needed_by == ("an alert that is not finished shows them",)
+    assert days_in(store, "SCORE_pump")[0] == 340
+
+
+def test_rows_that_a_datafeed_or_transform_has_not_read_stay(store: SqliteStore, tmp_path: Path) -> None:
+    service = JobsService(store, now_ms=lambda: NOW_MS)
+    detector = {"function": "mean", "field_name": "v"}
+    analysis = {"bucket_span": "1d", "detectors": [detector]}
+    service.put_job({"job_id": "j", "analysis_config": analysis, "data_description": {"time_field": "ts"}})
+    service.put_datafeed({"datafeed_id": "f", "job_id": "j", "indices": ["INTRADAY_*"]})
+    assert sweep(store, tmp_path, dataset(rows_days=100), dry_run=True)[0].kept == 0
+    service.resources.change_datafeed("f", state="started", start_ms=0, fed_to_ms=600 * DAY_MS)
+    [done] = sweep(store, tmp_path, dataset(rows_days=100), dry_run=True)
+    assert done.needed_by == ("datafeed f has not read them",)
+    assert done.kept == 300 + 31
+    service.resources.change_datafeed("f", state="stopped")
+    row = {"id": "t", "config": TRANSFORM, "state": "started", "created_ms": 0, "done_to_ms": None, "checkpoint": 0}
+    put(store, TRANSFORMS, row)
+    [done] = sweep(store, tmp_path, dataset(rows_days=100), dry_run=True)
+    assert (done.rows, done.needed_by) == (0, ("transform t has not read them",))
+
+
+TRANSFORM = json.dumps(
+    {
+        "id": "t",
+        "source": {"index": ["intraday_pump"]},
+        "dest": {"index": "daily"},
+        "pivot": {
+            "group_by": {"day": {"date_histogram": {"field": "ts", "calendar_interval": "day"}}},
+            "aggregations": {"v": {"avg": {"field": "v"}}},
+        },
+    }
+)
+
+
+def test_validations_stay_that_rows_name_and_the_newest(store: SqliteStore, tmp_path: Path) -> None:
+    for day in (1, 2, 3, 4):
+        put(store, VALIDATIONS, {"id": f"v{day}", "dataset": "pump", "run_ms": day * DAY_MS})
+    put(store, VALIDATIONS, {"id": "other", "dataset": "other", "run_ms": 1})
+    anomaly(store, "a", 10, "sent", validation_id="v2")
+    [done] = sweep(store, tmp_path, dataset(), validations_days=30)
+    assert ids_in(store, "validations") == ["other", "v2", "v4"]
+    assert (done.rows, done.kept) == (2, 3)
+
+
+def test_what_jobs_said_goes_by_its_newest_bucket(store: SqliteStore, tmp_path: Path) -> None:
+    analysis = {"bucket_span": "1d", "detectors": [{"function": "count"}]}
+    body = {"analysis_config": analysis, "data_description": {"time_field": "ts"}, "results_retention_days": 500}
+    JobsService(store, now_ms=lambda: NOW_MS).put_job(body, job_id="own")
+    for day in (10, 20, 30):
+        for info in (BUCKETS, RECORDS):
+            put(store, info, *({"id": f"{job}{day}", "job_id": job, "ts": day * DAY_MS} for job in ("a", "own")))
+    put(store, RECORDS, {"id": "b", "job_id": "no buckets", "ts": 0})
+    put(store, MESSAGES, *({"id": str(day), "job_id": "a", "ts": day * DAY_MS} for day in (1, 900)))
+    sweep(store, tmp_path, dataset(), results_days=15, messages_days=365)
+    assert ids_in(store, "ml_records") == ["a20", "a30", "b", "own10", "own20", "own30"]
+    assert ids_in(store, "ml_buckets") == ["a20", "a30", "own10", "own20", "own30"]
+    assert {"1", "900"} & set(ids_in(store, "ml_messages")) == {"900"}
+
+
+def test_others_write_while_upkeep_is_at_work_and_a_second_one_waits_for_its_turn(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    notes = []
+
+    def meanwhile(done: int, _total: int | None) -> None:
+        put(store, score_info("pump"), {"ts": TODAY * DAY_MS + done, "actual": 1.0})
+        other = run_upkeep(store, settings(tmp_path, scores_days=1), [], clock=lambda: NOW_MS)
+        notes.append(other.note)
+
+    run_upkeep(store, settings(tmp_path, scores_days=100), [dataset()], clock=lambda: NOW_MS, progress=meanwhile)
+    assert set(notes) == {"another upkeep is at work with this store"}
+    assert days_in(store, "SCORE_pump") == [*range(900, TODAY), TODAY]
+
+
+def test_the_space_is_given_back(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "large.db") as store:
+        put(store, score_info("pump"))
+        table = pa.table({"ts": pa.array(range(60_000), pa.timestamp("ms", "UTC")), "driver": ["x" * 200] * 60_000})
+        store.put("SCORE_pump", table)
+        report = run_upkeep(store, settings(tmp_path, scores_days=1), [], clock=lambda: NOW_MS)
+        assert report.rows == 60_000
+        assert (report.freed_bytes or 0) > 12_000_000
+        assert store.path.stat().st_size < 1_000_000
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.none() | st.integers(0, 20)), max_size=6)
+
+
+@given(before=st.integers(0, 60), needs=SPANS)
+def test_free_spans_are_all_that_no_need_covers(before: int, needs: list[tuple[int, int | None]]) -> None:
+    needed = [Need(first, None if length is None else first + length, "") for first, length in needs]
+    spans = free_spans(before, needed)
+    covered = {
+        at for at in range(61) for one in needed if one.from_ms <= at <= (60 if one.to_ms is None else one.to_ms)
+    }
+    free = [at for first, last in spans for at in range(first, last + 1)]
+    assert free == [at for at in range(before) if at not in covered]
