@@ -236,7 +236,7 @@ def test_rows_that_a_datafeed_or_transform_has_not_read_stay(store: SqliteStore,
     assert done.needed_by == ("datafeed f has not read them",)
     assert done.kept == 300 + 31
     service.resources.change_datafeed("f", state="stopped")
-    row = {"id": "t", "config": TRANSFORM, "state": "started", "created_ms": 0, "done_to_ms": None, "checkpoint": 0}
+    row = {"id": "t", "config": TRANSFORM, "state": "started", "created_ms": 0, "stats": "{}", "checkpoint": 0}
     put(store, TRANSFORMS, row)
     [done] = sweep(store, tmp_path, dataset(rows_days=100), dry_run=True)
     assert (done.rows, done.needed_by) == (0, ("transform t has not read them",))
