@@ -15,6 +15,7 @@ from gridwatch.pipeline.anomaly_rows import library_versions
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.jobs.analysis import Record
+    from gridwatch.jobs.analysis.lstm_network import Network
     from gridwatch.jobs.config import JobConfig
 
 __all__ = ["ALERT_SCORE", "alert_score", "anomaly_row", "write_anomalies"]
@@ -31,7 +32,14 @@ def alert_score(job: JobConfig) -> float:
 
 
 def write_anomalies(
-    store: Store, job: JobConfig, records: Sequence[Record], *, source: str, model_sha256: str | None, now_ms: int
+    store: Store,
+    job: JobConfig,
+    records: Sequence[Record],
+    *,
+    source: str,
+    model_sha256: str | None,
+    now_ms: int,
+    network: Network | None = None,
 ) -> int:
     """Write the records that raise an alarm to `ANOMALY_<job>`; return how many were not there before.
 
@@ -42,6 +50,7 @@ def write_anomalies(
         source: Containers that the rows came from.
         model_sha256: Of the state that judged them.
         now_ms: When they were found, UTC epoch ms; those that are there keep theirs.
+        network: What judges buckets after those that it was trained on.
     """
     least = alert_score(job)
     told = [record for record in records if record.score >= least and not record.is_interim]
@@ -50,7 +59,12 @@ def write_anomalies(
     info = anomaly_info(job.job_id)
     store.put_container(info, modifiable=True)
     rows = [
-        {**anomaly_row(job, record, source), "model_sha256": model_sha256, "detected_ms": now_ms, "scored_ms": now_ms}
+        {
+            **anomaly_row(job, record, source, network),
+            "model_sha256": model_sha256,
+            "detected_ms": now_ms,
+            "scored_ms": now_ms,
+        }
         for record in told
     ]
     known = set(store.get(info.name, [row["id"] for row in rows])["id"].to_pylist())
@@ -60,14 +74,18 @@ def write_anomalies(
     return len(new)
 
 
-def anomaly_row(job: JobConfig, record: Record, source: str) -> dict[str, Any]:
+def anomaly_row(job: JobConfig, record: Record, source: str, network: Network | None = None) -> dict[str, Any]:
     """Return what a record and its job say of an anomaly row.
 
     Args:
         job: Whose it is.
         record: A final record.
         source: Containers that the rows came from.
+        network: What judges buckets after those that it was trained on.
     """
+    if network is not None and record.timestamp < network.learnt.to_ms:
+        network = None
+    judged_by = {} if network is None else {"network": network.uri, "network_sha256": network.sha256}
     detector = f"{job.job_id}/{record.detector_index}/{record.function}"
     entities = [*record.partition, *([record.by] if record.by else [])]
     partition = ", ".join(f"{name}={value}" for name, value in entities)
@@ -89,5 +107,6 @@ def anomaly_row(job: JobConfig, record: Record, source: str) -> dict[str, Any]:
         "input_to_ms": record.timestamp + job.bucket_span_ms - 1,
         "source": source,
         "source_column": record.field_name,
-        "provenance": json.dumps({"job": job.job_id, "libraries": library_versions()}, sort_keys=True),
+        "provenance": json.dumps({"job": job.job_id, "libraries": library_versions(), **judged_by}, sort_keys=True),
+        "run_id": None if network is None else network.run_id or None,
     }

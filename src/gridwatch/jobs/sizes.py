@@ -65,7 +65,7 @@ def size_json(analyzer: Analyzer, now_ms: int, before: Mapping[str, Any]) -> dic
         "memory_status": status,
         "log_time": now_ms,
         "timestamp": analyzer.counts.latest_bucket_timestamp,
-        **({"network": analyzer.course.network.summary} if analyzer.course and analyzer.course.network else {}),
+        **({} if analyzer.network is None else {"network": analyzer.network.summary}),
     }
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from gridwatch.detectors.online.config import AutoConfig
     from gridwatch.jobs.analysis.lstm_learning import Teacher
+    from gridwatch.jobs.analysis.lstm_network import Network
     from gridwatch.jobs.config import JobConfig
 
 __all__ = ["Analyzer", "Counts"]
@@ -111,6 +112,11 @@ class Analyzer:
     def open_nbytes(self) -> int:
         """Memory of the rows of open buckets, bytes."""
         return self._open.nbytes
+
+    @property
+    def network(self) -> Network | None:
+        """What judges the series, where the job's model is an LSTM that has been trained."""
+        return None if self.course is None else self.course.network
 
     @property
     def full(self) -> bool:

@@ -125,15 +125,14 @@ class OpenJob:
         """
         if key is not None and key in self.keys:
             return
-        parts, course = self._running, self.analyzer.course
+        parts, network = self._running, self.analyzer.network
         parts.renew(self.job.id)
-        network = None if course is None else course.network
         entry = Entry(self.posted + 1, key, Rows.of(frame, self.analyzer.columns), invalid, input_bytes)
         content = entry.rows.to_bytes()
         results = self._take(entry)
         cost = self._posted_cost + _ENTRY_COST + len(entry.rows) + sum(one.series for one in results.buckets)
         # A network is trained once; rows of a datafeed come before those that are posted after them.
-        kept = self.uncommitted or (course is not None and course.network is not network)
+        kept = self.uncommitted or self.analyzer.network is not network
         if kept or cost >= _COST_MAX or len(content) >= _ENTRY_BYTES_MAX:
             self.commit(results, self.fed_to_ms)
             return
@@ -175,7 +174,7 @@ class OpenJob:
         parts.results.write(self.job.config, results)
         found = write_anomalies(
             parts.store, self.job.config, results.records, source=source or self.job.id, model_sha256=self.sha256,
-            now_ms=parts.now_ms(),
+            now_ms=parts.now_ms(), network=self.analyzer.network,
         )  # fmt: skip
         if results.buckets:
             log.info(
