@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from gridwatch.containers._ddl import create_table_sql
 from gridwatch.containers.catalog import (
     DELIVERIES,
     DETECTIONS,
@@ -26,6 +29,7 @@ from gridwatch.containers.schema import ContainerInfo
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.jobs.service import JobsService
 from gridwatch.jobs.tables import BUCKETS, MESSAGES, RECORDS, TRANSFORMS
+from gridwatch.pipeline import transport
 from gridwatch.pipeline.label_targets import Target
 from gridwatch.pipeline.labels import remove_label, say
 from gridwatch.settings import RetentionSettings, Settings
@@ -318,3 +322,37 @@ def test_free_spans_are_all_that_no_need_covers(before: int, needs: list[tuple[i
     }
     free = [at for first, last in spans for at in range(first, last + 1)]
     assert free == [at for at in range(before) if at not in covered]
+
+
+def test_on_griddb_a_new_container_can_expire_by_itself(tmp_path: Path) -> None:
+    class OnGridDB(SqliteStore):
+        """The embedded store keeps the same promise of partitions that expire."""
+
+    one = dataset(rows_days=300, expire=True)
+    with OnGridDB(tmp_path / "store.db") as store:
+        assert transport._info(one, store) == one.info, "the embedded store deletes"
+        store.url = "griddb://db:10001/cluster/public"
+        made = store.put_container(transport._info(one, store))
+        assert "EVERY (10, DAY)" in create_table_sql(made)
+        assert "expiration_time=300, expiration_time_unit='DAY'" in create_table_sql(made)
+        now_ms = time.time_ns() // 1_000_000
+        put(store, made, *({"ts": now_ms - days * DAY_MS, "v": float(days)} for days in (400, 200)))
+        assert store.read(one.container)["v"].to_pylist() == [200.0]
+        assert transport._info(one, store) == one.info, "one that is there stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("retention", "message"),
+    [
+        (
+            {"rows_days": 92},
+            "rows_days 92 is less than the 3 months that training learns; keep rows for 93 days or more",
+        ),
+        ({"expire": True}, "expire needs rows_days, which says when"),
+        ({"scores_days": 0}, "greater than or equal to 1"),
+        ({"score_days": 1}, "score_days"),
+    ],
+)
+def test_a_retention_that_cannot_be_is_refused(retention: dict[str, int], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        dataset(**retention)

@@ -17,6 +17,7 @@ from gridwatch.containers.catalog import DELIVERIES, LOADS, TRAININGS, VALIDATIO
 from gridwatch.errors import SourceError, StreamError
 
 if TYPE_CHECKING:
+    from gridwatch.containers.schema import ContainerInfo
     from gridwatch.containers.store import Store
     from gridwatch.settings import Settings
     from gridwatch.sources import Dataset, SourceBatch
@@ -115,7 +116,7 @@ def carry(
     if first is not None:
         from gridwatch.streaming import Producer, broker_for
 
-        for info in (dataset.info, LOADS, VALIDATIONS, TRAININGS):
+        for info in (_info(dataset, store), LOADS, VALIDATIONS, TRAININGS):
             store.put_container(info)
         # Dashboards and alert rules ask for these from the first load on.
         store.put_container(DELIVERIES, modifiable=True)
@@ -142,6 +143,13 @@ def carry(
         to_ms=tally.to_ms,
         reasons=tally.reasons,
     )
+
+
+def _info(dataset: Dataset, store: Store) -> ContainerInfo:
+    """Return what the container of a dataset is made as; only a new one, on GridDB, gets partitions that expire."""
+    if not dataset.retention.expire or not store.url.startswith("griddb://") or store.container(dataset.container):
+        return dataset.info
+    return dataset.expiring_info
 
 
 @dataclass(frozen=True, slots=True)

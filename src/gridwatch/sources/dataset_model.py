@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from gridwatch.containers import PLAIN_TYPES, Column, ColumnType, ContainerInfo
 from gridwatch.containers.catalog import FIXED, OHLCV, series_info, series_name
+from gridwatch.containers.schema import Partitioning
 from gridwatch.recipients import wants
 
 __all__ = [
@@ -170,6 +172,14 @@ class Retention(_Model):
     rows_days: int | None = Field(None, ge=1, le=36_500, description="Rows of the source, from their own time.")
     scores_days: int | None = Field(None, ge=1, le=36_500, description="Scored rows, from their own time.")
     anomalies_days: int | None = Field(None, ge=1, le=36_500, description="Anomalies, from when they were found.")
+    expire: bool = Field(False, description="On GridDB: rows lie in partitions of time that GridDB drops by itself.")
+
+    @model_validator(mode="after")
+    def _expires_after_days(self) -> Retention:
+        if self.expire and self.rows_days is None:
+            msg = "expire needs rows_days, which says when"
+            raise ValueError(msg)
+        return self
 
 
 class Dataset(_Model):
@@ -311,6 +321,13 @@ class Dataset(_Model):
     def info(self) -> ContainerInfo:
         """Schema of the container with the source rows."""
         return series_info(self.container, tuple(Column(column.name, column.type) for column in self.columns))
+
+    @property
+    def expiring_info(self) -> ContainerInfo:
+        """The same with partitions that GridDB drops `rows_days` after they end, of a thirtieth of that time each."""
+        days = self.retention.rows_days or 1
+        partitioning = Partitioning("ts", interval=max(days // 30, 1), interval_unit="DAY", expiration=days)
+        return replace(self.info, partitioning=partitioning)
 
     @property
     def interval_ms(self) -> int:

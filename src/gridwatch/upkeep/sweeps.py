@@ -71,6 +71,5 @@ def days_of(kind: Literal["rows", "scores", "anomalies"], dataset: Dataset | Non
 
 def wants_upkeep(settings: Settings, datasets: Iterable[Dataset]) -> bool:
     """Tell whether anything has a retention."""
-    given = [*settings.retention.model_dump().values()]
-    given += [value for one in datasets for value in one.retention.model_dump().values()]
-    return any(value is not None for value in given)
+    said = [settings.retention.model_dump(), *(one.retention.model_dump() for one in datasets)]
+    return any(name.endswith("_days") and value is not None for one in said for name, value in one.items())
