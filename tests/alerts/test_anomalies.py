@@ -36,6 +36,7 @@ def test_newest_first_over_all_series_with_their_mail(store: Store, put_anomaly:
     told = {name: value for name, value in row.items() if name.startswith("mail")}
     assert told == {
         "mail": "sent",
+        "mail_held": None,
         "mail_id": "m-1",
         "mail_error": None,
         "mail_to": "a@b.c",

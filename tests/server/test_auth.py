@@ -51,15 +51,32 @@ def test_health_is_for_everybody(client: Any) -> None:
     [
         {"headers": {"Authorization": "Bearer right"}},
         {"headers": {"X-Gridwatch-Token": "right"}},
-        {"query_string": {"token": "right"}},
-        {"path": "/trigger/right"},
         {"auth": ("anyone", "right")},
     ],
 )
 def test_the_token_opens_from_anywhere(client: Any, how: dict[str, Any]) -> None:
-    path = how.pop("path", "/trigger")
-    assert client.post(path, environ_base=AWAY, **how).status_code == 400
-    assert client.post(path, **how).status_code == 400
+    assert client.post("/trigger", environ_base=AWAY, **how).status_code == 400
+    assert client.post("/trigger", **how).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/trigger/right", "/trigger?token=right"])
+def test_the_token_in_the_address_is_for_this_machine_and_an_allow_list(
+    make_app: Any, make_settings: Any, client: Any, path: str
+) -> None:
+    assert client.post(path).status_code == 400
+    refused = client.post(path, environ_base=AWAY)
+    assert (refused.status_code, refused.json["error"]) == (
+        403,
+        "The token in the address is taken from this machine and GRIDWATCH_ALERTS__TRIGGER_ADDRESSES, not from "
+        "192.0.2.7; send it as `Authorization: Bearer ...`.",
+    )
+    # A proxy here is no caller here.
+    assert client.post(path, headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 403
+    listed = make_app(make_settings(alerts={"token": "right", "trigger_addresses": ["192.0.2.0/28"]})).test_client()
+    assert listed.post(path, environ_base=AWAY).status_code == 400
+    assert listed.post(path, environ_base={"REMOTE_ADDR": "::ffff:192.0.2.7"}).status_code == 400
+    assert listed.post(path, environ_base={"REMOTE_ADDR": "192.0.2.16"}).status_code == 403
+    assert listed.post(path.replace("right", "wrong"), environ_base=AWAY).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from gridwatch.alerts.receipts import delivery_key
 from gridwatch.containers.catalog import DELIVERIES, LABELS, anomaly_container
 
 if TYPE_CHECKING:
+    from gridwatch.alerts.anomaly import Anomaly
     from gridwatch.containers import Store
+    from gridwatch.detectors.labels import Label
 
-__all__ = ["anomaly_containers", "list_anomalies"]
+__all__ = ["anomaly_containers", "anomaly_label", "list_anomalies"]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -46,8 +48,9 @@ def list_anomalies(
 
     Returns:
         A dict a row, of plain values: `series`, `time` (ISO 8601, UTC), `ts_ms`, all other columns of the container,
-        `mail` (pending, sending, sent, dead), `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`, and what
-        people say of it: `label` (true, false, expected; None for nothing), `label_note` and `label_by`.
+        `mail` (pending, sending, sent, dead, skipped), `mail_held` (why a pending one waits: digest, quiet, snoozed),
+        `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`, and what people say of it: `label` (true, false,
+        expected; None for nothing), `label_note` and `label_by`.
 
     Raises:
         ValueError: `limit` is below 1, or `severity` is no such word.
@@ -95,11 +98,22 @@ def _with_mail(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
     for row in rows:
         mail = mails.get(row["id"], {})
         row["mail"] = mail.get("status") or "pending"
+        row["mail_held"] = mail.get("held") if row["mail"] == "pending" else None
         row["mail_id"] = mail.get("message_id")
         row["mail_error"] = mail.get("error")
         row["mail_to"] = mail.get("recipients")
         row["mail_possible_duplicate"] = bool(mail.get("possible_duplicate"))
     return rows
+
+
+def anomaly_label(store: Store, anomaly: Anomaly) -> Label | None:
+    """Return what people say of an anomaly; None for nothing."""
+    from gridwatch.pipeline.labels import labels_of
+
+    if store.container(LABELS.name) is None:
+        return None
+    row = {"series": anomaly.series, "partition": anomaly.partition, "ts_ms": anomaly.ts_ms}
+    return labels_of(store, [row])[0]
 
 
 def _with_labels(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

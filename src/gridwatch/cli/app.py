@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from gridwatch.cli import (
+    alerts,
     anomalies,
     artifacts,
     bench,
@@ -104,6 +105,7 @@ for module in (
     synthesize,
     artifacts,
     anomalies,
+    alerts,
     label,
     explain,
     replay,

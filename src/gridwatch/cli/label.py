@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.sources import Dataset
 
-__all__ = ["register"]
+__all__ = ["author_of", "known_datasets", "register"]
 
 label_app = typer.Typer(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def listing(
 
     found = settings(demo=True)
     with store(found) as opened:
-        series = None if name is None else series_of(name, _datasets(found), opened)[0]
+        series = None if name is None else series_of(name, known_datasets(found), opened)[0]
         labels = list_labels(opened, series, history=history)
     if as_json:
         print_json([_plain(label) for label in labels])
@@ -129,7 +129,7 @@ def remove(
     from gridwatch.pipeline.labels import remove_label
 
     with store(settings(demo=True)) as opened:
-        _show([remove_label(opened, key, author=_author(by), now_ms=now_ms()) for key in keys], as_json)
+        _show([remove_label(opened, key, author=author_of(by), now_ms=now_ms()) for key in keys], as_json)
 
 
 def _say(
@@ -149,21 +149,26 @@ def _say(
     found = settings(demo=True)
     with store(found) as opened:
         # All are looked up before the first is written, so that a wrong id leaves nothing half said.
-        known = _datasets(found)
+        known = known_datasets(found)
         ahead = verdict == "expected"
         places = [target_of(name, opened, known, from_text=from_time, to_text=to_time, ahead=ahead) for name in targets]
-        said = [say(opened, verdict, place, note=note, author=_author(by), now_ms=now_ms()) for place in places]
+        said = [say(opened, verdict, place, note=note, author=author_of(by), now_ms=now_ms()) for place in places]
     _show(said, as_json)
 
 
-def _datasets(found: Settings) -> list[Dataset]:
+def known_datasets(found: Settings) -> list[Dataset]:
     """Return all datasets; none where there is no folder of them, for series may do without."""
     from gridwatch.sources import load_datasets
 
     return load_datasets(found.datasets_dir) if found.datasets_dir.is_dir() else []
 
 
-def _author(by: str | None) -> str:
+def author_of(by: str | None) -> str:
+    """Return the name of who says something: as given, else the user of the system.
+
+    Raises:
+        ConfigError: The system does not know.
+    """
     if by is not None:
         return by
     try:

@@ -12,6 +12,7 @@ from flask import Flask, Response, current_app, jsonify, redirect, request, url_
 
 from gridwatch.alerts.sendgrid import is_loopback
 from gridwatch.server.state import state
+from gridwatch.server.trigger_auth import is_signed, may_name_token, signature_problem
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -112,9 +113,11 @@ def _check(signed_in: Callable[[], object]) -> Response | WerkzeugResponse | Non
     origin = request.headers.get("Origin")
     if origin and _netloc(origin) != request.host.lower():
         return refusal(403, f"Requests from pages of {origin!r} are refused.")
-    # The APIs have users of their own, and check them themselves.
-    if request.endpoint == "health.healthz" or is_web_api() or is_ml_api():
+    # The APIs have users of their own, and check them themselves; a label link is signed, and that is the right.
+    if request.endpoint == "health.healthz" or request.blueprint == "label_link" or is_web_api() or is_ml_api():
         return None
+    if request.path.startswith("/trigger"):
+        return _check_trigger(settings)
     return _check_caller(settings, signed_in)
 
 
@@ -126,17 +129,45 @@ def _check_caller(settings: Settings, signed_in: Callable[[], object]) -> Respon
             return None
         return refusal(403, "Without GRIDWATCH_ALERTS__TOKEN only callers on this machine are served.")
     # The pages and the inbox of a server on loopback stay open to its own machine; triggers always need the token.
-    trigger = request.path.startswith("/trigger")
-    if local and not trigger:
+    if local:
         return None
     # The form and its style are for everybody: who fills it in is checked there.
     if request.blueprint == "login" or request.endpoint == "static":
         return None
-    given = _given_token()
-    if given is None and not trigger and signed_in():
+    given = _given_token() or request.args.get("token")
+    if given is None and signed_in():
         return None
-    if given is None and not trigger and is_private(settings) and wants_page():
+    if given is None and is_private(settings) and wants_page():
         return redirect(url_for("login.page", next=request.full_path.rstrip("?")), 303)
+    return _check_token(given, token)
+
+
+def _check_trigger(settings: Settings) -> Response | None:
+    """Check who triggers: signed, or with the token, which only some may give in the address."""
+    if is_signed(settings):
+        problem = signature_problem(settings)
+        return refusal(401, problem) if problem else None
+    token = settings.alerts.token.get_secret_value() if settings.alerts.token else None
+    local = is_local()
+    if token is None and settings.alerts.hmac_secret:
+        return refusal(401, "Triggers are signed here, with the headers of Standard Webhooks.")
+    if token is None:
+        if local:
+            return None
+        return refusal(403, "Without GRIDWATCH_ALERTS__TOKEN only callers on this machine are served.")
+    given = _given_token()
+    # GridDB's own trigger can send no header: its URL carries the token as query or last part of the path.
+    named = request.args.get("token") or (request.view_args or {}).get("token")
+    if given is None and named is not None and not may_name_token(settings, local=local):
+        return refusal(
+            403,
+            f"The token in the address is taken from this machine and GRIDWATCH_ALERTS__TRIGGER_ADDRESSES, not from "
+            f"{request.remote_addr}; send it as `Authorization: Bearer ...`.",
+        )
+    return _check_token(given or named, token)
+
+
+def _check_token(given: str | None, token: str) -> Response | None:
     if given is None:
         return refusal(401, "A token is needed: `Authorization: Bearer ...` or `X-Gridwatch-Token`.")
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
@@ -150,9 +181,7 @@ def _given_token() -> str | None:
         return authorization.token
     if authorization is not None and authorization.type == "basic" and authorization.password:
         return authorization.password
-    # GridDB's own trigger can send no header: its URL carries the token as query or last part of the path.
-    path = (request.view_args or {}).get("token")
-    return request.headers.get("X-Gridwatch-Token") or request.args.get("token") or path
+    return request.headers.get("X-Gridwatch-Token")
 
 
 def _netloc(origin: str) -> str:

@@ -9,13 +9,14 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify
 
 from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container
 from gridwatch.alerts.outcome import Outcome
 from gridwatch.alerts.receipts import CHANNEL, WEBHOOK
 from gridwatch.errors import GridwatchError
 from gridwatch.server.state import State, state
+from gridwatch.server.trigger_auth import BODY_MAX, trigger_body
 
 if TYPE_CHECKING:
     from gridwatch.containers import ContainerInfo
@@ -25,9 +26,6 @@ __all__ = ["BODY_MAX", "blueprint", "parse_trigger"]
 log = structlog.get_logger(__name__)
 
 blueprint = Blueprint("trigger", __name__)
-
-BODY_MAX = 64 * 1024
-"""Most bytes of a trigger's body."""
 
 _LATER_S = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before each look for a row that GridDB is still putting; its own patience ends after 5 s."""
@@ -53,10 +51,8 @@ _CUT_ID = re.compile(r"^A([0-9a-f]{31})$")
 def trigger(token: str | None = None) -> Response:
     """Deliver the mail for the row that the body names."""
     parts = state(current_app)
-    if (request.content_length or 0) > BODY_MAX:
-        return _answer(413, "refused", f"The body is longer than {BODY_MAX} bytes.")
-    body = request.stream.read(BODY_MAX + 1)
-    if len(body) > BODY_MAX:
+    body = trigger_body()
+    if body is None:
         return _answer(413, "refused", f"The body is longer than {BODY_MAX} bytes.")
     container, event, key = parse_trigger(body)
     if container is None:
