@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -149,6 +150,37 @@ def test_the_store_itself_is_no_backup(tmp_path: Path) -> None:
         pytest.raises(StoreError, match="is the store itself; name a new"),
     ):
         store.backup(tmp_path / "store.db", force=True)
+
+
+def test_backups_are_consistent_while_others_write(tmp_path: Path) -> None:
+    live, over = tmp_path / "live" / "store.db", threading.Event()
+    with SqliteStore(live) as store:
+        for name in ("left", "right"):
+            store.put_container(series_info(name))
+
+        def write() -> None:
+            with SqliteStore(live) as own:
+                for first in range(0, 1_000_000, 500):
+                    if over.is_set():
+                        return
+                    rows = pd.DataFrame({"ts": range(first, first + 500), "close": 1.0})
+                    own.put_many({"left": rows, "right": rows})
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            seen = []
+            for _ in range(4):
+                store.backup(tmp_path / "backup.db", force=True)
+                with SqliteStore(tmp_path / "backup.db") as copy:
+                    left, right = (copy.read(name).num_rows for name in ("left", "right"))
+                assert left == right
+                seen.append(left)
+        finally:
+            over.set()
+            writer.join()
+        assert seen == sorted(seen)
+        assert store.read("left").num_rows > seen[0], "rows were written meanwhile"
 
 
 def test_a_backup_is_replaced_by_force_alone_and_another_file_never(tmp_path: Path) -> None:
