@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
+from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import (
     JobsError,
     JobsNotFoundError,
@@ -21,6 +22,7 @@ from gridwatch.errors import (
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.pieces import Pieces
+from tests.jobs.backends import BACKENDS
 
 START = 1_708_128_000_000
 MINUTE = 60_000
@@ -37,9 +39,9 @@ COLUMNS = (
 LATEST = {"@timestamp": {"max": {"field": "@timestamp"}}}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('feeds')}/s.db") as found:
+@pytest.fixture(scope="module", params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with request.param(tmp_path_factory.mktemp("feeds")) as found:
         found.put_container(ContainerInfo("logs-1", ContainerType.COLLECTION, COLUMNS, ("id",)))
         found.put_container(ContainerInfo("logs-2", ContainerType.COLLECTION, COLUMNS[:3], ("id",)))
         found.put_container(ContainerInfo("ml_logs", ContainerType.COLLECTION, COLUMNS[:3], ("id",)))
@@ -80,6 +82,8 @@ def test_wildcards_pass_over_our_own_tables_and_names_find_any(store: Store) -> 
 
 @pytest.mark.parametrize("aggregated", [False, True])
 def test_scripts_that_are_too_deep_for_sql_are_told_as_a_wrong_request(store: Store, aggregated: bool) -> None:
+    if not isinstance(store, SqliteStore):
+        pytest.skip("GridDB takes deeper expressions")
     branches = "".join(f"if (a == '{n}') emit('{n}'); else " for n in range(40))
     source = f"String a = doc['host.name'].value; {branches} emit('other')"
     feed: dict[str, Any] = {"runtime_mappings": {"deep": {"type": "keyword", "script": {"source": source}}}}
@@ -136,7 +140,7 @@ def test_times_and_truths_can_be_aggregated(store: Store) -> None:
     }  # fmt: skip
     assert [row.get("middle") for row in rows] == [1.5, 6.0, 32.0]
     by_time = look(store, "when", aggs=inside({"when": {"terms": {"field": "seen"}}})).preview()
-    assert [row["when"] for row in by_time] == [START + number * 5 * MINUTE + 7 for number in range(6)]
+    assert sorted(row["when"] for row in by_time) == [START + number * 5 * MINUTE + 7 for number in range(6)]
 
 
 def test_a_preview_of_a_composite_is_its_page_and_a_piece_ends_with_an_interval(store: Store) -> None:
@@ -188,4 +192,5 @@ def test_a_piece_that_is_too_large_for_the_store_is_halved(
 
 def rows_of(feed: Extraction) -> list[Any]:
     frames = list(feed.frames(START, START + 24 * 60 * MINUTE))
-    return [row for frame in frames for row in frame.fillna(-1).to_dict("records")]
+    # Rows of one interval come in any order.
+    return sorted((row for frame in frames for row in frame.fillna(-1).to_dict("records")), key=str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gridwatch.containers import Store
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.jobs.results import Wanted
 from gridwatch.jobs.service import JobsService
+from tests.jobs.backends import BACKENDS
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -55,9 +56,9 @@ def times() -> np.ndarray[Any, Any]:
     return np.sort(np.concatenate([usual, rng.integers(0, 15 * MINUTE, 200) + 60 * HOUR])) + START
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[JobsService]:
-    with SqliteStore(tmp_path / "store.db") as store:
+@pytest.fixture(params=BACKENDS)
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobsService]:
+    with request.param(tmp_path) as store:
         store.put_container(LOGS)
         when = times()
         rows = {"id": np.arange(len(when)), "timestamp": pa.array(when, pa.timestamp("ms", "UTC"))}
@@ -138,13 +139,14 @@ def around(how: str, inner: dict[str, Any]) -> dict[str, Any]:
     return {"b": {"composite": {"sources": sources, "size": 100}, "aggs": {**LATEST, **inner}}}
 
 
+@pytest.mark.parametrize("opened", BACKENDS)
 @pytest.mark.parametrize(
     ("how", "functions"), [("terms inside", list(METRICS)), ("terms outside", ["sum"]), ("composite", ["mean"])]
 )
 def test_the_records_of_an_aggregated_feed_are_those_of_its_rows(
-    tmp_path: Path, how: str, functions: list[str]
+    opened: Callable[[Path], Store], tmp_path: Path, how: str, functions: list[str]
 ) -> None:
-    with SqliteStore(tmp_path / "store.db") as store:
+    with opened(tmp_path) as store:
         store.put_container(SHOP)
         store.put(SHOP.name, orders())
         service = JobsService(store, now_ms=lambda: START + 97 * HOUR)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
 from gridwatch.jobs.config import parse_datafeed, parse_job
 from gridwatch.jobs.extraction import Extraction
 from tests.jobs.aggregation_oracle import flat_rows, value_of
+from tests.jobs.backends import BACKENDS
 from tests.jobs.query_data import matches
 
 START = 1_708_128_000_000
@@ -89,9 +90,9 @@ def made(name: str, count: int) -> list[dict[str, Any]]:
 ROWS = {name: made(name, 120) for name in CONTAINERS}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('rows')}/s.db") as found:
+@pytest.fixture(scope="module", params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with request.param(tmp_path_factory.mktemp("rows")) as found:
         for name, info in CONTAINERS.items():
             found.put_container(info)
             frame = pd.DataFrame(ROWS[name]).astype(object).where(lambda one: one.notna(), None)

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
 from gridwatch.errors import JobsError, JobsScriptError, SqlRefusedError
 from gridwatch.jobs.fields import Fields, FieldType
 from gridwatch.jobs.painless import compile_script, parse
 from gridwatch.jobs.runtime import with_runtime_fields
 from gridwatch.jobs.sql import compose
+from tests.jobs.backends import BACKENDS
 from tests.jobs.script_oracle import UnspecifiedError, emitted, moment
 
 INFO = ContainerInfo(
@@ -56,9 +57,9 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('painless')}/s.db") as found:
+@pytest.fixture(scope="module", params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with request.param(tmp_path_factory.mktemp("painless")) as found:
         found.put_container(INFO)
         found.put(INFO.name, pa.Table.from_pylist(ROWS, schema=INFO.arrow))
         yield found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
 from gridwatch.errors import JobsError, JobsQueryError
 from gridwatch.jobs.fields import Fields
 from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.sql import compose
+from tests.jobs.backends import BACKENDS
 from tests.jobs.query_data import DOUBLES, FLOATS, INFO, LONGS, MOMENTS, NOW_MS, TEXTS, TIMES_MS, matches, rows
 
 FIELDS = Fields.of(INFO)
@@ -25,9 +27,11 @@ def data() -> list[dict[str, Any]]:
     return rows(150, seed=7)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, data: list[dict[str, Any]]) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('query')}/s.db") as found:
+@pytest.fixture(scope="module", params=BACKENDS)
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, data: list[dict[str, Any]]
+) -> Iterator[Store]:
+    with request.param(tmp_path_factory.mktemp("query")) as found:
         found.put_container(INFO)
         found.put(INFO.name, pa.Table.from_pylist(data, schema=INFO.arrow))
         yield found
@@ -281,10 +285,11 @@ def test_a_regexp_without_case_fits_both(store: Store, data: list[dict[str, Any]
     assert ids(store, query) == {row["id"] for row in data if row["geoip.country"] in wanted}
 
 
-def test_rows_of_a_time_series_have_their_time_as_id(tmp_path: Any) -> None:
+@pytest.mark.parametrize("opened", BACKENDS)
+def test_rows_of_a_time_series_have_their_time_as_id(opened: Callable[[Path], Store], tmp_path: Path) -> None:
     columns = (Column("ts", ColumnType.TIMESTAMP, nullable=False), Column("v", ColumnType.DOUBLE))
     series = ContainerInfo("series", ContainerType.TIME_SERIES, columns, ("ts",))
-    with open_store(f"sqlite:///{tmp_path}/s.db") as store:
+    with opened(tmp_path) as store:
         store.put_container(series)
         store.put("series", pa.table({"ts": [1_000, 2_000, 86_400_000], "v": [1.0, 2.0, 3.0]}))
         for wanted, count in [(["2000", "3000"], 1), (["1970-01-02", 1000], 2), ([], 0), (["-5"], 0)]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from gridwatch.containers import open_store
+from gridwatch.containers import Store
 from gridwatch.errors import JobsError
 from gridwatch.jobs.fields import Fields
 from gridwatch.jobs.query import compile_query
 from gridwatch.jobs.runtime import with_runtime_fields
 from gridwatch.jobs.sql import compose
+from tests.jobs.backends import BACKENDS
 from tests.jobs.query_data import INFO
 
 FIELDS = Fields.of(INFO)
@@ -22,7 +25,10 @@ def script(source: str, kind: str = "keyword") -> dict[str, Any]:
     return {"type": kind, "script": {"source": source}}
 
 
-def test_queries_read_runtime_fields_which_hide_columns_and_read_each_other(tmp_path: Any) -> None:
+@pytest.mark.parametrize("opened", BACKENDS)
+def test_queries_read_runtime_fields_which_hide_columns_and_read_each_other(
+    opened: Callable[[Path], Store], tmp_path: Path
+) -> None:
     mappings = {
         "both": script("emit(doc['country'].value + '-' + doc['Gender'].value)"),
         "country": script("if (doc['geoip.country'].size() == 0) emit('??'); else emit(doc['geoip.country'].value)"),
@@ -47,7 +53,7 @@ def test_queries_read_runtime_fields_which_hide_columns_and_read_each_other(tmp_
         ({"term": {"day": "1970-01-02"}}, ["a"]),
         ({"term": {"paid": {"value": "TRUE", "case_insensitive": True}}}, ["a"]),
     ]
-    with open_store(f"sqlite:///{tmp_path}/s.db") as store:
+    with opened(tmp_path) as store:
         store.put_container(INFO)
         store.put(INFO.name, pa.Table.from_pylist(rows, schema=INFO.arrow))
         for query, wanted in queries:

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gridwatch.containers import Store
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsConflictError, JobsExistsError, JobsNotFoundError, JobsRequestError, JobsValueError
 from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.results import Page, Wanted
 from gridwatch.jobs.service import JobsService
+from tests.jobs.backends import BACKENDS
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -52,7 +53,7 @@ def times(days: int = 7, seed: int = 1) -> np.ndarray[Any, Any]:
     return np.sort(np.concatenate([usual, burst])) + START
 
 
-def put_logs(store: SqliteStore, when: np.ndarray[Any, Any], first: int = 0) -> None:
+def put_logs(store: Store, when: np.ndarray[Any, Any], first: int = 0) -> None:
     rng = np.random.default_rng(first)
     rows = {
         "id": np.arange(first, first + len(when)),
@@ -73,9 +74,9 @@ class Clock:
         return self.now_ms
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(tmp_path / "store.db") as store:
+@pytest.fixture(params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with request.param(tmp_path) as store:
         store.put_container(LOGS)
         put_logs(store, times())
         yield store
@@ -89,7 +90,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def service(store: SqliteStore, clock: Clock) -> JobsService:
+def service(store: Store, clock: Clock) -> JobsService:
     service = JobsService(store, now_ms=clock)
     service.put_job(EVENT_RATE, job_id="event_rate_logs")
     return service
@@ -110,7 +111,7 @@ def test_the_preview_is_what_the_job_sees(service: JobsService) -> None:
     assert service.preview_datafeed(FEED) == expected
 
 
-def test_a_burst_is_found_and_told(service: JobsService, store: SqliteStore) -> None:
+def test_a_burst_is_found_and_told(service: JobsService, store: Store) -> None:
     started(service)
     done = service.run_datafeed(FEED)
     assert (done.rows, done.done) == (len(times()), False)
@@ -144,7 +145,7 @@ def test_nothing_is_read_twice_or_skipped_when_rows_go_on_coming(service: JobsSe
     started(service)
     service.run_datafeed(FEED)
     later = START + 7 * 24 * HOUR + np.arange(0, 2 * HOUR, 7 * MINUTE)
-    put_logs(service.store, later, first=1_000_000)  # type: ignore[arg-type]
+    put_logs(service.store, later, first=1_000_000)
     clock.now_ms += 3 * HOUR
     assert service.run_datafeed(FEED).rows == len(later)
     assert service.run_datafeed(FEED).rows == 0
@@ -157,7 +158,7 @@ def test_nothing_is_read_twice_or_skipped_when_rows_go_on_coming(service: JobsSe
 def test_an_open_bucket_has_interim_results_until_it_is_complete(service: JobsService, clock: Clock) -> None:
     started(service)
     service.run_datafeed(FEED)
-    put_logs(service.store, START + 7 * 24 * HOUR + np.arange(0, MINUTE, 100), first=1_000_000)  # type: ignore[arg-type]
+    put_logs(service.store, START + 7 * 24 * HOUR + np.arange(0, MINUTE, 100), first=1_000_000)
     clock.now_ms += 5 * MINUTE
     service.run_datafeed(FEED)
     interim = [row for row in records(service).rows if row["is_interim"]]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gridwatch.containers import Store
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsConflictError, JobsError
@@ -20,6 +21,7 @@ from gridwatch.jobs.results import Wanted
 from gridwatch.jobs.service import JobsService, Runner
 from gridwatch.jobs.service.messages import Messages
 from gridwatch.jobs.tables import MESSAGES
+from tests.jobs.backends import BACKENDS
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -49,7 +51,7 @@ class Clock:
 class World:
     """A store, a clock, and a service and runner over them."""
 
-    def __init__(self, store: SqliteStore, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.store, self.clock = store, clock
         self.service, self.runner = self.another()
         self.rows = 0
@@ -84,9 +86,9 @@ class World:
         return found
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with SqliteStore(tmp_path / "store.db") as store:
+@pytest.fixture(params=BACKENDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with request.param(tmp_path) as store:
         store.put_container(LOGS)
         world = World(store, Clock(START + 6 * HOUR))
         world.put(*range(START, START + 6 * HOUR, MINUTE))

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsError
 from gridwatch.jobs.transform import TransformService, parse_transform
+from tests.jobs.backends import BACKENDS
 
 DAY = 86_400_000
 START = 1_709_164_800_000
@@ -82,9 +82,9 @@ measures = st.sets(st.sampled_from(sorted(MEASURES)), min_size=1).map(
 )
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformService]:
-    with SqliteStore(tmp_path_factory.mktemp("random") / "store.db") as store:
+@pytest.fixture(scope="module", params=BACKENDS)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformService]:
+    with request.param(tmp_path_factory.mktemp("random")) as store:
         yield TransformService(store, now_ms=lambda: START + 1000 * DAY)
 
 

@@ -8,6 +8,7 @@ from gridwatch.errors import JobsError, JobsNotFoundError
 from gridwatch.jobs.files.steps import Change, Step, changes, top_of
 from gridwatch.jobs.transform import TransformService, parse_transform
 from gridwatch.jobs.transform.config import updated_transform
+from gridwatch.jobs.transform.destination import is_there
 from gridwatch.jobs.transform.work import Work
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _changed(
             return Step("transform", one.id, "refuse", one.file, found, reason)
         if stored.made_dest:
             warnings = (*warnings, f"{dest} is dropped, and written anew once the transform is started")
-        elif store.container(stored.config.dest.index) is not None:
+        elif is_there(store, stored.config.dest.index):
             warnings = (*warnings, f"{dest}, which it has not made, stays as it is")
         return Step("transform", one.id, "recreate", one.file, found, reason, warnings, one.body)
     given = config.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)

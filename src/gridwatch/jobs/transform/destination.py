@@ -19,7 +19,7 @@ from gridwatch.jobs.transform.scans import Kinds
 if TYPE_CHECKING:
     from gridwatch.containers import Store
 
-__all__ = ["Destination", "documents"]
+__all__ = ["Destination", "documents", "is_there"]
 
 _COLUMNS = {
     FieldType.KEYWORD: ColumnType.STRING,
@@ -81,22 +81,25 @@ class Destination:
         times = tuple(one.name for one in columns if one.type is ColumnType.TIMESTAMP and self.keys != (one.name,))
         return ContainerInfo(self.container, ContainerType.COLLECTION, columns, self.keys, indexes=times)
 
-    def made(self, store: Store) -> Destination:
-        """Make the container, or see that the one that is there takes the rows; return it with its own key.
+    def made(self, store: Store) -> tuple[Destination, bool]:
+        """Make the container, or see that the one that is there takes the rows.
+
+        Returns:
+            The destination with the container's own key, and whether the container was made.
 
         Raises:
             JobsValueError: GridDB refuses its name or columns, or it is there and lacks a column, or has one of another
                 type, or another row key.
         """
-        there = store.container(self.container)
-        if there is None:
-            try:
+        try:
+            there = store.container(self.container)
+            if there is None:
                 store.put_container(self.info())
-            except SchemaError as error:
-                raise JobsValueError(
-                    f"the container {self.container!r} cannot be made: {error}", path="dest.index"
-                ) from error
-            return self
+                return self, True
+        except SchemaError as error:
+            raise JobsValueError(
+                f"the container {self.container!r} cannot be made: {error}", path="dest.index"
+            ) from error
         known = {column.name.lower(): column for column in there.columns}
         for field, column in self.columns.items():
             own = known.get(column.name.lower())
@@ -114,7 +117,7 @@ class Destination:
                 f"{list(self.keys)}; drop it or name another one.",
                 path="dest.index",
             )
-        return Destination(self.container, self.columns, there.row_key)
+        return Destination(self.container, self.columns, there.row_key), False
 
     def rows(self, pivot: Pivot, found: pa.Table) -> pa.Table:
         """Return what `pivoted` found as rows of the container."""
@@ -133,6 +136,14 @@ class Destination:
     def mappings(self) -> dict[str, Any]:
         """Return the fields and types as Elasticsearch's mappings."""
         return {"properties": {field: {"type": _SHOWN[column.type]} for field, column in self.columns.items()}}
+
+
+def is_there(store: Store, container: str) -> bool:
+    """Whether there is a container of this name; of one that GridDB refuses there is none."""
+    try:
+        return store.container(container) is not None
+    except SchemaError:
+        return False
 
 
 def documents(destination: Destination, rows: pa.Table, *, epoch: bool = False) -> list[dict[str, Any]]:

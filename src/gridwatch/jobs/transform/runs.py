@@ -137,9 +137,8 @@ class TransformRuns:
 
     def _made(self, transform: Transform, work: Work) -> tuple[Destination, Transform]:
         """Make the destination where it is not there, and remember that: what a transform has made it may drop."""
-        there = self.store.container(transform.config.dest.index) is not None
-        destination = work.destination.made(self.store)
-        if there:
+        destination, made = work.destination.made(self.store)
+        if not made:
             return destination, transform
         return destination, replace(transform, stats={**transform.stats, "made": destination.container})
 

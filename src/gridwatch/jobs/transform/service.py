@@ -7,6 +7,7 @@ from typing import Any
 
 from gridwatch.errors import JobsConflictError, JobsRequestError, JobsValueError
 from gridwatch.jobs.transform.config import parse_transform, updated_transform
+from gridwatch.jobs.transform.destination import is_there
 from gridwatch.jobs.transform.resources import Transform
 from gridwatch.jobs.transform.runs import TransformRuns
 from gridwatch.jobs.transform.stats import stats_json
@@ -76,7 +77,7 @@ class TransformService(TransformRuns):
                 transform_id=transform_id,
             )
         dest = transform.config.dest.index
-        if delete_dest_index and not transform.made_dest and self.store.container(dest) is not None:
+        if delete_dest_index and not transform.made_dest and is_there(self.store, dest):
             raise JobsConflictError(
                 f"Cannot delete the container {dest!r} with transform [{transform_id}], which has not made it: it was "
                 "there before. Delete the transform alone, and drop the container where it is of no use to anybody.",
