@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridwatch.cli import jobs_apply, jobs_data, jobs_results
+from gridwatch.cli import jobs_apply, jobs_data, jobs_results, jobs_train
 from gridwatch.cli._jobs import PANEL, Force, Json, Pattern, open_service, read_json, short_id
 from gridwatch.cli._output import moment, print_json, print_table
 
@@ -100,6 +100,8 @@ def show(
     rows += [("buckets", f"{counts['bucket_count']:,}"), ("analysed to (UTC)", moment(job.analysed_to_ms))]
     rows += [("models", f"{size['model_bytes']:,} bytes, {size['memory_status']}")]
     rows += [("a bucket takes", f"{stats['timing_stats']['average_bucket_processing_time_ms']:.2f} ms")]
+    if job.config.model.type == "lstm":
+        rows += [("model", _network(stats.get("network")))]
     if fed:
         rows += [
             ("datafeed", f"{fed['datafeed_id']}, {fed['state']}"),
@@ -112,6 +114,12 @@ def show(
             ("time (UTC)", "level", "message"),
             [(moment(one["timestamp"]), one["level"], one["message"]) for one in messages],
         )
+
+
+def _network(network: dict[str, Any] | None) -> str:
+    if network is None:
+        return "lstm, not trained yet: the usual model judges"
+    return f"lstm {network.get('model_uri', '')}, trained on buckets up to {moment(network['to_ms'])} UTC"
 
 
 def _body(job: Job, feed: dict[str, Any] | None) -> dict[str, Any]:
@@ -214,5 +222,6 @@ def _done(service: JobsService, job_id: str, as_json: bool, text: str) -> None:
 
 # Last, so that `--help` names what comes first in a job's life first.
 jobs_data.register(jobs_app)
+jobs_train.register(jobs_app)
 jobs_results.register(jobs_app)
 jobs_apply.register(jobs_app)
