@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.files.reading import Resource
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["apply", "carried", "kept", "plan", "pruned"]
+__all__ = ["apply", "carried", "kept", "plan"]
 
 
 def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
@@ -109,20 +109,6 @@ def kept(known: Known, anew: Set[str]) -> list[Step]:
         for feed in known.datafeeds.values()
         if feed.config.job_id in anew and ("datafeed", feed.id) not in known.named and known.stays("datafeed", feed.id)
     ]
-
-
-def pruned(known: Known) -> list[Step]:
-    """Return a step for each datafeed that no file names."""
-    steps = []
-    for feed in known.datafeeds.values():
-        if known.stays("datafeed", feed.id):
-            continue
-        if feed.state != "stopped":
-            reason = f"no file names it, but it is {feed.state}; stop it first"
-            steps.append(Step("datafeed", feed.id, "refuse", reason=reason))
-        else:
-            steps.append(Step("datafeed", feed.id, "delete", reason="no file names it"))
-    return steps
 
 
 def apply(service: JobsService, step: Step) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.resources import Job
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["apply", "plan", "pruned"]
+__all__ = ["apply", "lost", "plan"]
 
 _NEVER = ("analysis_config", "data_description", "model", "results_index_name")
 _DESCRIPTION = re.compile(r"analysis_config\.detectors\[(\d+)\]\.detector_description")
@@ -43,7 +43,7 @@ def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
         if not recreate:
             reason += "; --recreate deletes the job, with what it has learnt and found, and makes it anew"
             return Step("job", one.id, "refuse", one.file, found, reason)
-        return Step("job", one.id, "recreate", one.file, found, reason, _lost(stored), one.body)
+        return Step("job", one.id, "recreate", one.file, found, reason, lost(stored), one.body)
     body = _update(found, config)
     try:
         changed = updated_job(stored, body)
@@ -71,7 +71,8 @@ def _listed(paths: list[str]) -> str:
     return f"[{paths[0]}]{more}"
 
 
-def _lost(stored: Job) -> tuple[str, ...]:
+def lost(stored: Job) -> tuple[str, ...]:
+    """Return what is lost with a job, as warnings."""
     if not stored.counts.get("bucket_count"):
         return ()
     return (f"what it has learnt of {stored.counts['bucket_count']:,} buckets, and their results, are lost",)
@@ -93,20 +94,6 @@ def _update(found: tuple[Change, ...], config: JobConfig) -> dict[str, Any]:
             top = top_of(each.path)
             body[top] = given.get(top)
     return body
-
-
-def pruned(known: Known) -> list[Step]:
-    """Return a step for each job that no file names."""
-    steps = []
-    for job in known.jobs.values():
-        if known.stays("job", job.id):
-            continue
-        if job.state != "closed":
-            reason = f"no file names it, but it is {job.state}; close it first"
-            steps.append(Step("job", job.id, "refuse", reason=reason))
-        else:
-            steps.append(Step("job", job.id, "delete", reason="no file names it", warnings=_lost(job)))
-    return steps
 
 
 def apply(service: JobsService, step: Step) -> None:

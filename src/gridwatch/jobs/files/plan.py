@@ -11,6 +11,7 @@ import structlog
 from gridwatch.errors import JobsRequestError
 from gridwatch.jobs.files import datafeeds, jobs, transforms
 from gridwatch.jobs.files.known import Known
+from gridwatch.jobs.files.pruning import pruned
 from gridwatch.jobs.files.reading import KINDS, Resource
 from gridwatch.jobs.files.steps import Step
 
@@ -77,5 +78,5 @@ def plan(service: JobsService, resources: Sequence[Resource], *, recreate: bool 
     ]
     anew = {step.id for step in steps if step.kind == "job" and step.action == "recreate"}
     steps = [datafeeds.carried(known, step, anew) for step in steps]
-    gone = [*datafeeds.pruned(known), *jobs.pruned(known), *transforms.pruned(known)] if prune else []
+    gone = pruned(known) if prune else []
     return Plan((*gone, *steps, *datafeeds.kept(known, anew)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.service import JobsService
     from gridwatch.jobs.transform import Transform, TransformConfig
 
-__all__ = ["apply", "plan", "pruned"]
+__all__ = ["apply", "plan"]
 
 _OURS = ("create_time", "version")
 
@@ -87,20 +87,6 @@ def _changed(
 
 def _told(config: TransformConfig) -> dict[str, Any]:
     return {name: value for name, value in config.to_json().items() if name not in _OURS}
-
-
-def pruned(known: Known) -> list[Step]:
-    """Return a step for each transform that no file names; what it has written stays."""
-    steps = []
-    for one in known.transforms.values():
-        if known.stays("transform", one.id):
-            continue
-        if one.state != "stopped":
-            reason = f"no file names it, but it is {one.state}; stop it first"
-            steps.append(Step("transform", one.id, "refuse", reason=reason))
-        else:
-            steps.append(Step("transform", one.id, "delete", reason="no file names it"))
-    return steps
 
 
 def apply(service: JobsService, step: Step) -> None:
