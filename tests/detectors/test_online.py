@@ -94,7 +94,7 @@ def test_many_series_at_once_score_as_each_alone(threads: int) -> None:
     values = np.stack([values for _, values in series])
     values[1, 200:260] = np.nan  # the second series has no rows for a while
     bank = Bank(AutoConfig(), 3)
-    parts = [bank.update(times[rows], values[:, rows], threads=threads) for rows in (slice(0, 301), slice(301, 700))]
+    parts = [bank.update(times[rows], values[:, rows], threads=threads) for rows in (slice(0, 690), slice(690, 700))]
     assert bank.rows.tolist() == [700, 640, 700]
     for number in range(3):
         kept = ~np.isnan(values[number])

@@ -20,6 +20,7 @@ from gridwatch.errors import DetectorError
 __all__ = ["Bank", "BankScores"]
 
 _PARTS = 8  # of each thread's share
+_WORTH = 1_000  # values, some 2 ms: threads for less cost more than they save
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,11 +153,12 @@ class Bank:
         def part(first: int, last: int) -> None:
             kernels.advance(self.state, self._plan, times, values, columns, driver, first, last, *self._rooms())
 
-        if threads == 1:
+        # More parts than threads: a core that is busy otherwise takes fewer of them.
+        parts = min(_PARTS * threads, len(self), values.size // _WORTH)
+        if threads == 1 or parts < 2:
             part(0, len(self))
             return
-        # More parts than threads: a core that is busy otherwise takes fewer of them.
-        edges = np.linspace(0, len(self), min(_PARTS * threads, len(self)) + 1).astype(int).tolist()
+        edges = np.linspace(0, len(self), parts + 1).astype(int).tolist()
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(part, edges[:-1], edges[1:]))
 
