@@ -34,11 +34,19 @@ def merged(plan: Plan, answers: Sequence[Answer]) -> pd.DataFrame:
         if level is not plan.levels[0]:
             # The time of a row is that of the histogram's bucket.
             del part["t"]
-        if found is not None:
-            part = found.merge(part.drop(columns="n"), on=["b", *keys_of(level.keys)], how="left")
-        found = part
+        found = part if found is None else _beside(found, part.drop(columns="n"), keys_of(level.keys))
     assert found is not None  # noqa: S101
     return _rows(plan, found)
+
+
+def _beside(found: pd.DataFrame, part: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the buckets of a level with what the level around it has: each of them is in one of its buckets."""
+    if keys:
+        return found.merge(part, on=["b", *keys], how="left")
+    # Most often; in a tenth of the time of a merge.
+    order = part["b"].argsort().to_numpy()
+    places = order[np.searchsorted(part["b"].to_numpy()[order], found["b"].to_numpy())]
+    return found.assign(**{str(name): part[name].to_numpy()[places] for name in part.columns if name != "b"})
 
 
 def _level(level: Level, answers: Sequence[Answer]) -> pd.DataFrame:
@@ -55,7 +63,10 @@ def _level(level: Level, answers: Sequence[Answer]) -> pd.DataFrame:
 
 def _there(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return the rows that have a value of each key: the others are in no bucket of it."""
-    return frame.dropna(subset=keys[1:]) if len(keys) > 1 else frame
+    there = np.ones(len(frame), bool)
+    for name in keys[1:]:
+        there &= frame[name].notna().to_numpy()
+    return frame if there.all() else frame[there]
 
 
 def _of_scan(level: Level, answer: Answer, scan: Scan, keys: list[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ __all__ = ["Extraction"]
 
 _PIECE_MIN_MS = 60_000
 _FIRST_INTERVALS = 64
-_ROWS_UNINDEXED = 5 * ROWS
+_ROWS_GROUPED, _ROWS_UNINDEXED = 3 * ROWS, 5 * ROWS
 _PREVIEW_INTERVALS = 1000
 
 
@@ -158,7 +158,8 @@ class Extraction:
             # So that the first piece is no longer than the others.
             rows = max(sum(self._count(source, first_ms, last_ms + 1) for source in self._sources), 1)
             # Each piece of a container without an index costs a scan of it.
-            fitting = ROWS if all(source.indexed for source in self._sources) else _ROWS_UNINDEXED
+            fitting = ROWS if self.plan is None else _ROWS_GROUPED
+            fitting = fitting if all(source.indexed for source in self._sources) else _ROWS_UNINDEXED
             first = max(whole * fitting // rows, _PIECE_MIN_MS, every) // every * every
             return Pieces(min(first, most), most, every, fitting)
         return Pieces(min(_FIRST_INTERVALS * every, most), most, every)
