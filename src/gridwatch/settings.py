@@ -326,6 +326,28 @@ class JobsSettings(_Group):
         description="Whether `gridwatch serve` runs the datafeeds and transforms that are started; several processes "
         "may, each is run by one at a time.",
     )
+    threads: int | None = Field(
+        None, ge=1, le=256, description="Threads that share the analysis of a job. Unset: the cores of the machine."
+    )
+
+    @property
+    def analysis_threads(self) -> int:
+        """How many threads share the analysis of a job."""
+        return self.threads or os.cpu_count() or 1
+
+
+class LinksSettings(_Group):
+    """Where readers of gridwatch's pages reach other programs; the pages link there."""
+
+    mlflow_url: WebAddress = Field(
+        None,
+        description="MLflow's UI. Unset: `mlflow.tracking_uri` where that is a server, so the one of `gridwatch up`.",
+    )
+    prefect_url: WebAddress = Field(None, description="Prefect's UI. Unset: `prefect.api_url` without its `/api`.")
+    grafana_url: WebAddress = Field(None, description="Grafana with gridwatch's dashboards.")
+    data_docs_url: WebAddress = Field(
+        None, description="Where the Data Docs' folder `local_site` is served (`data_docs` in the home folder)."
+    )
 
 
 Days = Annotated[int | None, Field(ge=1, le=36_500)]
@@ -390,16 +412,9 @@ class Settings(BaseSettings):
     alpha_vantage: AlphaVantageSettings = Field(default_factory=AlphaVantageSettings)
     sendgrid: SendgridSettings = Field(default_factory=SendgridSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
-    threads: int | None = Field(
-        None, ge=1, le=256, description="Threads that share the analysis of a job. Unset: the cores of the machine."
-    )
-
-    @property
-    def analysis_threads(self) -> int:
-        """How many threads share the analysis of a job."""
-        return self.threads or os.cpu_count() or 1
     server: ServerSettings = Field(default_factory=ServerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
+    links: LinksSettings = Field(default_factory=LinksSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @field_validator("home", mode="after")

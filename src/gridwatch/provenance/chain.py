@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gridwatch.errors import GridwatchError
-from gridwatch.provenance import flow_run, model, rows, told
+from gridwatch.provenance import addresses, flow_run, model, rows, told
 from gridwatch.provenance.link import Chain, Link, Status
 from gridwatch.provenance.subject import find_subject
 
@@ -37,17 +38,20 @@ def explain(
         ("anomaly", lambda: [rows.key(subject)]),
         ("input rows", lambda: [rows.inputs(subject, store, settings)]),
         *_of_model(subject, store, settings),
-        ("validation", lambda: [told.validation(subject, store, settings)]),
+        ("validation", lambda: [told.validation(subject, store)]),
         ("flow run", lambda: [flow_run.flow_run(subject, settings)]),
         ("libraries", lambda: [told.libraries(subject)]),
         ("label", lambda: told.labels(subject, store)),
         ("receipts", lambda: told.receipts(subject, store)),
     ]
     links: list[Link] = []
+    urls = _urls(subject, settings)
     for done, (name, check) in enumerate(checks):
         if progress is not None:
             progress(done, len(checks))
-        links += _checked(name, check)
+        links += [
+            replace(link, url=urls[link.name](link)) if link.name in urls else link for link in _checked(name, check)
+        ]
     return Chain(
         id=subject.id,
         container=subject.container,
@@ -67,6 +71,16 @@ def _of_model(subject: Subject, store: Store, settings: Settings) -> list[tuple[
         ("model", lambda: model.model(subject, settings)),
         ("training rows", lambda: [rows.training(subject, store, settings)]),
     ]
+
+
+def _urls(subject: Subject, settings: Settings) -> dict[str, Callable[[Link], str | None]]:
+    """Return where links can be looked at, by their names."""
+    return {
+        "model version": lambda _: addresses.model_url(settings, subject["model_uri"]),
+        "MLflow run": lambda link: addresses.run_url(settings, link.facts.get("experiment_id"), subject["run_id"]),
+        "flow run": lambda _: addresses.flow_run_url(settings, subject["flow_run_id"]),
+        "validation": lambda link: addresses.data_docs_url(settings, link.facts.get("report")),
+    }
 
 
 def _checked(name: str, check: Callable[[], list[Link]]) -> list[Link]:

@@ -80,7 +80,7 @@ def _resources(store: Store, job_id: str) -> tuple[Job, Datafeed]:
         )
     if job.config.model.type == "lstm":
         raise ProvenanceError(
-            f"Job {job_id!r} trains an LSTM while it goes through its rows, and trained again it would not be the same to "
-            "the bit; its networks are kept in MLflow."
+            f"Job {job_id!r} trains an LSTM while it goes through its rows, and trained again it would not be the "
+            "same to the bit; its networks are kept in MLflow."
         )
     return job, feed

@@ -14,14 +14,12 @@ from gridwatch.provenance.link import Link, Status
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.provenance.subject import Subject
-    from gridwatch.settings import Settings
 
 __all__ = ["labels", "libraries", "receipts", "validation"]
 
 
-def validation(subject: Subject, store: Store, settings: Settings) -> Link:
+def validation(subject: Subject, store: Store) -> Link:
     """Look up the validation of the rows, and its report."""
-    del settings
     name, key = "validation", subject["validation_id"]
     if not key:
         why = "jobs read rows as they are" if subject.job_id else "it was scored with --force"
