@@ -17,7 +17,7 @@ def test_the_list_and_its_json(app: Any, key: str) -> None:
     (row,) = client.get("/anomalies.json?symbol=AAPL").json
     assert (row["id"], row["mail"], row["time"]) == (key, "pending", "2005-02-28T05:00:00Z")
     assert client.get("/anomalies.json?symbol=IBM").json == []
-    assert client.get("/").headers["Location"] == "/anomalies"
+    assert client.get("/").headers["Location"] == "/overview"
 
 
 def test_each_severity_has_its_colour(app: Any) -> None:

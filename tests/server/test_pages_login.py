@@ -187,7 +187,9 @@ def test_from_another_machine_a_login_opens_the_pages_and_needs_tls(app: Flask, 
 
 
 def test_every_change_of_a_page_needs_the_sessions_token(app: Flask) -> None:
-    assert all(check_csrf in page.before_request_funcs.get(None, []) for page in blueprints())
+    # The form of a link in a mail is the one exception: its signature is the right.
+    pages = [page for page in blueprints() if page.name != "label_link"]
+    assert all(check_csrf in page.before_request_funcs.get(None, []) for page in pages)
     client = app.test_client()
     for how in ({}, {"data": {"csrf_token": "x"}}, {"headers": {"X-CSRF-Token": "é"}}):
         answer: Any = client.post("/login", **how)

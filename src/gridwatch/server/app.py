@@ -70,7 +70,7 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     # Rows beside a zip archive may come as a field of the form, as large as any other body.
     app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
-    app.add_url_rule("/", "home", lambda: redirect(url_for("anomalies.page")))
+    app.add_url_rule("/", "home", lambda: redirect(url_for("overview.page")))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
     app.after_request(_harden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, current_app, make_response, render_template, request, url_for
@@ -12,7 +13,7 @@ from gridwatch.server.state import state
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["NAVIGATION", "PAGE_POLICY", "error_page", "install", "local_path", "page_blueprint"]
+__all__ = ["NAVIGATION", "PAGE_POLICY", "error_page", "install", "local_path", "moment", "page_blueprint"]
 
 # Nothing from elsewhere, and nothing inline: what an attacker could bring into a page would not run.
 PAGE_POLICY = (
@@ -53,6 +54,7 @@ def install(app: Flask) -> None:
     """Give an application its sessions, and its templates `navigation`, `signed_in`, `may_write` and `csrf_token`."""
     app.session_interface = Sessions(state(app))
     app.context_processor(_context)
+    app.jinja_env.globals["moment"] = moment
 
 
 def error_page(status: int, title: str, message: str) -> Response:
@@ -60,6 +62,15 @@ def error_page(status: int, title: str, message: str) -> Response:
     answer = make_response(render_template("error.html", status=status, title=title, message=message))
     answer.status_code = status
     return answer
+
+
+def moment(time_ms: int | None) -> str:
+    """Return UTC epoch ms as text for a table.
+
+    >>> moment(0)
+    '1970-01-01 00:00:00'
+    """
+    return "–" if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def local_path(path: str | None) -> str | None:

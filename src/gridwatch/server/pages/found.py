@@ -1,0 +1,133 @@
+"""Anomalies as the pages look for them: over series, ranges of time, severities and detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from gridwatch.alerts.anomalies import anomaly_containers
+from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, severity_rank
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+
+__all__ = ["Lane", "Wanted", "anomalies_of", "detectors_of", "lanes_of"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which anomalies; None for all.
+
+    Attributes:
+        from_ms: First instant, UTC epoch ms.
+        to_ms: Last instant.
+        severity: As bad as this or worse.
+        detector: Name of the detector; of a job's, its job.
+    """
+
+    from_ms: int | None = None
+    to_ms: int | None = None
+    severity: str | None = None
+    detector: str | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """Return a condition and its values."""
+        parts, values = ["ts >= ?"], [_instant(self.from_ms or 0)]
+        if self.to_ms is not None:
+            parts.append("ts <= ?")
+            values.append(_instant(self.to_ms))
+        if self.severity:
+            words: Sequence[Any] = SEVERITIES[: severity_rank(self.severity) + 1]
+            parts.append(f"severity IN ({', '.join('?' * len(words))})")
+            values += words
+        if self.detector:
+            parts.append("detector = ?")
+            values.append(self.detector)  # type: ignore[arg-type]
+        return " AND ".join(parts), values
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One series: for each piece of time with anomalies its place, the greatest score, how many, and the worst word."""
+
+    series: str
+    places: list[int]
+    scores: list[float]
+    counts: list[int]
+    severities: list[str]
+
+
+def lanes_of(store: Store, containers: Sequence[str], wanted: Wanted, from_ms: int, piece_ms: int) -> list[Lane]:
+    """Return the lanes of some containers, those with anomalies, worst first.
+
+    Args:
+        store: Holds them.
+        containers: As `anomaly_containers` gives them.
+        wanted: Which anomalies.
+        from_ms: Where the first piece begins.
+        piece_ms: Length of a piece.
+    """
+    where, values = wanted.where()
+    lanes = []
+    for name in containers:
+        inner = f'SELECT (TO_EPOCH_MS(ts) - {from_ms}) / {piece_ms} b, score, {_RANK} r FROM "{name}" WHERE {where}'  # noqa: S608
+        rows = store.sql(
+            f"SELECT b, MAX(score) s, COUNT(*) n, MIN(r) r FROM ({inner}) x GROUP BY b ORDER BY b",  # noqa: S608
+            values,
+        ).to_pylist()
+        if rows:
+            words = [*SEVERITIES, ""]
+            lanes.append(
+                Lane(
+                    name[len(PREFIX) :],
+                    [int(row["b"]) for row in rows],
+                    [float(row["s"] or 0.0) for row in rows],
+                    [int(row["n"]) for row in rows],
+                    [words[int(row["r"])] for row in rows],
+                )
+            )
+    return sorted(lanes, key=lambda lane: (-max(lane.scores), -sum(lane.counts), lane.series))
+
+
+def detectors_of(store: Store, containers: Sequence[str]) -> list[str]:
+    """Return the names of the detectors that found something, sorted."""
+    names = {
+        row["detector"]
+        for name in containers
+        for row in store.sql(f'SELECT DISTINCT detector FROM "{name}"').to_pylist()  # noqa: S608 - checked
+    }
+    return sorted(filter(None, names))
+
+
+def anomalies_of(store: Store, series: str, wanted: Wanted, *, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """Return a series' anomalies, the worst of them where they are too many, oldest first; and how many there are."""
+    name = next((one for one in anomaly_containers(store) if one[len(PREFIX) :].lower() == series.lower()), None)
+    if name is None:
+        return [], 0
+    where, values = wanted.where()
+    [total] = store.sql(f'SELECT COUNT(*) n FROM "{name}" WHERE {where}', values).to_pylist()  # noqa: S608 - checked
+    rows = store.sql(
+        f'SELECT * FROM "{name}" WHERE {where} ORDER BY score DESC, ts DESC LIMIT {int(limit)}',  # noqa: S608 - checked
+        values,
+    ).to_pylist()
+    found = [{**row, "ts_ms": _ms(row.pop("ts")), "container": name} for row in rows]
+    return sorted(found, key=lambda row: (row["ts_ms"], row["id"])), int(total["n"])
+
+
+_RANK = (
+    "CASE "
+    + " ".join(f"WHEN severity = '{word}' THEN {place}" for place, word in enumerate(SEVERITIES))
+    + f" ELSE {len(SEVERITIES)} END"
+)
+
+
+def _ms(when: datetime) -> int:
+    return round(when.timestamp() * 1000)
+
+
+def _instant(time_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=time_ms)
