@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-import pyarrow as pa
 
 from gridwatch.errors import JobsConflictError, JobsExistsError, JobsNotFoundError
 from gridwatch.jobs import sql
 from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, parse_job
+from gridwatch.jobs.keyed import KeyedRows, matching
 from gridwatch.jobs.tables import DATAFEEDS, JOBS
 
 if TYPE_CHECKING:
-    from gridwatch.containers import ContainerInfo, Store
+    from gridwatch.containers import Store
 
 __all__ = ["Datafeed", "FeedState", "Job", "JobState", "Resources"]
 
@@ -116,9 +114,8 @@ class Resources:
 
     def __init__(self, store: Store, *, make: bool = True) -> None:
         self.store = store
-        self._empty = not make and store.container(JOBS.name) is None
-        for info in (JOBS, DATAFEEDS) if make else ():
-            store.put_container(info, modifiable=True)
+        self._jobs = KeyedRows(store, JOBS, make=make)
+        self._datafeeds = KeyedRows(store, DATAFEEDS, make=make)
 
     def job(self, job_id: str) -> Job:
         """Return a job.
@@ -126,10 +123,10 @@ class Resources:
         Raises:
             JobsNotFoundError: There is none.
         """
-        found = self._rows(JOBS, [job_id])
-        if not found:
+        found = self._jobs.get(job_id)
+        if found is None:
             raise JobsNotFoundError(f"No known job with id '{job_id}'.", job_id=job_id)
-        return _job(found[0])
+        return _job(found)
 
     def jobs(self, pattern: str = "_all", *, allow_no_match: bool = True) -> list[Job]:
         """Return jobs by id, sorted: ids or groups, several by comma, `*` allowed, `_all` for all.
@@ -137,9 +134,9 @@ class Resources:
         Raises:
             JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
         """
-        every = [_job(row) for row in self._rows(JOBS)]
+        every = [_job(row) for row in self._jobs.all()]
         names = {job.id: (job.id, *job.config.groups) for job in every}
-        chosen = _matching(pattern, names, "job", allow_no_match=allow_no_match)
+        chosen = matching(pattern, names, allow_no_match=allow_no_match, unknown=lambda part: _unknown("job", part))
         return [job for job in every if job.id in chosen]
 
     def add_job(self, job: Job) -> None:
@@ -157,8 +154,7 @@ class Resources:
 
     def put_job(self, job: Job) -> None:
         """Store a job over the one that is there."""
-        row = {**_columns(job), "id": job.id}
-        self._put(JOBS, row)
+        self._jobs.put(job.id, _columns(job))
 
     def change_job(self, job_id: str, *, states: Sequence[JobState] = (), **changes: Any) -> Job:
         """Change some columns of a job, and leave alone what others change at the same time; return it as it is then.
@@ -173,7 +169,7 @@ class Resources:
             JobsConflictError: It is in another state.
         """
         columns = {name: _column(value) for name, value in changes.items()}
-        changed = self._change(JOBS, job_id, columns, states)
+        changed = self._jobs.change(job_id, columns, states=states)
         job = self.job(job_id)
         if not changed:
             raise JobsConflictError(f"Job [{job_id}] is {job.state}, not {' or '.join(states)}.", job_id=job_id)
@@ -181,7 +177,7 @@ class Resources:
 
     def drop_job(self, job_id: str) -> None:
         """Delete the row of a job."""
-        self.store.delete(JOBS.name, [job_id])
+        self._jobs.drop(job_id)
 
     def datafeed(self, datafeed_id: str) -> Datafeed:
         """Return a datafeed.
@@ -189,16 +185,18 @@ class Resources:
         Raises:
             JobsNotFoundError: There is none.
         """
-        found = self._rows(DATAFEEDS, [datafeed_id])
-        if not found:
+        found = self._datafeeds.get(datafeed_id)
+        if found is None:
             raise JobsNotFoundError(f"No datafeed with id [{datafeed_id}] exists.", datafeed_id=datafeed_id)
-        return _datafeed(found[0])
+        return _datafeed(found)
 
     def datafeeds(self, pattern: str = "_all", *, allow_no_match: bool = True) -> list[Datafeed]:
         """Return datafeeds by id, sorted; see `jobs`."""
-        every = [_datafeed(row) for row in self._rows(DATAFEEDS)]
+        every = [_datafeed(row) for row in self._datafeeds.all()]
         names = {feed.id: (feed.id,) for feed in every}
-        chosen = _matching(pattern, names, "datafeed", allow_no_match=allow_no_match)
+        chosen = matching(
+            pattern, names, allow_no_match=allow_no_match, unknown=lambda part: _unknown("datafeed", part)
+        )
         return [feed for feed in every if feed.id in chosen]
 
     def started(self) -> list[tuple[str, int | None, int | None]]:
@@ -222,7 +220,7 @@ class Resources:
             JobsExistsError: Its id is taken.
             JobsConflictError: Its job has another one.
         """
-        if self._rows(DATAFEEDS, [feed.id]):
+        if self._datafeeds.get(feed.id) is not None:
             raise JobsExistsError(f"A datafeed with id [{feed.id}] already exists.", datafeed_id=feed.id)
         other = self.datafeed_of(feed.config.job_id)
         if other is not None:
@@ -233,8 +231,7 @@ class Resources:
 
     def put_datafeed(self, feed: Datafeed) -> None:
         """Store a datafeed over the one that is there."""
-        row = {**_columns(feed), "id": feed.id, "job_id": feed.config.job_id}
-        self._put(DATAFEEDS, row)
+        self._datafeeds.put(feed.id, {**_columns(feed), "job_id": feed.config.job_id})
 
     def change_datafeed(self, datafeed_id: str, *, states: Sequence[FeedState] = (), **changes: Any) -> Datafeed:
         """Change some columns of a datafeed, as `change_job` does.
@@ -244,7 +241,7 @@ class Resources:
             JobsConflictError: It is in another state.
         """
         columns = {name: _column(value) for name, value in changes.items()}
-        changed = self._change(DATAFEEDS, datafeed_id, columns, states)
+        changed = self._datafeeds.change(datafeed_id, columns, states=states)
         feed = self.datafeed(datafeed_id)
         if not changed:
             raise JobsConflictError(
@@ -254,29 +251,7 @@ class Resources:
 
     def drop_datafeed(self, datafeed_id: str) -> None:
         """Delete the row of a datafeed."""
-        self.store.delete(DATAFEEDS.name, [datafeed_id])
-
-    def _rows(self, info: ContainerInfo, keys: list[str] | None = None) -> list[dict[str, Any]]:
-        if self._empty:
-            return []
-        table = self.store.read(info.name) if keys is None else self.store.get(info.name, keys)
-        return sorted(table.to_pylist(), key=lambda row: str(row["id"]))
-
-    def _put(self, info: ContainerInfo, row: dict[str, Any]) -> None:
-        self.store.put(info.name, pa.Table.from_pylist([row], schema=info.arrow))
-
-    def _change(self, info: ContainerInfo, key: str, columns: Mapping[str, Any], states: Sequence[str]) -> int:
-        set_to = [
-            sql.compose("{} = {}", sql.name(name), sql.Sql("NULL") if value is None else sql.value(value))
-            for name, value in columns.items()
-        ]
-        where = [sql.compose("({} = {})", sql.name("id"), sql.value(key))]
-        if states:
-            where.append(sql.any_of(sql.compose("({} = {})", sql.name("state"), sql.value(one)) for one in states))
-        done = sql.compose(
-            "UPDATE {} SET {} WHERE {}", sql.name(info.name), sql.joined(", ", set_to), sql.all_of(where)
-        )
-        return self.store.execute(done.text, done.parameters)
+        self._datafeeds.drop(datafeed_id)
 
 
 def _columns(one: Job | Datafeed) -> dict[str, Any]:
@@ -314,14 +289,5 @@ def _datafeed(row: dict[str, Any]) -> Datafeed:
     return Datafeed(config=parse_datafeed(json.loads(row["config"])), **rest)
 
 
-def _matching(pattern: str, names: Mapping[str, Iterable[str]], what: str, *, allow_no_match: bool) -> set[str]:
-    """Return the ids that a pattern stands for."""
-    chosen: set[str] = set()
-    for part in filter(None, (part.strip() for part in pattern.split(","))):
-        wild = part == "_all" or "*" in part
-        mask = "*" if part == "_all" else part
-        found = {name for name, also in names.items() if any(fnmatch.fnmatchcase(one, mask) for one in also)}
-        if not found and not (wild and allow_no_match):
-            raise JobsNotFoundError(f"No known {what} with id '{part}'.", pattern=pattern)
-        chosen |= found
-    return chosen
+def _unknown(what: str, part: str) -> JobsNotFoundError:
+    return JobsNotFoundError(f"No known {what} with id '{part}'.", pattern=part)

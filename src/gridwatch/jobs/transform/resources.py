@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import pyarrow as pa
-
 from gridwatch.errors import JobsExistsError, JobsNotFoundError
-from gridwatch.jobs import sql
+from gridwatch.jobs.keyed import KeyedRows, matching
 from gridwatch.jobs.tables import TRANSFORMS
 from gridwatch.jobs.transform.config import TransformConfig, parse_transform
 
@@ -67,10 +64,7 @@ class Transforms:
     """
 
     def __init__(self, store: Store, *, make: bool = True) -> None:
-        self._store = store
-        self._empty = not make and store.container(TRANSFORMS.name) is None
-        if make:
-            store.put_container(TRANSFORMS, modifiable=True)
+        self._rows = KeyedRows(store, TRANSFORMS, make=make)
 
     def get(self, transform_id: str) -> Transform:
         """Return a transform.
@@ -78,10 +72,10 @@ class Transforms:
         Raises:
             JobsNotFoundError: There is none.
         """
-        rows = [] if self._empty else self._store.get(TRANSFORMS.name, [transform_id]).to_pylist()
-        if not rows:
-            raise JobsNotFoundError(f"Transform with id [{transform_id}] could not be found", transform_id=transform_id)
-        return _transform(rows[0])
+        row = self._rows.get(transform_id)
+        if row is None:
+            raise _unknown(transform_id)
+        return _transform(row)
 
     def find(self, pattern: str = "_all", *, allow_no_match: bool = True) -> list[Transform]:
         """Return transforms by id, sorted: several by comma, `*` allowed, `_all` for all.
@@ -89,16 +83,10 @@ class Transforms:
         Raises:
             JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
         """
-        rows = [] if self._empty else self._store.read(TRANSFORMS.name).to_pylist()
-        every = {row["id"]: row for row in rows}
-        chosen: set[str] = set()
-        for part in filter(None, (part.strip() for part in pattern.split(","))):
-            wild = part == "_all" or "*" in part
-            found = set(fnmatch.filter(every, "*" if part == "_all" else part))
-            if not found and not (wild and allow_no_match):
-                raise JobsNotFoundError(f"Transform with id [{part}] could not be found", transform_id=part)
-            chosen |= found
-        return [_transform(every[one]) for one in sorted(chosen)]
+        rows = self._rows.all()
+        names = {row["id"]: (row["id"],) for row in rows}
+        chosen = matching(pattern, names, allow_no_match=allow_no_match, unknown=_unknown)
+        return [_transform(row) for row in rows if row["id"] in chosen]
 
     def add(self, transform: Transform) -> None:
         """Store a new transform.
@@ -106,10 +94,9 @@ class Transforms:
         Raises:
             JobsExistsError: Its id is taken.
         """
-        if self._store.get(TRANSFORMS.name, [transform.id]).num_rows:
+        if self._rows.get(transform.id) is not None:
             raise JobsExistsError(f"Transform with id [{transform.id}] already exists", transform_id=transform.id)
-        row = {**_columns(transform), "id": transform.id}
-        self._store.put(TRANSFORMS.name, pa.Table.from_pylist([row], schema=TRANSFORMS.arrow))
+        self._rows.put(transform.id, _columns(transform))
 
     def change(self, transform: Transform, *, states: Sequence[State] = (), **changes: Any) -> Transform | None:
         """Change some columns of a transform, and leave alone what others change at the same time.
@@ -124,23 +111,16 @@ class Transforms:
         """
         changed = replace(transform, **changes)
         columns = _columns(changed)
-        set_to = [
-            sql.compose(
-                "{} = {}", sql.name(name), sql.Sql("NULL") if columns[name] is None else sql.value(columns[name])
-            )
-            for name in changes
-        ]
-        where = [sql.compose("({} = {})", sql.name("id"), sql.value(transform.id))]
-        if states:
-            where.append(sql.any_of(sql.compose("({} = {})", sql.name("state"), sql.value(one)) for one in states))
-        done = sql.compose(
-            "UPDATE {} SET {} WHERE {}", sql.name(TRANSFORMS.name), sql.joined(", ", set_to), sql.all_of(where)
-        )
-        return changed if self._store.execute(done.text, done.parameters) else None
+        done = self._rows.change(transform.id, {name: columns[name] for name in changes}, states=states)
+        return changed if done else None
 
     def drop(self, transform_id: str) -> None:
         """Delete the row of a transform."""
-        self._store.delete(TRANSFORMS.name, [transform_id])
+        self._rows.drop(transform_id)
+
+
+def _unknown(transform_id: str) -> JobsNotFoundError:
+    return JobsNotFoundError(f"Transform with id [{transform_id}] could not be found", transform_id=transform_id)
 
 
 def _columns(one: Transform) -> dict[str, Any]:
