@@ -8,7 +8,7 @@ from gridwatch.server.ml_api.asked import Asked
 from gridwatch.server.ml_api.endpoint import endpoint
 from gridwatch.server.ml_api.errors import MlApiError
 from gridwatch.server.ml_api.service import jobs
-from gridwatch.server.ml_api.shapes import without_generated
+from gridwatch.server.ml_api.shapes import configs
 
 __all__: list[str] = []
 
@@ -28,9 +28,7 @@ def put_datafeed(asked: Asked, datafeed_id: str) -> Any:
 def get_datafeeds(asked: Asked, datafeed_id: str = "_all") -> Any:
     """Return configs."""
     found = jobs().datafeeds_json(datafeed_id, allow_no_match=asked.flag("allow_no_match", True))
-    if asked.flag("exclude_generated"):
-        found["datafeeds"] = [without_generated(one) for one in found["datafeeds"]]
-    return found
+    return {**found, "datafeeds": configs(asked, found["datafeeds"])}
 
 
 @endpoint("GET", f"{_ROOT}/_stats", f"{_FEED}/_stats", parameters=("allow_no_match",))

@@ -8,7 +8,7 @@ from gridwatch.server.ml_api.asked import Asked
 from gridwatch.server.ml_api.endpoint import endpoint
 from gridwatch.server.ml_api.posted import check_gaps, post_rows
 from gridwatch.server.ml_api.service import jobs
-from gridwatch.server.ml_api.shapes import without_generated
+from gridwatch.server.ml_api.shapes import configs
 
 __all__: list[str] = []
 
@@ -28,9 +28,7 @@ def put_job(asked: Asked, job_id: str) -> Any:
 def get_jobs(asked: Asked, job_id: str = "_all") -> Any:
     """Return configs."""
     found = jobs().jobs_json(job_id, allow_no_match=asked.flag("allow_no_match", True))
-    if asked.flag("exclude_generated"):
-        found["jobs"] = [without_generated(one) for one in found["jobs"]]
-    return found
+    return {**found, "jobs": configs(asked, found["jobs"])}
 
 
 @endpoint("GET", f"{_ROOT}/_stats", f"{_JOB}/_stats", parameters=("allow_no_match",))

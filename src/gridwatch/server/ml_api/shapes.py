@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["without_generated"]
+if TYPE_CHECKING:
+    from gridwatch.server.ml_api.asked import Asked
+
+__all__ = ["configs", "without_generated"]
 
 _GENERATED = ("create_time", "finished_time", "job_type", "job_version", "model_snapshot_id", "authorization")
+
+
+def configs(asked: Asked, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return configs as they are asked for: with `exclude_generated`, as a PUT takes them."""
+    return [without_generated(one) for one in found] if asked.flag("exclude_generated") else found
 
 
 def without_generated(config: dict[str, Any]) -> dict[str, Any]:

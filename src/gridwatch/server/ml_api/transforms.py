@@ -8,7 +8,7 @@ from gridwatch.errors import JobsRequestError
 from gridwatch.server.ml_api.asked import Asked
 from gridwatch.server.ml_api.endpoint import endpoint
 from gridwatch.server.ml_api.service import transforms
-from gridwatch.server.ml_api.shapes import without_generated
+from gridwatch.server.ml_api.shapes import configs
 
 __all__: list[str] = []
 
@@ -29,10 +29,8 @@ def put_transform(asked: Asked, transform_id: str) -> Any:
 def get_transforms(asked: Asked, transform_id: str = "_all") -> Any:
     """Return configs."""
     found = transforms().transforms.find(transform_id, allow_no_match=asked.flag("allow_no_match", True))
-    configs = [one.config.to_json() for one in found]
-    if asked.flag("exclude_generated"):
-        configs = [without_generated(one) for one in configs]
-    return {"count": len(configs), "transforms": _page(asked, configs)}
+    shown = configs(asked, [one.config.to_json() for one in found])
+    return {"count": len(shown), "transforms": _page(asked, shown)}
 
 
 @endpoint(
