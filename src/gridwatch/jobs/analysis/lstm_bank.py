@@ -114,7 +114,7 @@ class LstmBank:
         other = type(self).__new__(type(self))
         other.network = self.network
         other._misses = self._misses.pick(series)
-        other._seen = Seen(*(array[list(series)] for array in self._seen))
+        other._seen = self._seen.pick(series)
         return other
 
     def _scores(

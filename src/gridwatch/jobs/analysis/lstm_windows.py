@@ -7,6 +7,7 @@ whether its series is learnt from, scored as it comes, or scored again later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -45,6 +46,11 @@ class Seen(NamedTuple):
     rows: Ints
     level: Floats
 
+    def pick(self, series: Sequence[int]) -> Seen:
+        """Return copies of some of the series."""
+        which = list(series)
+        return Seen(self.recent[which], self.rows[which], self.level[which])
+
     @classmethod
     def none(cls, series: int, window: int) -> Seen:
         """Return what is kept of series without a value."""
@@ -75,7 +81,8 @@ class Windows:
         raw = self._joined[series[:, None], starts[:, None] + np.arange(self._window)]
         with np.errstate(over="ignore"):
             scaled = (raw - self.mean[series, buckets, None]) / self.deviation[series, buckets, None]
-        return np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
+        shown: npt.NDArray[np.float32] = np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
+        return shown
 
     @property
     def scaled(self) -> Floats:

@@ -90,7 +90,7 @@ class Networks:
             return known
         started = time.monotonic()
         log.info("lstm_training", job=job.job_id, windows=len(lesson.targets), series=lesson.series)
-        progress = self._watching.get(job.job_id, lambda _done, _of: None)
+        progress = self._watching.get(job.job_id, _nobody)
         taught = learn(job, lesson, lambda epoch, most, _row: progress(epoch, most))
         self._newest[job.job_id] = taught, time.monotonic() - started
         return self._newest[job.job_id]
@@ -107,6 +107,10 @@ class Networks:
         if better:
             tracking.crown(self._settings, training.model_name, recorded.model_version)
         return taught.network.recorded(recorded.model_uri, recorded.run_id)
+
+
+def _nobody(_done: int, _of: int) -> None:
+    """Watch no training."""
 
 
 def _loss(network: Network, lesson: Lesson) -> float:
