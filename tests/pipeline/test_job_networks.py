@@ -1,0 +1,165 @@
+"""A job's network from its rows to MLflow and to anomalies. Here, where TensorFlow and MLflow are at hand already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gridwatch.containers import Store
+from gridwatch.errors import JobsConflictError, JobsRequestError, TrackingError
+from gridwatch.jobs.analysis import Analyzer, Results
+from gridwatch.jobs.analysis.models import BUCKETS as USUAL
+from gridwatch.jobs.results import Wanted
+from gridwatch.jobs.service import JobsService
+from gridwatch.settings import Settings
+from gridwatch.tracking import find_champion, model_versions
+from tests.jobs.lstm_parts import BUCKETS, HOUR, START, lstm_job, rows
+
+NOW_MS = START + 400 * HOUR
+ODD = 190
+
+
+@dataclass
+class Deep:
+    """A service and the job in it that has been given rows of 200 hours."""
+
+    service: JobsService
+    settings: Settings
+
+
+@pytest.fixture(scope="module")
+def deep(store: Store, settings: Settings) -> Iterator[Deep]:
+    service = JobsService(store, now_ms=lambda: NOW_MS, settings=settings)
+    service.put_job(lstm_job(data_description={"time_format": "epoch_ms"}).to_json() | {"job_id": "deep"})
+    service.open_job("deep")
+    frame = rows(200, odd=ODD)
+    for start in range(0, len(frame), 4001):
+        service.post_data("deep", frame.iloc[start : start + 4001])
+    yield Deep(service, settings)
+    service.delete_job("deep", force=True)
+
+
+def said(service: JobsService) -> list[str]:
+    return [one["message"] for one in service.messages.of("deep")]
+
+
+def test_the_network_is_trained_told_of_and_kept_in_mlflow(deep: Deep) -> None:
+    messages = said(deep.service)
+    assert f"An LSTM is trained after {BUCKETS} buckets; until then the usual model judges." in messages
+    trained = next(one for one in messages if one.startswith("The LSTM is trained (models:/job-deep/1)"))
+    assert "judges from 2024-02-22T00:00:00Z on: " in trained
+    assert "windows of 3 series" in trained
+    network = deep.service.job_stats("deep")["jobs"][0]["network"]
+    champion = find_champion(deep.settings, "job-deep")
+    assert champion is not None
+    assert (champion.uri, champion.run_id, champion.sha256) == (
+        network["model_uri"], network["run_id"], network["sha256"],
+    )  # fmt: skip
+    assert sorted(champion.parts) == ["detector.json", "model.onnx"]
+    version = model_versions(deep.settings, "job-deep")[0]
+    assert (version["champion"], version["detector"]) == (True, "job-lstm")
+    assert version["metrics"]["best_val_loss"] == pytest.approx(network["val_loss"])
+
+
+def test_what_it_finds_has_its_provenance(deep: Deep, store: Store) -> None:
+    found = deep.service.records("deep", Wanted(START + ODD * HOUR, START + (ODD + 1) * HOUR))["records"]
+    assert {one["p"][0] for one in found} == {"p0", "p1", "p2"}
+    assert {one["driver"] for one in found} == {"lstm"}
+    assert min(one["record_score"] for one in found) > 25.0
+    network = deep.service.job_stats("deep")["jobs"][0]["network"]
+    told = [one for one in store.sql("SELECT * FROM ANOMALY_deep").to_pylist() if one["driver"] == "lstm"]
+    assert told
+    for row in told:
+        assert row["run_id"] == network["run_id"]
+        assert json.loads(row["provenance"])["network"] == "models:/job-deep/1"
+
+
+def test_the_same_rows_all_at_once_give_the_same_network_and_scores(deep: Deep) -> None:
+    one, results = Analyzer(deep.service.resources.job("deep").config, USUAL), Results()
+    results.extend(one.push(rows(200, odd=ODD)))
+    assert one.network is not None
+    assert one.network.sha256 == deep.service.job_stats("deep")["jobs"][0]["network"]["sha256"]
+    found = {
+        (record["timestamp"], record["p"][0]): (record["probability"], record["typical"][0], record["driver"])
+        for record in deep.service.records("deep", Wanted(size=10_000))["records"]
+    }
+    assert found == {
+        (record.timestamp, record.partition[0][1]): (record.probability, record.typical, record.driver)
+        for record in results.records
+    }
+
+
+def test_a_service_that_starts_again_goes_on_with_the_network(deep: Deep, store: Store) -> None:
+    service = JobsService(store, now_ms=lambda: NOW_MS, settings=deep.settings)
+    before = service.job_stats("deep")["jobs"][0]["network"]
+    more = rows(230, odd=220)
+    service.post_data("deep", more[more["time"] >= START + 200 * HOUR])
+    assert service.job_stats("deep")["jobs"][0]["network"] == before
+    found = service.records("deep", Wanted(START + 220 * HOUR, START + 221 * HOUR))["records"]
+    assert "lstm" in {one["driver"] for one in found}
+
+
+def test_a_training_that_is_asked_for_is_compared_with_the_network_so_far(deep: Deep) -> None:
+    epochs: list[tuple[int, int]] = []
+    done = deep.service.train_job("deep", progress=lambda at, of: epochs.append((at, of)))
+    assert epochs == [(1, 2), (2, 2)]
+    versions = model_versions(deep.settings, "job-deep")
+    assert [one["version"] for one in versions] == ["2", "1"]
+    assert [one["champion"] for one in versions] == [done["used"], not done["used"]]
+    metrics = versions[0]["metrics"]
+    assert (metrics["best_val_loss"] < metrics["champion_loss"]) == done["used"] == bool(metrics["became_champion"])
+    assert said(deep.service)[0].startswith(
+        "The LSTM is trained (models:/job-deep/2)"
+        if done["used"]
+        else "An LSTM was trained (models:/job-deep/2) and is"
+    )
+    assert deep.service.job_stats("deep")["jobs"][0]["network"]["model_uri"] == (
+        "models:/job-deep/2" if done["used"] else "models:/job-deep/1"
+    )
+
+
+def test_where_mlflow_is_away_rows_are_not_taken_and_come_again(
+    deep: Deep, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained is not trained twice."""
+    from gridwatch import tracking
+    from gridwatch.jobs.service import networks
+
+    trainings: list[Any] = []
+    learn = networks.learn
+    monkeypatch.setattr(networks, "learn", lambda *given: trainings.append(given) or learn(*given))
+
+    def away(*_given: Any) -> None:
+        raise TrackingError("MLflow is away.")
+
+    service = JobsService(store, now_ms=lambda: NOW_MS, settings=deep.settings)
+    service.put_job(lstm_job(data_description={"time_format": "epoch_ms"}).to_json() | {"job_id": "later"})
+    service.open_job("later")
+    frame = rows(130)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "record", away)
+        with pytest.raises(TrackingError, match=r"MLflow is away"):
+            service.post_data("later", frame)
+    assert service.job_stats("later")["jobs"][0]["data_counts"]["processed_record_count"] == 0
+    service.post_data("later", frame)
+    assert service.job_stats("later")["jobs"][0]["data_counts"]["processed_record_count"] == len(frame)
+    assert (len(trainings), len(model_versions(deep.settings, "job-later"))) == (1, 1)
+
+
+def test_what_cannot_be_trained_is_told(deep: Deep, store: Store) -> None:
+    service = deep.service
+    service.put_job({"analysis_config": {"detectors": [{"function": "count"}]}}, job_id="plain")
+    with pytest.raises(JobsRequestError, match=r"Job \[plain\] has nothing to train: its model is \[auto\]"):
+        service.train_job("plain")
+    raw = {"analysis_config": {"bucket_span": "1h", "detectors": [{"function": "count"}]}, "model": {"type": "lstm"}}
+    service.put_job(raw, job_id="young")
+    with pytest.raises(JobsConflictError, match=r"Cannot use job \[young\] while its state is \[closed\]"):
+        service.train_job("young")
+    service.open_job("young")
+    service.post_data("young", rows(40, partitions=1))
+    with pytest.raises(JobsRequestError, match=r"Job \[young\] has too little to learn yet: 15 windows of 24 buckets"):
+        service.train_job("young")
