@@ -189,14 +189,13 @@ class Extraction:
 
 def _advice(source: Source, rows: int) -> str:
     """Return what to do about a container whose rows are not found by their time."""
-    said = f"container [{source.container}] has {rows:,} rows, and"
     column = source.time.column
-    if column is None:
-        return f"{said} a script works out their time, so that no index can find them; keep the time in a column."
+    # A datafeed whose time is a runtime field is refused.
+    assert column is not None  # noqa: S101
     table, index = sql.name(source.container).text, sql.name(f"by_{column.name}").text
     return (
-        f"{said} none is found by its time without reading all; make an index: CREATE INDEX {index} ON {table} "
-        f"({sql.name(column.name).text})"
+        f"container [{source.container}] has {rows:,} rows, and none is found by its time without reading all; make an "
+        f"index: CREATE INDEX {index} ON {table} ({sql.name(column.name).text})"
     )
 
 

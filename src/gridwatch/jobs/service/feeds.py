@@ -213,7 +213,11 @@ class _Found:
         if at is None:
             return True
         if (to_ms - at) // span > _GAP_BUCKETS_MAX:
-            # What lies before the gap is done.
+            # What lies before the gap is done, whoever decides what about the rest.
+            if len(analyzer.open_rows()):
+                at += span
+                self._pending.extend(analyzer.advance(at))
+                self._fed_to_ms = at
             self.store()
             raise JobsRequestError(
                 f"after {iso_text(at)} come more than {_GAP_BUCKETS_MAX:,} buckets without a row; where the time of some "
