@@ -41,7 +41,7 @@ def test_a_model_that_differs_from_keras_is_refused(learnt: LstmDetector) -> Non
     with pytest.raises(
         DetectorError, match=r"differs from the Keras model by 0\.\d+ standard deviations; at most 1e-05"
     ):
-        lstm_module._check_agreement(learnt.trained.model, windows, predicted + 0.5)
+        lstm_module.check_agreement(learnt.trained.model, windows, predicted + 0.5)
 
 
 def test_the_best_epoch_is_kept(learnt: LstmDetector) -> None:

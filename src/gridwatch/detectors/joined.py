@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
@@ -10,17 +9,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gridwatch.detectors.base import Floats, Scores, Times, check_series
+from gridwatch.detectors.document import JSON, check_enough, document, learnt, read
 from gridwatch.detectors.joint import Joint
 from gridwatch.detectors.online import AutoConfig, OnlineScores
 from gridwatch.detectors.online.ensemble import FORMAT as MEMBERS_FORMAT
 from gridwatch.detectors.online.ensemble import check_follows
 from gridwatch.detectors.online.layout import LAST_MS
 from gridwatch.detectors.streams import Stream
-from gridwatch.errors import DetectorError
 
 __all__ = ["JoinedDetector"]
-
-_JSON = "detector.json"
 
 
 class JoinedDetector:
@@ -57,13 +54,7 @@ class JoinedDetector:
 
     def learn(self, times_ms: Times, values: Floats) -> None:
         """Start anew and learn a series; see `Detector.learn`."""
-        if len(values) < self.rows_min:
-            raise DetectorError(
-                f"{len(values)} rows are too few to learn from: {self.kind} needs at least {self.rows_min}. Load more "
-                "history, or set a smaller warm_rows.",
-                rows=len(values),
-                rows_min=self.rows_min,
-            )
+        check_enough(len(values), self.rows_min, who=self.kind, smaller="warm_rows")
         check_series(times_ms, values)
         self._train(times_ms, values)
         joint = self._new()
@@ -92,28 +83,15 @@ class JoinedDetector:
 
     def save(self) -> dict[str, bytes]:
         """Return `detector.json`, `state.npz`, `streams.npz` and what the kind adds; see `Detector.save`."""
-        if self._joint is None:
-            raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
-        raw = {"format": self._format(), "kind": self.kind, "config": asdict(self.config), **self._more()}
-        text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
-        return {_JSON: text.encode(), **self._joint.save(), **self._files()}
+        joint = learnt(self._joint)
+        told = document(self.kind, self._format(), asdict(self.config), **self._more())
+        return {JSON: told, **joint.save(), **self._files()}
 
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> Self:
         """Return the detector that `save` wrote; see `Detector.load`."""
-        if _JSON not in parts:
-            raise DetectorError(f"The saved detector lacks {_JSON}; it has {sorted(parts)}.")
-        try:
-            raw = json.loads(parts[_JSON])
-            if raw["format"] != cls._format() or raw["kind"] != cls.kind:
-                raise DetectorError(
-                    f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
-                    f"{cls.kind!r} of format {cls._format()!r}. Learn again, or use the gridwatch that wrote it."
-                )
-            lists = {name: tuple(value) for name, value in raw["config"].items() if isinstance(value, list)}
-            detector = cls._from(raw, AutoConfig(**{**raw["config"], **lists}), parts)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DetectorError(f"detector.json is damaged: {error!r}.") from error
+        with read(parts, cls.kind, cls._format()) as raw:
+            detector = cls._from(raw, AutoConfig.of(raw["config"]), parts)
         joint = detector._new()
         joint.restore(parts)
         detector._joint = joint

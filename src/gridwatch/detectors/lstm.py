@@ -5,7 +5,6 @@ Learning imports TensorFlow; scoring and loading run on ONNX Runtime alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from gridwatch.detectors.base import Floats, Scores, Times, check_series
 from gridwatch.detectors.calibration import SCALE_ROWS, Calibration, local_scale, p_of_score, score_of
+from gridwatch.detectors.document import JSON, check_enough, document, learnt, read
 from gridwatch.detectors.features import FeatureName, clip_of, feature, rows_lost
 from gridwatch.detectors.misses import Misses, Scaler
 from gridwatch.detectors.onnx import OnnxModel
@@ -24,7 +24,7 @@ from gridwatch.errors import DetectorError
 __all__ = ["Limit", "LstmDetector", "check_agreement"]
 
 _FORMAT = 1
-_JSON, _ONNX = "detector.json", "model.onnx"
+_ONNX = "model.onnx"
 _AGREEMENT = 1e-5  # most that the ONNX graph may differ from Keras, in standard deviations of the feature
 _TRAINING_ROWS_MIN, _VALIDATION_ROWS_MIN = 50, 5
 
@@ -106,13 +106,7 @@ class LstmDetector:
 
     def learn(self, times_ms: Times, values: Floats) -> None:
         """Learn a series; see `Detector.learn`."""
-        if len(values) < self.rows_min:
-            raise DetectorError(
-                f"{len(values)} rows are too few to learn from: a window of {self.config.window} needs at least "
-                f"{self.rows_min}. Load more history, or set a smaller window.",
-                rows=len(values),
-                rows_min=self.rows_min,
-            )
+        check_enough(len(values), self.rows_min, who=f"a window of {self.config.window}", smaller="window")
         check_series(times_ms, values)
         features = feature(self.feature_name, times_ms, values)
         held = self.validation_rows(len(values))
@@ -171,41 +165,28 @@ class LstmDetector:
 
     def save(self) -> dict[str, bytes]:
         """Return `detector.json` and `model.onnx`; see `Detector.save`."""
-        if self._learnt is None:
-            raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
-        raw = {
-            "format": _FORMAT,
-            "kind": self.kind,
-            "feature": self.feature_name,
-            "config": asdict(self.config),
-            "limit": asdict(self.limit),
-            "scaler": asdict(self._learnt.scaler),
-            "calibration": self._learnt.calibration.to_dict(),
-            "unseen_from_ms": self._learnt.unseen_from_ms,
-        }
-        text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
-        return {_JSON: text.encode(), _ONNX: self._learnt.onnx}
+        known = learnt(self._learnt)
+        told = document(
+            self.kind,
+            _FORMAT,
+            asdict(self.config),
+            feature=self.feature_name,
+            limit=asdict(self.limit),
+            scaler=asdict(known.scaler),
+            calibration=known.calibration.to_dict(),
+            unseen_from_ms=known.unseen_from_ms,
+        )
+        return {JSON: told, _ONNX: known.onnx}
 
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> Self:
         """Return the detector that `save` wrote; see `Detector.load`."""
-        missing = [name for name in (_JSON, _ONNX) if name not in parts]
-        if missing:
-            raise DetectorError(f"The saved detector lacks {', '.join(missing)}; it has {sorted(parts)}.")
-        try:
-            raw: dict[str, Any] = json.loads(parts[_JSON])
-            if raw["format"] != _FORMAT or raw["kind"] != cls.kind:
-                raise DetectorError(
-                    f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
-                    f"{cls.kind!r} of format {_FORMAT}. Train again, or use the gridwatch that wrote it."
-                )
+        with read(parts, cls.kind, _FORMAT, files=(_ONNX,), again="Train") as raw:
             config = LstmConfig(**{**raw["config"], "units": tuple(raw["config"]["units"])})
             detector = cls(raw["feature"], config, limit=Limit(**raw["limit"]))
             scaler = Scaler(**raw["scaler"])
             calibration = Calibration.from_dict(raw["calibration"])
             unseen_from_ms = int(raw["unseen_from_ms"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DetectorError(f"detector.json is damaged: {error!r}.") from error
         detector._learnt = _Learnt(scaler, calibration, parts[_ONNX], OnnxModel(parts[_ONNX]), unseen_from_ms)
         return detector
 

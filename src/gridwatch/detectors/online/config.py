@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from gridwatch.errors import DetectorError
 
@@ -100,6 +101,17 @@ class AutoConfig:
         ((), (24, 48))
         """
         return cls(shape=(), nearest=0, tail_rows_max=128, bins=32)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """Return what `dataclasses.asdict` and JSON made of one.
+
+        Raises:
+            TypeError: There is no such constant.
+            DetectorError: A constant is not allowed.
+        """
+        known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in raw.items()}
+        return cls(**known)
 
     def day_rows(self, step_ms: float) -> int:
         """Return the rows of a day; where the history does not hold two, of an hour, a minute, a second instead.

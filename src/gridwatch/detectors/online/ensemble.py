@@ -8,7 +8,6 @@ among its own past is the p-value, and what passes hold and dead time is the ala
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors.base import Detector, Floats, Scores, Times, check_series
+from gridwatch.detectors.document import JSON, check_enough, document, learnt, read
 from gridwatch.detectors.online.bank import Bank, BankScores
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.detectors.online.layout import LAST_MS, State
@@ -30,7 +30,7 @@ FORMAT = 3
 """Of what is saved: the members' constants and state. Another number wherever these change, so that what was saved
 before is refused as such rather than as damaged."""
 
-_JSON, _STATE = "detector.json", "state.npz"
+_STATE = "state.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,13 +113,7 @@ class AutoDetector:
 
     def learn(self, times_ms: Times, values: Floats) -> None:
         """Start anew and learn a series; see `Detector.learn`."""
-        if len(values) < self.rows_min:
-            raise DetectorError(
-                f"{len(values)} rows are too few to learn from: a rank among the past needs at least "
-                f"{self.rows_min}. Load more history, or set a smaller warm_rows.",
-                rows=len(values),
-                rows_min=self.rows_min,
-            )
+        check_enough(len(values), self.rows_min, who="a rank among the past", smaller="warm_rows")
         check_series(times_ms, values)
         bank = Bank(self.config)
         bank.update(times_ms, values[None, :])
@@ -146,30 +140,15 @@ class AutoDetector:
 
     def save(self) -> dict[str, bytes]:
         """Return `detector.json` and `state.npz`; see `Detector.save`."""
-        if self._bank is None:
-            raise DetectorError("A detector that has not learnt anything cannot be saved; call learn first.")
-        raw = {"format": FORMAT, "kind": self.kind, "config": asdict(self.config)}
-        text = json.dumps(raw, indent=1, sort_keys=True, allow_nan=False)
-        return {_JSON: text.encode(), _STATE: write_state(self._bank.state)}
+        bank = learnt(self._bank)
+        return {JSON: document(self.kind, FORMAT, asdict(self.config)), _STATE: write_state(bank.state)}
 
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> Self:
         """Return the detector that `save` wrote; see `Detector.load`."""
-        missing = [name for name in (_JSON, _STATE) if name not in parts]
-        if missing:
-            raise DetectorError(f"The saved detector lacks {', '.join(missing)}; it has {sorted(parts)}.")
-        try:
-            raw = json.loads(parts[_JSON])
-            if raw["format"] != FORMAT or raw["kind"] != cls.kind:
-                raise DetectorError(
-                    f"detector.json holds a {raw['kind']!r} of format {raw['format']!r}; this version reads "
-                    f"{cls.kind!r} of format {FORMAT}. Learn again, or use the gridwatch that wrote it."
-                )
-            lists = {name: tuple(value) for name, value in raw["config"].items() if isinstance(value, list)}
-            config = AutoConfig(**{**raw["config"], **lists})
+        with read(parts, cls.kind, FORMAT, files=(_STATE,)) as raw:
+            config = AutoConfig.of(raw["config"])
             bank = Bank(config)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DetectorError(f"detector.json is damaged: {error!r}.") from error
         detector = cls(config)
         bank.state = read_state(parts[_STATE], bank.state, config)
         detector._bank = bank
