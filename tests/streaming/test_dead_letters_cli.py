@@ -15,9 +15,10 @@ from gridwatch.cli.app import app
 from gridwatch.containers import Column, ColumnType, Store
 from gridwatch.containers.catalog import series_info
 from gridwatch.errors import ConfigError, StreamError
+from gridwatch.server.app import create_app
 from gridwatch.settings import Settings
 from gridwatch.streaming import Producer, Sink, read_dead_letters
-from gridwatch.streaming.dead_letter_reader import read_topics
+from gridwatch.streaming.dead_letter_reader import read_letters, read_topics
 
 COLUMNS = (Column("close", ColumnType.DOUBLE), Column("note", ColumnType.STRING))
 Dlq = Callable[..., Result]
@@ -296,3 +297,24 @@ def test_a_letter_that_is_not_there_is_told(dlq: Dlq, settings: Settings, bootst
         f"kept {connect}/0/0: there is no topic '{topic}_GONE'; make it first, or name another with --to" in done.output
     )
     assert json.loads(dlq("list", "--in", connect, "--json").output)["topics"][0]["waiting"] == 1
+
+
+def test_the_page_shows_what_the_list_does(
+    dlq: Dlq, settings: Settings, bootstrap: str, store: Store, topic: str
+) -> None:
+    fill(settings, bootstrap, store, topic, rows({"ts": 1, "close": "<b>"}, {"ts": 2, "close": "b"}, b"{"))
+    dlq("replay", f"{topic}.dlq/0/1", "--set", "close=1.5")
+    own = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"bootstrap_servers": bootstrap})})
+    client = create_app(own, store, clock=lambda: 1_760_000_000_000).test_client()
+    page = client.get(f"/dead-letters?topic={topic}.dlq").text
+    listed = [
+        letter["letter"] for letter in json.loads(dlq("list", "--in", f"{topic}.dlq", "--json").stdout)["letters"]
+    ]
+    assert listed == [f"{topic}.dlq/0/0", f"{topic}.dlq/0/2"]
+    assert all(place in page for place in listed)
+    assert "1 to 2 of 2 letters" in page
+    assert "&lt;b&gt;" in page
+    assert f"{topic}.dlq/0/1" in client.get(f"/dead-letters?topic={topic}.dlq&state=replayed").text
+    assert "1 to 1 of 1 letters" in client.get(f"/dead-letters?topic={topic}.dlq&reason=NOT+JSON").text
+    newest = [letter.offset for letter in read_letters(settings, bootstrap, [f"{topic}.dlq"], newest=1)]
+    assert newest == [2]

@@ -47,6 +47,7 @@ def read_letters(
     bootstrap: str,
     topics: Iterable[str],
     *,
+    newest: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[DeadLetter]:
     """Give the dead letters that are in these topics now, one topic after the other, each partition oldest first.
@@ -55,13 +56,14 @@ def read_letters(
         settings: Login and time limits.
         bootstrap: `host:port,...` of the cluster.
         topics: Dead-letter topics; one that does not exist holds nothing.
+        newest: Only those among the newest so many offsets of each partition; None for all.
         progress: Told how far it is and how far it has to go, in offsets.
 
     Raises:
         MissingServiceError: Kafka does not answer.
         StreamError: It stops answering before the end.
     """
-    return map(letter_of, read_topics(settings, bootstrap, topics, progress=progress))
+    return map(letter_of, read_topics(settings, bootstrap, topics, newest=newest, progress=progress))
 
 
 def read_topics(
@@ -69,6 +71,7 @@ def read_topics(
     bootstrap: str,
     topics: Iterable[str],
     *,
+    newest: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[Any]:
     """Give the committed records that are in these topics now, as kafka-python consumes them; see `read_letters`."""
@@ -83,6 +86,8 @@ def read_topics(
         if not everything:
             return
         begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
+        if newest is not None:
+            begins = {part: max(begins[part], ends[part] - newest) for part in everything}
         total = sum(ends[part] - begins[part] for part in everything)
         done = 0
         for name, of_topic in parts.items():
