@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gridwatch.errors import JobsError, JobsRequestError
 from gridwatch.jobs.analysis import Analyzer, Results
-from gridwatch.jobs.analysis.lstm_bank import LstmBank
+from gridwatch.jobs.analysis.lstm_bank import MissBank
 from gridwatch.jobs.analysis.lstm_lesson import Recent, lesson_of
 from gridwatch.jobs.analysis.lstm_models import LstmModels
 from gridwatch.jobs.analysis.lstm_network import Network
@@ -62,7 +62,7 @@ def test_a_window_is_the_values_before_scaled_by_all_before_however_they_come(
 
 def test_values_of_any_size_are_taken() -> None:
     values = np.array([[0.0] * 30, [5.0] * 30, [1e308, -1e308] * 15, [1e-300] * 30])
-    bank = LstmBank(network(), 4)
+    bank = MissBank(network(), 4)
     found = bank.update(START + np.arange(30) * HOUR, values)
     assert np.isfinite(found.p_surprise).all()
     # A constant is scaled by 1: what leaves it is no infinity.
@@ -129,7 +129,6 @@ def test_the_usual_model_judges_until_the_network_does() -> None:
     assert ours.between(edge, None) != theirs.between(edge, None)
     found = [one for one in ours.records if one.timestamp == START + 180 * HOUR]
     assert {dict(one.partition)["p"] for one in found} == {"p0", "p1", "p2"}
-    assert {one.driver for one in found} == {"lstm"}
     assert all(one.score >= 50.0 and one.lower < one.typical < one.upper < one.actual for one in found)
     # Its misses were learnt from the buckets before it came, so that it judges at once and as often as it should.
     after = [one for one in ours.between(edge, None).records if one.timestamp != START + 180 * HOUR]
@@ -195,9 +194,9 @@ def test_a_network_is_used_by_a_bank_of_many_as_by_one() -> None:
     rng = np.random.default_rng(2)
     times, values = START + np.arange(90) * HOUR, rng.normal(10.0, 2.0, (7, 90))
     values[2, 10:30] = np.nan
-    many = LstmBank(network(), 7)
+    many = MissBank(network(), 7)
     found = many.update(times, values)
-    alone = LstmBank(network(), 1).update(times, values[2:3])
+    alone = MissBank(network(), 1).update(times, values[2:3])
     np.testing.assert_array_equal(found.p_surprise[2:3], alone.p_surprise)
     np.testing.assert_allclose(found.expected[2:3], alone.expected, rtol=1e-12)
     picked = many.pick([4, 1])

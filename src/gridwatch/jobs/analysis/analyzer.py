@@ -21,7 +21,7 @@ from gridwatch.jobs.analysis import scoring, stored
 from gridwatch.jobs.analysis.detector import Found, Grid, RunningDetector, spaced
 from gridwatch.jobs.analysis.gaps import Gaps
 from gridwatch.jobs.analysis.lstm_course import Course
-from gridwatch.jobs.analysis.lstm_models import models_of
+from gridwatch.jobs.analysis.lstm_models import models_of, sizes_of
 from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Results
 from gridwatch.jobs.analysis.rows import Rows, columns_of
 from gridwatch.jobs.analysis.series import SERIES_BYTES
@@ -317,13 +317,15 @@ def _series_max(job: JobConfig, model: AutoConfig) -> int:
     """Return how many series each detector may have within the job's memory, all detectors sharing it alike."""
     from gridwatch.detectors.online.bank import Bank
 
-    bank = Bank(model, 1).nbytes
+    more, fixed = sizes_of(job)
+    bank = Bank(model, 1).nbytes + more
     size = 0
     for detector in job.detectors:
         slots, zeros_span_ms = spaced(detector, job.bucket_span_ms)
         each = bank + Gaps(1, slots).nbytes + Silence(1, zeros_span_ms).nbytes
         size += len(detector.spec.metrics) * each + SERIES_BYTES
-    return max(job.memory_limit // size, 1)
+    metrics = sum(len(detector.spec.metrics) for detector in job.detectors)
+    return max((job.memory_limit - fixed * metrics) // size, 1)
 
 
 def _influencers(records: list[Record]) -> list[InfluencerResult]:

@@ -1,4 +1,9 @@
-"""Series that are judged by what a network expects of them: its misses, among all misses of their series before."""
+"""Series that are judged as usual, and by what a network expects of them: its misses, among all of their series before.
+
+The rarer of the two counts, for there being two (Bonferroni). An LSTM alone overlooks what is plain to see where a
+series jumps at hours that it cannot tell; where values follow from those before, it finds the small faults that the
+usual model does not. docs/jobs.md has the figures.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
     from gridwatch.detectors.online.bank import Bank, BankScores
     from gridwatch.jobs.analysis.lstm_network import Network
 
-__all__ = ["MISSES", "LstmBank", "LstmState"]
+__all__ = ["MISSES", "LstmBank", "LstmState", "MissBank"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -27,11 +32,36 @@ MISSES = AutoConfig(
 """What judges misses: each, and the mean of 24, which finds what single ones do not show. Their history says nothing
 more, so hardly any is kept."""
 
-_NAMES = {"value": "lstm", "mean-24": "mean-24"}
+_NAMES = {"value": "lstm", "mean-24": "mean-24-lstm"}
+
+_HALF = float(np.log10(2.0))
+"""Each of the two has half of the false alarms."""
+
+_TOLD = 2.0
+"""-log10 p from which on a bucket is a record: its band is that of who found it odd."""
+
+
+class MissState(NamedTuple):
+    """What is known of the misses of s series: as `detectors.online.layout.State` names it, and `Seen`."""
+
+    miss_counts: Any
+    miss_numbers: Any
+    miss_steps: Any
+    miss_newest: Any
+    miss_rows: Any
+    miss_stretches: Any
+    miss_distances: Any
+    miss_sums: Any
+    miss_forecast: Any
+    miss_past: Any
+    miss_held: Any
+    window_recent: Any
+    window_rows: Any
+    window_level: Any
 
 
 class LstmState(NamedTuple):
-    """All that is known of s series: that of their misses, as `detectors.online.layout.State` names it, and `Seen`."""
+    """All that is known of s series: as usual, and of the misses; see `MissState`."""
 
     counts: Any
     numbers: Any
@@ -44,13 +74,24 @@ class LstmState(NamedTuple):
     forecast: Any
     past: Any
     held: Any
+    miss_counts: Any
+    miss_numbers: Any
+    miss_steps: Any
+    miss_newest: Any
+    miss_rows: Any
+    miss_stretches: Any
+    miss_distances: Any
+    miss_sums: Any
+    miss_forecast: Any
+    miss_past: Any
+    miss_held: Any
     window_recent: Any
     window_rows: Any
     window_level: Any
 
 
-class LstmBank:
-    """A bank whose series share a network; takes the place of `detectors.online.bank.Bank`.
+class MissBank:
+    """A bank whose series are judged by what a network expects of them alone.
 
     Args:
         network: It.
@@ -70,23 +111,18 @@ class LstmBank:
     @property
     def members(self) -> tuple[str, ...]:
         """Names of what is judged."""
-        return tuple(_NAMES.get(name, name) for name in self._misses.members)
+        return tuple(_NAMES.get(name, f"{name}-lstm") for name in self._misses.members)
 
     @property
-    def state(self) -> LstmState:
+    def state(self) -> MissState:
         """The arrays that it goes on with; what is written into them counts."""
-        return LstmState(*self._misses.state, *self._seen)
+        return MissState(*self._misses.state, *self._seen)
 
     @state.setter
-    def state(self, state: LstmState) -> None:
+    def state(self, state: MissState) -> None:
         own = len(self._misses.state)
         self._misses.state = type(self._misses.state)(*state[:own])
         self._seen = Seen(*state[own:])
-
-    @property
-    def nbytes(self) -> int:
-        """Memory, bytes; that of the network is everybody's."""
-        return sum(array.nbytes for array in self.state)
 
     def look(self, values: Floats) -> None:
         """Take up values without judging them: what the windows of those after them need."""
@@ -133,3 +169,72 @@ class LstmBank:
         return BankScores(
             expected, lower, upper, found.loss, surprise, p_surprise, alarm, segment, found.driver, self.members
         )
+
+
+class LstmBank:
+    """A bank whose series share a network; takes the place of `detectors.online.bank.Bank`.
+
+    Args:
+        usual: The series as they are judged without it.
+        misses: The same series, judged by it.
+    """
+
+    def __init__(self, usual: Bank, misses: MissBank) -> None:
+        self.usual, self.misses = usual, misses
+
+    def __len__(self) -> int:
+        return len(self.misses)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of what is judged."""
+        return (*self.usual.members, *self.misses.members)
+
+    @property
+    def state(self) -> LstmState:
+        """The arrays that it goes on with; what is written into them counts."""
+        return LstmState(*self.usual.state, *self.misses.state)
+
+    @state.setter
+    def state(self, state: LstmState) -> None:
+        own = len(self.usual.state)
+        self.usual.state = type(self.usual.state)(*state[:own])
+        self.misses.state = MissState(*state[own:])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, bytes; that of the network is everybody's."""
+        return sum(array.nbytes for array in self.state)
+
+    def update(self, times_ms: Ints, values: Floats, *, threads: int = 1) -> BankScores:
+        """Score rows of all series, each before learning from it; see `Bank.update`."""
+        from gridwatch.detectors.online.bank import BankScores
+
+        ours = self.misses.update(times_ms, values, threads=threads)
+        usual = self.usual.update(times_ms, values, threads=threads)
+        spoken = np.isfinite(ours.expected)
+        alone = np.where(spoken, np.maximum(usual.p_surprise - _HALF, 0.0), usual.p_surprise)
+        missed = np.where(spoken, ours.p_surprise - _HALF, -1.0)
+        rarer = missed > alone
+        # Odd as usual: its band. Else the network says what is expected, wherever it says anything.
+        own = spoken & (rarer | (alone < _TOLD))
+        return BankScores(
+            expected=np.where(own, ours.expected, usual.expected),
+            lower=np.where(own, ours.lower, usual.lower),
+            upper=np.where(own, ours.upper, usual.upper),
+            loss=np.where(own, ours.loss, usual.loss),
+            surprise=np.where(rarer, ours.surprise, usual.surprise),
+            p_surprise=np.where(rarer, missed, alone),
+            alarm=usual.alarm,
+            segment=usual.segment,
+            driver=np.where(rarer & (ours.driver >= 0), ours.driver + len(self.usual.members), usual.driver),
+            members=self.members,
+        )
+
+    def copy(self) -> Self:
+        """Return a bank that goes on from here by itself."""
+        return self.pick(range(len(self)))
+
+    def pick(self, series: Sequence[int]) -> Self:
+        """Return a bank with copies of some of the series."""
+        return type(self)(self.usual.pick(series), self.misses.pick(series))

@@ -9,8 +9,9 @@ import numpy as np
 from typing_extensions import override
 
 from gridwatch.jobs.analysis.bursts import CREDIT_FIRST, update_without_bursts
-from gridwatch.jobs.analysis.lstm_bank import LstmBank
+from gridwatch.jobs.analysis.lstm_bank import MISSES, LstmBank, MissBank
 from gridwatch.jobs.analysis.lstm_lesson import Recent, filled
+from gridwatch.jobs.analysis.lstm_windows import Seen
 from gridwatch.jobs.analysis.models import Floats, Ints, Judged, Models
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gridwatch.jobs.analysis.lstm_network import Network
     from gridwatch.jobs.config import JobConfig
 
-__all__ = ["LstmModels", "models_of"]
+__all__ = ["LstmModels", "models_of", "sizes_of"]
 
 _CALIBRATED = 400_000
 """Windows that are looked at to calibrate all series after a training: some ten seconds."""
@@ -55,10 +56,8 @@ class LstmModels(Models):
 
     @override
     def bank(self, series: int) -> Bank:
-        if self.network is None:
-            return super().bank(series)
-        # All that models ask of a bank it has.
-        return LstmBank(self.network, series)  # type: ignore[return-value]
+        usual = super().bank(series)
+        return usual if self.network is None else _shared(usual, MissBank(self.network, series))
 
     @override
     def update(self, times_ms: Ints, values: Floats) -> Judged:
@@ -90,17 +89,38 @@ class LstmModels(Models):
             network: Which.
         """
         self.network = network
-        sizes = [len(page) for page in self.pages]
-        self.pages = [self.bank(size) for size in sizes]
-        self.credits = [np.full(size, CREDIT_FIRST, np.int64) for size in sizes]
         times, values = filled(self.recent, self.slots)
         judged = min(max(_CALIBRATED // max(len(values), 1), _ROWS_MIN), len(times))
-        for (start, page), credit in zip(self._used(len(values)), self.credits, strict=False):
-            part = values[start : start + len(page)]
-            if len(part) < len(page):
-                part = np.vstack([part, np.full((len(page) - len(part), part.shape[1]), np.nan)])
-            page.look(part[:, :-judged])  # type: ignore[attr-defined]
-            update_without_bursts(page, credit, times[-judged:], part[:, -judged:], threads=self.threads)
+        had: list[tuple[int, Any]] = [*self._used(self.room)]
+        for place, (start, page) in enumerate(had):
+            misses = MissBank(network, len(page))
+            part = np.full((len(page), len(times)), np.nan)
+            known = values[start : start + len(page)]
+            part[: len(known)] = known
+            misses.look(part[:, :-judged])
+            credit = np.full(len(page), CREDIT_FIRST, np.int64)
+            update_without_bursts(_as_bank(misses), credit, times[-judged:], part[:, -judged:], threads=self.threads)
+            self.pages[place] = _shared(page.usual if isinstance(page, LstmBank) else page, misses)
+
+
+def _shared(usual: Bank, misses: MissBank) -> Bank:
+    return _as_bank(LstmBank(usual, misses))
+
+
+def _as_bank(bank: LstmBank | MissBank) -> Bank:
+    """Return what has all that models ask of a bank."""
+    return bank  # type: ignore[return-value]
+
+
+def sizes_of(job: JobConfig) -> tuple[int, int]:
+    """Return what a job's series takes more than as usual, bytes, and what each function of a detector does."""
+    from gridwatch.detectors.online.members import empty_state
+
+    if job.model.type != "lstm":
+        return 0, 0
+    misses = sum(array.nbytes for array in (*empty_state(MISSES), *Seen.none(1, job.model.window)))
+    recent = Recent(job.train_buckets)
+    return misses + recent.values.itemsize * job.train_buckets, recent.nbytes
 
 
 def models_of(job: JobConfig) -> Callable[..., Models]:
