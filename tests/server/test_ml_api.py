@@ -458,6 +458,21 @@ def test_a_time_that_is_likely_wrong_is_told(client: FlaskClient) -> None:
     assert client.delete(f"{ROOT}/seconds?force").status_code == 200
 
 
+def test_rows_that_are_posted_again_under_their_key_are_taken_once(client: FlaskClient) -> None:
+    put(client, f"{ROOT}/keyed", JOB)
+    client.post(f"{ROOT}/keyed/_open")
+    rows = [{"ts": START + hour * HOUR, "load": 1.0, "host": "a"} for hour in range(3)]
+    address = f"{ROOT}/keyed/_data"
+    answers = [client.post(address, json=rows, headers={"Idempotency-Key": key}) for key in ("1", "1", "2")]
+    assert [answer.status_code for answer in answers] == [202] * 3
+    assert [answer.get_json()["input_record_count"] for answer in answers] == [3, 3, 6]
+    told = refused(
+        client.post(address, json=rows, headers={"Idempotency-Key": "k" * 257}), 400, "illegal_argument_exception"
+    )
+    assert told == "[Idempotency-Key] has to have 1 to 256 characters, got 257; a UUID will do."
+    assert client.delete(f"{ROOT}/keyed?force").status_code == 200
+
+
 def test_a_row_that_is_no_object_is_refused_and_nothing_is_analysed(client: FlaskClient) -> None:
     before = client.get(f"{ROOT}/posted/_stats").get_json()["jobs"][0]["data_counts"]
     rows = [{"ts": START, "load": 1, "host": "a"}, 7]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JobData"]
 
+_KEY_MAX = 256
+
 
 class JobData(Trainings):
     """What can be done with an open job, and with a config that is none yet."""
@@ -48,10 +50,14 @@ class JobData(Trainings):
         Raises:
             JobsNotFoundError: There is none.
             JobsConflictError: It is not open.
-            JobsValueError: Part of the past is to be posted again.
+            JobsValueError: Part of the past is to be posted again, or the key is too long.
         """
         if reset_start_ms is not None or reset_end_ms is not None:
             raise JobsValueError("is not supported; reset the job and post all rows again.", path="reset_start")
+        if key is not None and not 0 < len(key) <= _KEY_MAX:
+            raise JobsValueError(
+                f"has to have 1 to {_KEY_MAX} characters, got {len(key)}; a UUID will do.", path="Idempotency-Key"
+            )
         self.resources.job(job_id)
         with self.running.hold(job_id) as open_job:
             open_job.post(frame, key=key, invalid=invalid_dates, input_bytes=input_bytes)

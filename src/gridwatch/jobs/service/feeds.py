@@ -220,9 +220,9 @@ class _Found:
                 self._fed_to_ms = at
             self.store()
             raise JobsRequestError(
-                f"after {iso_text(at)} come more than {_GAP_BUCKETS_MAX:,} buckets without a row; where the time of some "
-                "rows is wrong, leave them out by the datafeed's query, else stop the datafeed and start it with a "
-                "start after the gap."
+                f"after {iso_text(at)} come more than {_GAP_BUCKETS_MAX:,} buckets without a row; where the time of "
+                "some rows is wrong, leave them out by the datafeed's query, else stop the datafeed and start it with "
+                "a start after the gap."
             )
         step = _STEP_BUCKETS * span
         while to_ms - at > step:

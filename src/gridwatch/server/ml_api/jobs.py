@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
+
 from gridwatch.server.ml_api.asked import Asked
 from gridwatch.server.ml_api.endpoint import endpoint
 from gridwatch.server.ml_api.posted import check_gaps, post_rows
@@ -104,6 +106,7 @@ def post_data(asked: Asked, job_id: str) -> Any:
         jobs(),
         job_id,
         asked.content,
+        key=request.headers.get("Idempotency-Key"),
         reset_start_ms=asked.instant("reset_start"),
         reset_end_ms=asked.instant("reset_end"),
     )

@@ -27,7 +27,13 @@ _TIME_MAX_MS = 253_402_300_799_999
 
 
 def post_rows(
-    service: JobsService, job_id: str, content: bytes, *, reset_start_ms: int | None, reset_end_ms: int | None
+    service: JobsService,
+    job_id: str,
+    content: bytes,
+    *,
+    key: str | None,
+    reset_start_ms: int | None,
+    reset_end_ms: int | None,
 ) -> dict[str, Any]:
     """Have an open job analyse the rows of a body; return its `data_counts`.
 
@@ -35,6 +41,7 @@ def post_rows(
         service: Of the store.
         job_id: Which.
         content: Objects one after another, one a line or not, or arrays of them.
+        key: What the poster calls this post, None for nothing: another one of the same key does nothing.
         reset_start_ms: A gap that is to be posted anew begins here, UTC epoch ms.
         reset_end_ms: And ends here.
 
@@ -50,6 +57,7 @@ def post_rows(
     posted = service.post_data(
         job_id,
         frame,
+        key=key,
         reset_start_ms=reset_start_ms,
         reset_end_ms=reset_end_ms,
         invalid_dates=invalid,
