@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def store(settings: Settings) -> Iterator[Store]:
         store.put(VISITS.name, pa.table(rows))
         # In two searches, as a datafeed in real time does it.
         for now_ms in (START + 120 * HOUR, NOW_MS):
-            service = JobsService(store, now_ms=lambda now_ms=now_ms: now_ms)
+            service = JobsService(store, now_ms=partial(int, now_ms))
             if now_ms != NOW_MS:
                 service.put_job(JOB, job_id="visits_job")
                 service.open_job("visits_job")

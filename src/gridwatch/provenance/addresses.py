@@ -41,7 +41,7 @@ def run_url(settings: Settings, experiment_id: str | None, run_id: str | None) -
 def flow_run_url(settings: Settings, run_id: str | None) -> str | None:
     """Return the page of a flow run in Prefect's UI; None where no UI is known."""
     api = settings.prefect.api_url
-    base = settings.links.prefect_url or (api.rstrip("/").removesuffix("/api") if _is_web(api) else None)
+    base = settings.links.prefect_url or (api.rstrip("/").removesuffix("/api") if api and _is_web(api) else None)
     return f"{base.rstrip('/')}/runs/flow-run/{quote(run_id, safe='')}" if base and run_id else None
 
 
@@ -72,5 +72,5 @@ def _mlflow(settings: Settings) -> str | None:
     return None if found is None or "@" in found else found.rstrip("/")
 
 
-def _is_web(address: str | None) -> bool:
-    return bool(address) and str(address).startswith(("http://", "https://"))
+def _is_web(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
