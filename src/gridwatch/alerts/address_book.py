@@ -56,7 +56,10 @@ class AddressBook:
         chosen = (dataset.recipients if dataset else []) or self._fallback
         if chosen:
             told = [address for address, least in map(wants, chosen) if _reaches(severity, least)]
-            return list({address.lower(): address for address in reversed(told)}.values())[::-1]
+            found: dict[str, str] = {}
+            for address in told:
+                found.setdefault(address.lower(), address)
+            return list(found.values())
         if dataset:
             where = f"`recipients` of dataset {dataset.name!r} in {str(self._folder)!r} is empty"
         else:

@@ -50,7 +50,12 @@ class Breaker:
             self._asked_until_ms = max(self._asked_until_ms, now_ms + asked_ms)
             self._probe_until_ms = 0
 
-    def passed(self) -> None:
-        """Note that the service took what it was given, or refused it for good; a pause it asked for stays."""
+    def passed(self) -> bool:
+        """Note that the service took what it was given, or refused it for good; tell whether it was away before.
+
+        A pause that it asked for stays.
+        """
         with self._lock:
+            was_away = self._failures > 0
             self._failures, self._pause_ends_ms, self._probe_until_ms = 0, 0, 0
+            return was_away

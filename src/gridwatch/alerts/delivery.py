@@ -30,7 +30,7 @@ from gridwatch.alerts.outcome import Outcome, claim_ms, failed_receipt, outcome_
 from gridwatch.alerts.page_links import anomaly_url
 from gridwatch.alerts.receipts import CHANNEL, WEBHOOK, Receipt, Receipts, delivery_key
 from gridwatch.alerts.webhook import Webhook, message_of
-from gridwatch.errors import DeliveryError, GridwatchError
+from gridwatch.errors import DeliveryError, GridwatchError, StoreError
 
 if TYPE_CHECKING:
     from gridwatch.alerts.address_book import AddressBook
@@ -242,8 +242,16 @@ class Delivery:
             else:
                 breaker.failed(self._clock(), error.retry_after_s)
             raise
-        breaker.passed()
+        if breaker.passed():
+            self._hurry(channel)
         return message_id
+
+    def _hurry(self, channel: str) -> None:
+        try:
+            self._receipts.hurry(channel, now_ms=self._clock())
+        except StoreError as error:
+            # The receipt of what was just sent matters more; the others come when their pauses are over.
+            log.warning("not_hurried", channel=channel, error=str(error))
 
     def _sent(self, row: Receipt, message_id: str, recipients: list[str]) -> Outcome:
         done = replace(

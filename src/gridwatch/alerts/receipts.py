@@ -169,12 +169,12 @@ class Receipts:
         change_row(
             self._store,
             row.id,
-            f"UPDATE {DELIVERIES.name} SET held = ?, next_ms = ?, recipients = ? "  # noqa: S608
+            f"UPDATE {DELIVERIES.name} SET held = ?, next_ms = ?, recipients = ?, error = NULL "  # noqa: S608
             "WHERE id = ? AND status = 'pending' AND attempts = ?",
             [held, until_ms, recipients, row.id, row.attempts],
             now_ms=row.last_ms,
         )
-        return replace(row, held=held, next_ms=until_ms, recipients=recipients)
+        return replace(row, held=held, next_ms=until_ms, recipients=recipients, error=None)
 
     def finish(self, row: Receipt) -> None:
         """Write the end of a claim, in the row's turn as the claim was; a busy store is tried again.
@@ -215,6 +215,18 @@ class Receipts:
                 f"recipients = ? WHERE id IN ({', '.join('?' * len(keys))})",
                 [now_ms, message_id, recipients, *keys],
             )
+
+    def hurry(self, channel: str, *, now_ms: int) -> None:
+        """Let what failed wait no longer: the service is back. The worst went first, and so have the longest pauses.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        self._store.execute(
+            f"UPDATE {DELIVERIES.name} SET next_ms = ? "  # noqa: S608 - our own name
+            "WHERE status = 'pending' AND channel = ? AND attempts > 0 AND error IS NOT NULL AND next_ms > ?",
+            [now_ms, channel, now_ms],
+        )
 
 
 def change_row(store: Store, key: str, statement: str, values: list[Any], *, now_ms: int) -> int:
