@@ -80,7 +80,12 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("console", logged)
         page.on("pageerror", lambda error: problem(str(error)))
         home = "/".join(url.split("/")[:3])
-        page.on("request", lambda request: request.url.startswith((home, "data:", "blob:")) or problem(request.url))
+
+        def asked(request: Any) -> None:
+            if not request.url.startswith((home, "data:", "blob:")):
+                problem(request.url)
+
+        page.on("request", asked)
         page.goto(url)
         return page
 

@@ -98,6 +98,8 @@ def _defect(error: Exception) -> Response:
         return http_error(500, "gridwatch failed here; its log says why.")
     if is_ml_api():
         return ml_http_error(InternalServerError("gridwatch failed here; its log says why."))
+    if wants_page():
+        return error_page(500, "Something failed", "gridwatch failed here; its log says why.")
     answer = jsonify({"status": "failed", "error": "gridwatch failed here; its log says why."})
     answer.status_code = 500
     return answer

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from flask import Response, abort, current_app, jsonify, render_template, request
 
 from gridwatch.alerts.anomaly import SEVERITIES
+from gridwatch.containers import TIMESTAMP_MS_MAX
 from gridwatch.errors import ConfigError
 from gridwatch.server.pages.asked import check_filters, number_of, range_of, severity_of, text_of
 from gridwatch.server.pages.found import Wanted, anomalies_of, detectors_of
@@ -108,6 +109,8 @@ def say(name: str) -> Response:
     from_ms, to_ms = given.get("from_ms"), given.get("to_ms")
     if type(from_ms) is not int or type(to_ms) is not int or not isinstance(note, str) or not isinstance(verdict, str):
         abort(400, "A label has from_ms and to_ms, whole numbers, and verdict and note, texts.")
+    if not 0 <= from_ms <= to_ms <= TIMESTAMP_MS_MAX:
+        abort(400, "The range has to end after it begins, in the years from 1970 to 9999.")
     try:
         dataset = parts.address_book.dataset(f"ANOMALY_{place.name}")
         known = [] if dataset is None else [dataset]

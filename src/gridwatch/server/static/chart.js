@@ -137,6 +137,7 @@ export class SeriesChart {
     const options = {
       ...this.#size(),
       ms: 1,
+      padding: [null, 34, null, null],
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "UTC"),
       scales: { x: { time: true }, y: { range: (_, low, high) => this.#reach(low, high) } },
       axes: [

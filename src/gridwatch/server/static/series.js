@@ -19,10 +19,13 @@ const page = (anomaly) => anomalyUrl.replace("CONTAINER", anomaly.container).rep
 const chart = new SeriesChart(host, {
   value: host.dataset.value,
   onRange: (from, to) => {
-    remember(from, to);
-    // While a finger or a wheel moves, only the last range is asked for.
+    host.setAttribute("aria-busy", "true");
+    // While a finger or a wheel moves, only the last range is asked for and kept.
     clearTimeout(waiting);
-    waiting = setTimeout(() => ask(from, to), 40);
+    waiting = setTimeout(() => {
+      remember(from, to);
+      ask(from, to);
+    }, 40);
   },
   onPick: (from, to) => openForm(from, to),
   onAnomaly: (anomaly) => location.assign(page(anomaly)),
