@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import abort, current_app, render_template, request
@@ -131,15 +132,16 @@ def _records(store: Store, job: Job) -> tuple[list[dict[str, Any]], Paging]:
     if store.container(RECORDS.name) is None:
         return [], paging_of(0)
     results = ResultRows(store, make=False)
-    wanted = {
-        "start_ms": from_ms,
-        "end_ms": None if to_ms is None else to_ms + 1,
-        "score_min": float(least),
-        "sort": _SORTS[sort],
-        "descending": True,
-    }
-    paging = paging_of(results.find("records", [job.id], Wanted(**wanted, size=0)).count)
-    found = results.find("records", [job.id], Wanted(**wanted, start=paging.offset, size=paging.size))
+    wanted = Wanted(
+        start_ms=from_ms,
+        end_ms=None if to_ms is None else to_ms + 1,
+        score_min=float(least),
+        sort=_SORTS[sort],
+        descending=True,
+        size=0,
+    )
+    paging = paging_of(results.find("records", [job.id], wanted).count)
+    found = results.find("records", [job.id], replace(wanted, start=paging.offset, size=paging.size))
     return [_record(row, job) for row in found.rows], paging
 
 
