@@ -13,7 +13,7 @@ import pytest
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsRequestError, ObjectNotFoundError, StoreError
 from gridwatch.jobs.results import Wanted
-from gridwatch.jobs.service import JobsService, running
+from gridwatch.jobs.service import JobsService, open_job
 from gridwatch.jobs.service.states import state_path
 
 SPAN = 900_000
@@ -114,14 +114,14 @@ def test_a_state_is_stored_when_its_posts_would_take_long_to_repeat(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = opened(store)
-    monkeypatch.setattr(running, "_COST_MAX", 3 * running._ENTRY_COST)
+    monkeypatch.setattr(open_job, "_COST_MAX", 3 * open_job._ENTRY_COST)
     frames = [part for _, part in rows().groupby(np.arange(len(rows())) // 250)]
     seen = []
     for frame in frames:
         service.post_data("j", frame)
         seen.append(posts(service))
     assert seen == [1, 2, 0, 1, 2]
-    monkeypatch.setattr(running, "_ENTRY_BYTES_MAX", 100)
+    monkeypatch.setattr(open_job, "_ENTRY_BYTES_MAX", 100)
     service.post_data("j", pd.DataFrame({"ts": [START + BUCKETS * SPAN], "load": [1.0], "host": ["a"]}))
     assert posts(service) == 0
 

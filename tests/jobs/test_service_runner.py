@@ -354,7 +354,7 @@ def test_a_feed_that_is_changed_while_it_runs_goes_on_from_where_it_was(world: W
 
 
 def test_a_damaged_state_fails_the_job_which_can_be_closed_and_reset(world: World) -> None:
-    from gridwatch.jobs.service.running import state_path
+    from gridwatch.jobs.service.states import state_path
 
     world.start()
     world.runner.run_due()
@@ -372,7 +372,7 @@ def test_a_damaged_state_fails_the_job_which_can_be_closed_and_reset(world: Worl
 
 
 def test_one_job_that_cannot_be_closed_keeps_no_other_open(world: World) -> None:
-    from gridwatch.jobs.service.running import state_path
+    from gridwatch.jobs.service.states import state_path
 
     world.start()
     world.runner.run_due()

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gridwatch.jobs.resources import Datafeed, Resources
-    from gridwatch.jobs.service.running import OpenJob, Running
+    from gridwatch.jobs.service.open_job import OpenJob
+    from gridwatch.jobs.service.running import Running
 
 __all__ = ["Pass", "feed_once"]
 
