@@ -18,7 +18,9 @@ from gridwatch.errors import ContainerNotFoundError, StoreError, TrackingError, 
 from gridwatch.pipeline import detect as module
 from gridwatch.pipeline.detect import DetectReport, detect
 from gridwatch.pipeline.models import stretches
+from gridwatch.pipeline.series import Series
 from gridwatch.pipeline.train import TrainReport, train
+from gridwatch.provenance import replay, subjects
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset
 
@@ -92,7 +94,17 @@ def test_an_anomaly_carries_all_that_led_to_it(
     )
     assert (row["validation_id"], row["flow_run_id"]) == ("detect-1", "flow-2")
     assert (row["input_from_ms"], row["input_to_ms"]) == (TIMES[JUMP - 59], TIMES[JUMP])
-    assert row["detected_ms"] == NOW_MS
+    assert row["detected_ms"] == row["scored_ms"] == NOW_MS
+    used = (row["input_from_ms"] <= TIMES) & (row["input_to_ms"] >= TIMES)
+    inputs = Series(TIMES[used], jumped()[used])
+    assert (row["source"], row["source_column"]) == (fresh.container, "close")
+    assert (row["input_rows"], row["input_sha256"]) == (60, inputs.sha256())
+    learnt = Series(TIMES[:380], VALUES[:380])
+    assert (row["trained_from_ms"], row["trained_to_ms"]) == (TIMES[0], TIMES[379])
+    assert (row["trained_rows"], row["trained_sha256"]) == (380, learnt.sha256())
+    said = json.loads(row["provenance"])
+    assert (said["dataset"], said["rule"], said["threshold"]) == ("detect", "score", 95.0)
+    assert said["libraries"]["numpy"] == np.__version__
     assert len(scores) == report.scored == watermark["scored"]
     assert {line["model_version"] for line in scores} == {trained.model_version}
     assert watermark["scored_to_ms"] == TIMES[-1]
@@ -122,6 +134,10 @@ def test_in_pieces_or_at_once_the_scores_are_the_same(
     for name in ("expected", "lower", "upper", "loss", "score", "p_value"):
         assert [row[name] for row in ours[0]] == pytest.approx([row[name] for row in theirs[0]], rel=1e-5, abs=1e-9)
     assert len(ours[1]) == len(theirs[1]) == 1
+    # One was scored in a batch of twenty-six windows, the other in one of two: each is computed again by itself.
+    for one in (fresh, whole):
+        [done] = replay(store, settings, subjects(store, one.symbol), now_ms=NOW_MS)
+        assert done.verdict == "bit-equal", done.differing
 
 
 def test_a_late_row_is_scored(fresh: Dataset, write: Write, store: Store, settings: Settings) -> None:
@@ -177,6 +193,8 @@ def test_a_fixed_loss_flags_too(fresh: Dataset, write: Write, store: Store, sett
     flagged = {row["ts"] for row in anomalies}
     assert flagged == {row["ts"] for row in scores if row["loss"] >= 0.65}
     assert all(row["upper"] > row["expected"] for row in anomalies)
+    done = replay(store, settings, subjects(store, rule.symbol), now_ms=NOW_MS)
+    assert {(one.verdict, one.flagged) for one in done} == {("bit-equal", True)}
 
 
 def test_a_closed_range_bounds_what_is_scored(

@@ -27,6 +27,7 @@ from gridwatch.pipeline.online import OnlineModel
 from gridwatch.pipeline.series import Series
 from gridwatch.pipeline.train import TrainReport, train
 from gridwatch.pipeline.trial import Trial
+from gridwatch.provenance import replay, subjects
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset, DateRange
 
@@ -155,6 +156,9 @@ def test_a_range_that_was_learnt_is_scored_from_the_series_beginning(
     model = OnlineModel()
     said = model.update(TIMES, jumped())
     assert [row["score"] for row in scores_of(store, fresh)] == said.columns["score"].tolist()
+    # Those of rows that the model had learnt, and those after, are computed again from where each began.
+    done = replay(store, settings, subjects(store, fresh.symbol), now_ms=NOW_MS)
+    assert [one.verdict for one in done] == ["bit-equal"] * report.anomalies
 
 
 @pytest.mark.parametrize(("rule", "value"), [("score", 80.0), ("loss", 3.0), ("alarm", 60.0)])
