@@ -130,7 +130,7 @@ def test_rows_and_scores_go_by_their_age(store: SqliteStore, tmp_path: Path) -> 
 def test_what_is_not_scored_stays(store: SqliteStore, tmp_path: Path) -> None:
     watermark(store, 700)
     [done] = sweep(store, tmp_path, dataset(rows_days=100))
-    # Two windows of the model before the first row that is to be scored.
+    # A window of the model before the first row that is to be scored, and the row before that.
     assert (done.rows, done.kept, done.needed_by) == (670, 230, ("not scored yet",))
     assert days_in(store, "INTRADAY_pump")[0] == 670
 
@@ -143,7 +143,8 @@ def test_the_rows_since_the_model_learnt_stay(store: SqliteStore, tmp_path: Path
     )
     [done] = sweep(store, tmp_path, dataset(rows_days=100))
     assert done.needed_by == ("the model goes on from there",)
-    assert days_in(store, "INTRADAY_pump")[0] == 501 - 31
+    # Those that were kept from it, and a window before.
+    assert days_in(store, "INTRADAY_pump")[0] == 501 - 10 - 31
 
 
 def test_scores_stay_as_long_as_their_rows_may_be_scored_again(store: SqliteStore, tmp_path: Path) -> None:
@@ -154,10 +155,10 @@ def test_scores_stay_as_long_as_their_rows_may_be_scored_again(store: SqliteStor
     )
     [done] = sweep(store, tmp_path, dataset(scores_days=100))
     assert done.needed_by == ("their rows would be scored again",)
-    assert days_in(store, "SCORE_pump")[0] == 501
+    assert days_in(store, "SCORE_pump")[0] == 501 - 10
     one = dataset(scores_days=100).model_copy(update={"scoring": DateRange(start=date(1970, 1, 11))})
     [done] = sweep(store, tmp_path, one)
-    assert (done.rows, done.kept) == (0, 399)
+    assert (done.rows, done.kept) == (0, 409)
 
 
 @pytest.mark.parametrize("verdict", ["true", "false"])

@@ -31,6 +31,9 @@ FINISHED = ("sent", "dead")
 """Deliveries that nobody works on any more; whatever else there is, is kept."""
 
 _MODEL = "the model goes on from there"
+_HELD_ROWS_MIN = 5
+"""Fewest rows that a training keeps for comparison."""
+
 _PLOT_ROWS = 60
 """Scored rows on each side of an anomaly that its mail shows."""
 
@@ -78,7 +81,10 @@ def _unscored(dataset: Dataset, store: Store) -> Iterator[Need]:
     champions = sorted((one for one in trained if one["champion"]), key=lambda one: int(one["trained_ms"] or 0))
     for one in [*(one for one in trained if one["model_uri"] == used), *champions[-1:]]:
         if one["to_ms"] is not None:
-            yield Need(one["to_ms"] + 1, None, _MODEL)
+            # The newest rows were kept from it: it goes on from those. Twice as many, for the file may have said
+            # another share when it was trained.
+            kept = 2 * max(round((one["rows"] or 0) * dataset.model.validation_fraction), _HELD_ROWS_MIN)
+            yield Need(_rows_back(store, dataset.container, one["to_ms"] + 1, kept), None, _MODEL)
 
 
 def scored_again(dataset: Dataset, store: Store) -> Need | None:
