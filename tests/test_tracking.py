@@ -90,6 +90,15 @@ def test_a_run_holds_all_that_is_needed_to_compare_it(settings: Settings, record
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
+def test_a_trainings_curves_come_epoch_by_epoch(settings: Settings, recorded: tracking.Recorded) -> None:
+    found = tracking.training_curves(settings, recorded.run_id)
+    assert found is not None
+    assert "val_mae" not in found, "that was measured once, afterwards"
+    assert [epoch for epoch, _ in found["val_loss"]] == [1, 2]
+    assert all(value > 0 for _, value in found["loss"])
+    assert tracking.training_curves(settings, "0" * 32) is None
+
+
 def test_the_logged_model_is_kept_in_the_store_with_signature_and_example(
     settings: Settings, recorded: tracking.Recorded
 ) -> None:

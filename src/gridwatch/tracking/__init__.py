@@ -6,6 +6,7 @@ two only. MLflow takes seconds to import, so it is imported when it is called.
 
 from gridwatch.tracking.champions import ChampionModel, champion, find_champion, model_versions
 from gridwatch.tracking.client import ALIAS
+from gridwatch.tracking.curves import Curves, training_curves
 from gridwatch.tracking.evaluations import Evaluation, record_evaluation
 from gridwatch.tracking.recorded import RecordedVersion, kept_parts, recorded_version
 from gridwatch.tracking.recording import Recorded, Training, crown, record
@@ -13,6 +14,7 @@ from gridwatch.tracking.recording import Recorded, Training, crown, record
 __all__ = [
     "ALIAS",
     "ChampionModel",
+    "Curves",
     "Evaluation",
     "Recorded",
     "RecordedVersion",
@@ -25,4 +27,5 @@ __all__ = [
     "record",
     "record_evaluation",
     "recorded_version",
+    "training_curves",
 ]
