@@ -27,6 +27,7 @@ NAMES = (
     "ingest",
     "connect",
     "alerts",
+    "pages",
     "jobs",
     "griddb",
 )

@@ -102,6 +102,17 @@ class RowsKept:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Source, _Kept] = OrderedDict()
 
+    def span(self, source: Source) -> tuple[int, int] | None:
+        """Return the times of the first and last row, UTC epoch ms, where they are in memory; None where they are not.
+
+        Raises:
+            StoreError: The store refused or failed.
+        """
+        kept = self._of(source)
+        with kept.lock:
+            times_ms = (kept.rows if self._fresh(source, kept) else Rows.none()).times_ms
+            return (int(times_ms[0]), int(times_ms[-1])) if len(times_ms) else None
+
     def thinned(self, source: Source, from_ms: int, to_ms: int, pieces: int) -> tuple[Rows, int]:
         """Return rows to draw a range with, and how many there are in it.
 
@@ -114,9 +125,7 @@ class RowsKept:
         Raises:
             StoreError: The store refused or failed.
         """
-        with self._lock:
-            kept = self._kept.setdefault(source, _Kept())
-            self._kept.move_to_end(source)
+        kept = self._of(source)
         # One reader a series: the others then find what it read.
         with kept.lock:
             if not self._fresh(source, kept):
@@ -124,6 +133,12 @@ class RowsKept:
             rows = kept.rows
         self._forget()
         return rows.thinned(from_ms, to_ms, pieces), len(rows.between(from_ms, to_ms))
+
+    def _of(self, source: Source) -> _Kept:
+        with self._lock:
+            kept = self._kept.setdefault(source, _Kept())
+            self._kept.move_to_end(source)
+            return kept
 
     def _fresh(self, source: Source, kept: _Kept) -> bool:
         """Bring rows up to date; False when they are too many to keep."""

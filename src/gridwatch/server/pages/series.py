@@ -69,14 +69,15 @@ def data(name: str) -> Response:
     parts = state(current_app)
     place = _place(name)
     from_ms, to_ms = range_of()
-    span = place.span(parts.store)
+    kept = _kept(parts)
+    span = (place.source and kept.span(place.source)) or place.span(parts.store)
     first_ms, last_ms = span or (0, 0)
     from_ms, to_ms = first_ms if from_ms is None else from_ms, last_ms if to_ms is None else to_ms
     to_ms = max(from_ms, to_ms)
     pieces = number_of("pieces", 1000, most=_PIECES_MAX)
     rows, count = Rows.none(), 0
     if place.source is not None:
-        rows, count = _kept(parts).thinned(place.source, from_ms, to_ms, pieces)
+        rows, count = kept.thinned(place.source, from_ms, to_ms, pieces)
     wanted = Wanted(from_ms, to_ms, severity_of(), text_of("detector"))
     anomalies, found = anomalies_of(parts.store, place.name, wanted, limit=_ANOMALIES_MAX)
     return jsonify(

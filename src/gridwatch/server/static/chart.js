@@ -129,7 +129,10 @@ export class SeriesChart {
   }
 
   #make() {
-    const ink = colour("soft");
+    // Looked up once: a style that is asked for at each mark of each frame would be most of the frame.
+    const names = ["soft", "card", ...SEVERITIES.map((word) => `mark-${word}`), "label-true", "label-false", "label-expected"];
+    this.colours = Object.fromEntries(names.map((name) => [name, colour(name)]));
+    const ink = this.colours.soft;
     const grid = { stroke: colour("line"), width: 1 };
     const at = (_, value) => (value === null ? "–" : number(value));
     const hidden = { stroke: "transparent", width: 0, points: { show: false }, value: at };
@@ -195,7 +198,7 @@ export class SeriesChart {
       for (const label of this.drawn.labels) {
         const left = plot.valToPos(label.from_ms, "x", true);
         const width = Math.max(plot.valToPos(label.to_ms, "x", true) - left, 3 * ratio);
-        ctx.fillStyle = colour(`label-${label.verdict}`);
+        ctx.fillStyle = this.colours[`label-${label.verdict}`];
         ctx.globalAlpha = 0.16;
         ctx.fillRect(left, bbox.top, width, bbox.height);
         ctx.globalAlpha = 0.9;
@@ -220,8 +223,8 @@ export class SeriesChart {
         const [x, y] = this.#place(plot, one, true);
         const path = new Path2D();
         mark(path, one.severity, x, y, 5 * ratio);
-        ctx.fillStyle = colour(SEVERITIES.includes(one.severity) ? `mark-${one.severity}` : "soft");
-        ctx.strokeStyle = colour("card");
+        ctx.fillStyle = this.colours[SEVERITIES.includes(one.severity) ? `mark-${one.severity}` : "soft"];
+        ctx.strokeStyle = this.colours.card;
         ctx.lineWidth = ratio;
         ctx.fill(path);
         ctx.stroke(path);
