@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from gridwatch.containers import Store
-from gridwatch.errors import JobsConflictError, JobsRequestError, TrackingError
+from gridwatch.errors import ProvenanceError
 from gridwatch.jobs.analysis import Analyzer, Results
-from gridwatch.jobs.analysis.lstm_learning import Taught, learn
-from gridwatch.jobs.analysis.lstm_lesson import Lesson
 from gridwatch.jobs.analysis.models import BUCKETS as USUAL
-from gridwatch.jobs.config import JobConfig
+from gridwatch.jobs.anomalies import anomaly_row
 from gridwatch.jobs.results import Wanted
 from gridwatch.jobs.service import JobsService
+from gridwatch.provenance import Status, explain
+from gridwatch.provenance.job_networks import RecordedNetworks
 from gridwatch.settings import Settings
 from gridwatch.tracking import find_champion, model_versions
 from tests.jobs.lstm_parts import BUCKETS, HOUR, START, lstm_job, rows
@@ -66,6 +65,29 @@ def test_the_network_is_trained_told_of_and_kept_in_mlflow(deep: Deep) -> None:
     version = model_versions(deep.settings, "job-deep")[0]
     assert (version["champion"], version["detector"]) == (True, "job-lstm")
     assert version["metrics"]["best_val_loss"] == pytest.approx(network["val_loss"])
+
+
+def test_a_fresh_analysis_takes_the_networks_from_mlflow(deep: Deep, store: Store) -> None:
+    job = deep.service.resources.job("deep").config
+    analyzer = Analyzer(job, USUAL, teacher=RecordedNetworks(deep.settings, "deep"))
+    results = analyzer.push(rows(200, odd=ODD))
+    results.extend(analyzer.advance(START + 200 * HOUR))
+    again = {row["id"]: row for row in (anomaly_row(job, record, "deep") for record in results.records)}
+    told = store.sql("SELECT * FROM ANOMALY_deep").to_pylist()
+    assert told
+    for row in told:
+        for name in ("actual", "expected", "lower", "upper", "score", "p_value", "driver"):
+            assert again[row["id"]][name] == row[name]
+    chain = explain(store, deep.settings, max(told, key=lambda row: row["ts"])["id"])
+    found = {link.name: link.status for link in chain.links}
+    assert found["job"] is found["network"] is found["MLflow run"] is Status.OK
+
+
+def test_other_rows_than_the_network_learnt_are_told(deep: Deep) -> None:
+    job = deep.service.resources.job("deep").config
+    analyzer = Analyzer(job, USUAL, teacher=RecordedNetworks(deep.settings, "deep"))
+    with pytest.raises(ProvenanceError, match=r"'job-deep' that learnt the windows of these rows .* not be the same"):
+        analyzer.push(rows(200, odd=ODD).iloc[:-3000:2])
 
 
 def test_what_it_finds_has_its_provenance(deep: Deep, store: Store) -> None:
@@ -123,49 +145,3 @@ def test_a_training_that_is_asked_for_is_compared_with_the_network_so_far(deep: 
     assert deep.service.job_stats("deep")["jobs"][0]["network"]["model_uri"] == (
         "models:/job-deep/2" if done["used"] else "models:/job-deep/1"
     )
-
-
-def test_where_mlflow_is_away_rows_are_not_taken_and_come_again(
-    deep: Deep, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was trained is not trained twice."""
-    from gridwatch import tracking
-
-    trainings: list[Lesson] = []
-
-    def counted(job: JobConfig, lesson: Lesson, on_epoch: Any) -> Taught:
-        trainings.append(lesson)
-        return learn(job, lesson, on_epoch)
-
-    monkeypatch.setattr("gridwatch.jobs.service.networks.learn", counted)
-
-    def away(*_given: Any) -> None:
-        raise TrackingError("MLflow is away.")
-
-    service = JobsService(store, now_ms=lambda: NOW_MS, settings=deep.settings)
-    service.put_job(lstm_job(data_description={"time_format": "epoch_ms"}).to_json() | {"job_id": "later"})
-    service.open_job("later")
-    frame = rows(130)
-    with monkeypatch.context() as patch:
-        patch.setattr(tracking, "record", away)
-        with pytest.raises(TrackingError, match=r"MLflow is away"):
-            service.post_data("later", frame)
-    assert service.job_stats("later")["jobs"][0]["data_counts"]["processed_record_count"] == 0
-    service.post_data("later", frame)
-    assert service.job_stats("later")["jobs"][0]["data_counts"]["processed_record_count"] == len(frame)
-    assert (len(trainings), len(model_versions(deep.settings, "job-later"))) == (1, 1)
-
-
-def test_what_cannot_be_trained_is_told(deep: Deep, store: Store) -> None:
-    service = deep.service
-    service.put_job({"analysis_config": {"detectors": [{"function": "count"}]}}, job_id="plain")
-    with pytest.raises(JobsRequestError, match=r"Job \[plain\] has nothing to train: its model is \[auto\]"):
-        service.train_job("plain")
-    raw = {"analysis_config": {"bucket_span": "1h", "detectors": [{"function": "count"}]}, "model": {"type": "lstm"}}
-    service.put_job(raw, job_id="young")
-    with pytest.raises(JobsConflictError, match=r"Cannot use job \[young\] while its state is \[closed\]"):
-        service.train_job("young")
-    service.open_job("young")
-    service.post_data("young", rows(40, partitions=1))
-    with pytest.raises(JobsRequestError, match=r"Job \[young\] has too little to learn yet: 15 windows of 24 buckets"):
-        service.train_job("young")

@@ -66,7 +66,7 @@ def explain(
 
 def _of_model(subject: Subject, store: Store, settings: Settings) -> list[tuple[str, Callable[[], list[Link]]]]:
     if subject.job_id is not None:
-        return [("job", lambda: model.job(subject, store))]
+        return [("job", lambda: model.job(subject, store)), ("network", lambda: model.network(subject, settings))]
     return [
         ("model", lambda: model.model(subject, settings)),
         ("training rows", lambda: [rows.training(subject, store, settings)]),

@@ -12,33 +12,37 @@ from gridwatch.jobs.anomalies import anomaly_row
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.resources import Datafeed, Job, Resources
 from gridwatch.provenance.again import Again
+from gridwatch.provenance.job_networks import RecordedNetworks
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.provenance.subject import Subject
+    from gridwatch.settings import Settings
 
 __all__ = ["job_again"]
 
 _COMPARED = ("actual", "expected", "lower", "upper", "score", "p_value", "driver", "severity")
 
 
-def job_again(store: Store, group: Sequence[Subject], *, now_ms: int) -> dict[str, Again | str]:
+def job_again(store: Store, settings: Settings, group: Sequence[Subject], *, now_ms: int) -> dict[str, Again | str]:
     """Return anomalies of one job found again, by their ids; or why one was not.
 
     Args:
         store: Holds the job, its datafeed and the rows.
+        settings: MLflow, where the networks of a job are kept that has them.
         group: Anomalies of one job.
         now_ms: What `now` in the datafeed's query means, UTC epoch ms.
 
     Raises:
-        ProvenanceError: The job is gone, or its rows were posted to it and are not kept.
+        ProvenanceError: The job is gone, its rows were posted to it and are not kept, or its network is not in MLflow.
         JobsError: The rows cannot be read as the datafeed says.
     """
     job, feed = _resources(store, group[0].job_id or "")
     extraction = Extraction(store, job.config, feed.config, now_ms=now_ms)
     source = ",".join(extraction.containers)
     wanted = {one.ts_ms for one in group}
-    analyzer = Analyzer(job.config, BUCKETS)
+    teacher = RecordedNetworks(settings, job.id) if job.config.model.type == "lstm" else None
+    analyzer = Analyzer(job.config, BUCKETS, teacher=teacher)
     found: dict[str, dict[str, object]] = {}
     rows = 0
 
@@ -77,10 +81,5 @@ def _resources(store: Store, job_id: str) -> tuple[Job, Datafeed]:
     if feed is None:
         raise ProvenanceError(
             f"Job {job_id!r} has no datafeed: its rows were posted to it, and are not kept once they are analysed."
-        )
-    if job.config.model.type == "lstm":
-        raise ProvenanceError(
-            f"Job {job_id!r} trains an LSTM while it goes through its rows, and trained again it would not be the "
-            "same to the bit; its networks are kept in MLflow."
         )
     return job, feed

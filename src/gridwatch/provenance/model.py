@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.tracking import RecordedVersion
 
-__all__ = ["job", "model"]
+__all__ = ["job", "model", "network"]
 
 
 def model(subject: Subject, settings: Settings) -> list[Link]:
@@ -110,3 +111,22 @@ def job(subject: Subject, store: Store) -> list[Link]:
         return [Link("job", Status.MISSING, f"There is no job {job_id!r} any more.", facts)]
     text = f"Job {job_id!r} is there ({found.state}). The state that judged the bucket has learnt more rows since."
     return [Link("job", Status.OK, text, facts)]
+
+
+def network(subject: Subject, settings: Settings) -> list[Link]:
+    """Check the bytes of the network that judged a job's bucket; no link where the usual model did."""
+    from gridwatch import tracking
+
+    uri, sha256 = subject.said.get("network"), subject.said.get("network_sha256")
+    if not sha256:
+        return []
+    facts = {"uri": uri, "sha256": sha256}
+    if not uri:
+        return [Link("network", Status.NOT_RECORDED, "The network is kept in the state of its job alone.", facts)]
+    place = _missing_database(settings)
+    if place is not None:
+        return [Link("network", Status.MISSING, f"There is no MLflow database at {place}.", facts)]
+    found = tracking.recorded_version(settings, uri)
+    if found is None:
+        return [Link("network", Status.MISSING, f"MLflow has no {uri} any more.", facts)]
+    return [replace(_bytes(found, settings, sha256), name="network"), _run(found, subject)]

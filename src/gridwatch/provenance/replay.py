@@ -94,7 +94,7 @@ def replay(
     for group in _groups(wanted).values():
         try:
             if group[0].job_id is not None:
-                found = job_again(store, group, now_ms=now_ms)
+                found = job_again(store, settings, group, now_ms=now_ms)
             else:
                 found = scored_again(store, settings, group)
         except GridwatchError as error:
