@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,27 @@ from gridwatch.errors import ConfigError
 from gridwatch.settings import Settings
 
 SYMBOL = "BENCH"
-MAILS = 40
-PAUSE_S = 1.0
-_WAIT_S = 60.0
+BATCHES_PER_S = 10
+_WAIT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """One way to bring rows: how many a second, how many in all, and what is set for it."""
+
+    name: str
+    rate: float
+    rows: int
+    settings: dict[str, str]
+
+
+_EACH = {"GRIDWATCH_ALERTS__MAILS_PER_HOUR": "0"}
+LOADS = (
+    Load("a mail for each", 1, 30, _EACH),
+    Load("a mail for each", 10, 200, _EACH),
+    Load("a mail for each", 100, 500, _EACH),
+    Load("20 mails, then a digest every half second", 100, 1_000, {"GRIDWATCH_ALERTS__DIGEST_S": "0.5"}),
+)
 
 
 @contextmanager
@@ -57,7 +76,7 @@ def _wait(settings: Settings) -> None:
 
 def _write_scores(store: Store) -> pd.DataFrame:
     """Give the mails' plots something to draw."""
-    bars = minute_bars(1_000)
+    bars = minute_bars(2_000)
     scores = pd.DataFrame({"ts": bars["ts"], "actual": bars["close"], "expected": bars["close"]})
     scores["lower"], scores["upper"], scores["score"] = bars["low"], bars["high"], 10.0
     store.put_container(score_info(SYMBOL))
@@ -67,7 +86,8 @@ def _write_scores(store: Store) -> pd.DataFrame:
     return scores
 
 
-def _anomaly(row: pd.Series, now_ms: int) -> pd.DataFrame:
+def _anomaly(scores: pd.DataFrame, place: int, now_ms: int) -> pd.DataFrame:
+    row = scores.iloc[100 + place]
     ts_ms = int(row["ts"].timestamp() * 1000)
     values = {
         "id": anomaly_id(f"INTRADAY_{SYMBOL}", "bench", "", ts_ms),
@@ -84,7 +104,18 @@ def _anomaly(row: pd.Series, now_ms: int) -> pd.DataFrame:
 
 
 def run() -> Iterator[Figure]:
-    """Yield the 50th and 99th percentile of the seconds from a stored row to the mail's acceptance."""
+    """Yield the 50th and 99th percentile of the seconds from a stored row to its accepted mail, by rows a second."""
+    for load in LOADS:
+        seconds, mails = _measured(load)
+        for share in (50, 99):
+            value = float(np.percentile(seconds, share))
+            note = f"{load.name}: {mails} mails for {len(seconds)} rows"
+            name = f"row to email, {load.rate:g} rows a second, p{share}"
+            yield Figure(name, 1, "rows", value, aim=1 if share == 99 else None, note=note)
+
+
+def _measured(load: Load) -> tuple[list[float], int]:
+    """Return the seconds of each row, and how many mails there were; real processes, an empty home each time."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {
             **os.environ,
@@ -92,34 +123,35 @@ def run() -> Iterator[Figure]:
             "GRIDWATCH_SERVER__PORT": "0",
             "GRIDWATCH_ALERTS__RECIPIENTS": '["bench@example.com"]',
             "GRIDWATCH_DATASETS_DIR": folder,
+            **load.settings,
         }
         settings = Settings(home=Path(folder))
+        inbox = Inbox(Path(folder) / "inbox")
         with open_store(settings.store) as store:
             scores = _write_scores(store)
             with _child("serve", environ=environ):
                 _wait(settings)
                 with _child("relay", environ=environ):
-                    # The first mail finds libraries unread; a service that runs for weeks pays that once.
-                    first = _feed(store, scores, range(1))
-                    _latencies(store, first)
-                    written = _feed(store, scores, range(1, MAILS + 1))
-                    seconds = _latencies(store, written)
-        mails = len(Inbox(Path(folder) / "inbox").ids())
-    note = f"one row a second, {mails} mails for {len(first) + len(written)} rows"
-    for share in (50, 99):
-        value = float(np.percentile(seconds, share))
-        yield Figure(f"row to email, p{share}", 1, "mails", value, aim=1 if share == 99 else None, note=note)
+                    # The first mails find libraries unread; a service that runs for weeks pays that once.
+                    _latencies(store, _feed(store, scores, 0, 2, 1.0))
+                    before = len(inbox.ids())
+                    written = _feed(store, scores, 2, load.rows, load.rate)
+                    return _latencies(store, written), len(inbox.ids()) - before
 
 
-def _feed(store: Store, scores: pd.DataFrame, places: range) -> dict[str, int]:
-    """Write one anomaly a second, not in step with the relay; return when each was stored, in ms."""
+def _feed(store: Store, scores: pd.DataFrame, first: int, rows: int, rate: float) -> dict[str, int]:
+    """Write anomalies at a rate, not in step with the relay, ten batches a second at most; return when, in ms."""
     random = np.random.default_rng(3)
-    written = {}
-    for place in places:
-        time.sleep(PAUSE_S * float(random.uniform(0.7, 1.3)))
-        frame = _anomaly(scores.iloc[500 + place], time.time_ns() // 1_000_000)
+    written: dict[str, int] = {}
+    batch = max(1, round(rate / BATCHES_PER_S))
+    due = time.monotonic()
+    for start in range(first, first + rows, batch):
+        due += batch / rate * float(random.uniform(0.7, 1.3))
+        time.sleep(max(0.0, due - time.monotonic()))
+        now_ms = time.time_ns() // 1_000_000
+        frame = pd.concat([_anomaly(scores, place, now_ms) for place in range(start, min(start + batch, first + rows))])
         store.put(f"ANOMALY_{SYMBOL}", frame)
-        written[str(frame["id"][0])] = time.time_ns() // 1_000_000
+        written |= dict.fromkeys(map(str, frame["id"]), time.time_ns() // 1_000_000)
     return written
 
 

@@ -22,7 +22,9 @@ __all__ = ["MAILS_MAX", "Inbox", "Mail"]
 log = structlog.get_logger(__name__)
 
 MAILS_MAX = 10_000
-"""Most mails that the inbox keeps; the oldest go first."""
+"""Most mails that the inbox keeps, and a few more for a while; the oldest go first."""
+
+_PRUNE_EVERY = 50
 
 _ID = re.compile(r"^[0-9]{13}-[0-9a-f]{12}$")
 
@@ -91,6 +93,7 @@ class Inbox:
     def __init__(self, folder: Path, *, mails_max: int = MAILS_MAX) -> None:
         self._folder = folder
         self._mails_max = mails_max
+        self._kept = 0
 
     def keep(self, request: dict[str, Any], *, now_ms: int) -> str:
         """Store a checked mail durably and return its id; a crash leaves the whole file or none.
@@ -110,7 +113,10 @@ class Inbox:
             draft.replace(path)
         except OSError as error:
             raise DeliveryError(f"Cannot keep a mail in {str(self._folder)!r}: {error}.", permanent=False) from error
-        self._prune()
+        # To look through the folder costs more than to keep a mail.
+        if self._kept % _PRUNE_EVERY == 0:
+            self._prune()
+        self._kept += 1
         return name
 
     def ids(self) -> list[str]:
