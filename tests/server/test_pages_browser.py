@@ -204,6 +204,20 @@ def test_visitors_label_nothing(site: Site, open_page: Callable[..., Page]) -> N
     page.get_by_role("link", name="Sign in").wait_for()
 
 
+def test_a_link_from_another_site_finds_the_session(site: Site, open_page: Callable[..., Page]) -> None:
+    """As in a mail that is read in the browser: the first request comes without the cookie."""
+    page = open_page(site.signed_in("/series/fan"), expected=("http://mail.example/",))
+    page.get_by_text("1 in this range").wait_for()
+    page.context.route(
+        "http://mail.example/",
+        lambda route: route.fulfill(content_type="text/html", body=f'<a href="{site.url}/series/pump">plot</a>'),
+    )
+    page.goto("http://mail.example/")
+    page.get_by_role("link", name="plot").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+    assert page.url.startswith(f"{site.url}/series/pump")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_pages_fit_a_phone(site: Site, open_page: Callable[..., Page], dark: bool) -> None:
     page = open_page(f"{site.url}/overview", width=360, height=740, touch=True, dark=dark)

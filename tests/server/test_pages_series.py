@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gridwatch.containers import Store
-from gridwatch.containers.catalog import anomaly_id, anomaly_info, score_info
+from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info
+from gridwatch.jobs.tables import DATAFEEDS, JOBS
 from gridwatch.server.pages import rows as rows_module
 from gridwatch.server.pages.login_links import make_link
 from gridwatch.server.pages.rows import COLUMNS, RowsKept, Source
@@ -180,6 +181,21 @@ def test_lanes_have_the_greatest_score_of_each_piece(app: Any, pump: Any, key: s
     assert (lane["places"], lane["scores"], lane["severities"]) == ([7], [90.0], ["high"])
     assert [one["series"] for one in client.get("/pages/data/lanes").json["lanes"]] == ["AAPL", "pump"]
     assert client.get("/pages/data/lanes?severity=critical&detector=auto").json["lanes"] == []
+
+
+def test_the_overview_tells_how_jobs_and_datasets_fare(app: Any, store: Store) -> None:
+    for info, row in (
+        (JOBS, {"id": "fares", "config": "{}", "state": "opened", "analysed_to_ms": 1_000}),
+        (DATAFEEDS, {"id": "datafeed-fares", "job_id": "fares", "state": "started", "error": "no such column"}),
+        (DETECTIONS, {"dataset": "aapl_daily", "scored_to_ms": NOW_MS, "scored": 252, "anomalies": 1}),
+    ):
+        store.put_container(info)
+        store.put(info.name, pa.Table.from_pylist([row], schema=info.arrow))
+    page = app.test_client().get("/overview").text
+    for text in ('href="/jobs/fares"', "opened", "1970-01-01 00:00:01", "datafeed-fares", "started", "no such column"):
+        assert text in page
+    for text in ("aapl_daily", "2025-10-09 08:53:20", ">252<"):
+        assert text in page
 
 
 def test_without_anything_the_pages_are_empty(app: Any) -> None:

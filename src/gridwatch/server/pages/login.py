@@ -5,12 +5,12 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from flask import Response, abort, current_app, make_response, redirect, render_template, request, url_for
+from flask import Response, abort, current_app, jsonify, make_response, redirect, render_template, request, url_for
 
 from gridwatch.errors import ConfigError
 from gridwatch.server.auth import is_local
 from gridwatch.server.pages.login_links import use_link
-from gridwatch.server.pages.session import credentials_are_private, mark_of, sign_in, sign_out
+from gridwatch.server.pages.session import credentials_are_private, mark_of, may_write, sign_in, sign_out, signed_in
 from gridwatch.server.pages.shell import local_path, page_blueprint
 from gridwatch.server.pages.throttle import Throttle
 from gridwatch.server.state import State, state
@@ -66,6 +66,12 @@ def by_link(word: str) -> WerkzeugResponse:
         abort(404, "This login link was used already, or is too old; `gridwatch login` prints a new one.")
     sign_in(author, kind="link", mark="")
     return redirect(_next(), 303)
+
+
+@blueprint.get("/pages/data/session")
+def who() -> Response:
+    """Tell a script who is signed in."""
+    return jsonify({"name": signed_in(), "may_write": may_write()})
 
 
 @blueprint.post("/logout")
