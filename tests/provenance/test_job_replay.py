@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ JOB: dict[str, Any] = {
     "custom_settings": {"gridwatch": {"alert_score": 50}},
     "datafeed_config": {"indices": ["visits"], "datafeed_id": "feed", "query_delay": "0s"},
 }
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 @pytest.fixture
@@ -96,8 +101,17 @@ def test_rows_that_changed_show(store: Store, settings: Settings) -> None:
 def test_the_chain_of_a_job(store: Store, settings: Settings) -> None:
     chain = explain(store, settings, subjects(store)[0].id)
     found = {link.name: link.status for link in chain.links}
-    assert found["anomaly"] is found["job"] is found["libraries"] is Status.OK
+    assert found["anomaly"] is found["input rows"] is found["job"] is found["libraries"] is Status.OK
     assert chain.sound
+    # A bucket without rows is an anomaly too, and has a digest of none.
+    [first, *_] = [one for one in subjects(store) if one["input_rows"]]
+    rows = store.sql("SELECT id FROM visits WHERE timestamp >= ? ORDER BY timestamp LIMIT 1", [_instant(first.ts_ms)])
+    store.delete(VISITS.name, rows["id"].to_pylist())
+    said = explain(store, settings, first.id)
+    link = next(link for link in said.links if link.name == "input rows")
+    assert link.status is Status.CHANGED
+    assert f"as the datafeed reads them: {first['input_rows'] - 1:,} now" in link.text
+    assert not said.sound
 
 
 def test_without_its_datafeed_or_job_the_rows_are_not_known(store: Store, settings: Settings) -> None:
@@ -107,6 +121,7 @@ def test_without_its_datafeed_or_job_the_rows_are_not_known(store: Store, settin
     service.delete_datafeed("feed")
     [done] = replay(store, settings, [one], now_ms=NOW_MS)
     assert done.verdict == "not replayed"
+    assert any("the datafeed that read them is gone" in link.text for link in explain(store, settings, one.id).links)
     assert "Job 'visits_job' has no datafeed: its rows were posted to it" in done.text
     service.close_job("visits_job")
     service.delete_job("visits_job")

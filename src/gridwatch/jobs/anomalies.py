@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from gridwatch.containers.catalog import anomaly_id, anomaly_info
 from gridwatch.detectors import severity_of
+from gridwatch.jobs.bucket_rows import bucket_digest
 from gridwatch.pipeline.anomaly_rows import library_versions
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.jobs.analysis import Record
     from gridwatch.jobs.analysis.lstm_network import Network
+    from gridwatch.jobs.bucket_rows import RowsOf
     from gridwatch.jobs.config import JobConfig
 
 __all__ = ["ALERT_SCORE", "alert_score", "anomaly_row", "write_anomalies"]
@@ -40,6 +42,7 @@ def write_anomalies(
     model_sha256: str | None,
     now_ms: int,
     network: Network | None = None,
+    rows_of: RowsOf | None = None,
 ) -> int:
     """Write the records that raise an alarm to `ANOMALY_<job>`; return how many were not there before.
 
@@ -51,6 +54,7 @@ def write_anomalies(
         model_sha256: Of the state that judged them.
         now_ms: When they were found, UTC epoch ms; those that are there keep theirs.
         network: What judges buckets after those that it was trained on.
+        rows_of: Gives the rows of a bucket again, whose digest the anomalies then name; None where nobody keeps them.
     """
     least = alert_score(job)
     told = [record for record in records if record.score >= least and not record.is_interim]
@@ -70,8 +74,15 @@ def write_anomalies(
     known = set(store.get(info.name, [row["id"] for row in rows])["id"].to_pylist())
     new = [row for row in rows if row["id"] not in known]
     if new:
-        store.put(info.name, pa.Table.from_pylist(new, schema=info.arrow))
+        rows = _with_digests(new, rows_of, job.bucket_span_ms) if rows_of is not None else new
+        store.put(info.name, pa.Table.from_pylist(rows, schema=info.arrow))
     return len(new)
+
+
+def _with_digests(rows: list[dict[str, Any]], rows_of: RowsOf, span_ms: int) -> list[dict[str, Any]]:
+    """Return rows that name how many rows their bucket has, and the digest over them."""
+    known = {ts: bucket_digest(rows_of, ts, ts + span_ms) for ts in sorted({row["ts"] for row in rows})}
+    return [{**row, "input_rows": known[row["ts"]][0], "input_sha256": known[row["ts"]][1]} for row in rows]
 
 
 def anomaly_row(job: JobConfig, record: Record, source: str, network: Network | None = None) -> dict[str, Any]:

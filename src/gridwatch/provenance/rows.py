@@ -36,7 +36,37 @@ def key(subject: Subject) -> Link:
 
 def inputs(subject: Subject, store: Store, settings: Settings) -> Link:
     """Hash the rows again that the score was made from."""
+    if subject.job_id is not None:
+        return _of_bucket(subject, store)
     return _rows("input rows", subject, store, settings, "input")
+
+
+def _of_bucket(subject: Subject, store: Store) -> Link:
+    """Hash the rows of a job's bucket again, as its datafeed reads them; the model has learnt those before it."""
+    from gridwatch.jobs.bucket_rows import bucket_digest
+    from gridwatch.jobs.extraction import Extraction
+    from gridwatch.jobs.resources import Resources
+
+    name, count, sha256 = "input rows", subject["input_rows"], subject["input_sha256"]
+    span = f"{instant(subject['input_from_ms'])} to {instant(subject['input_to_ms'])}"
+    facts = {"from_ms": subject["input_from_ms"], "to_ms": subject["input_to_ms"], "rows": count, "sha256": sha256}
+    if not sha256:
+        return Link(
+            name, Status.NOT_RECORDED, f"Rows from {span} that were posted, or came to an older gridwatch.", facts
+        )
+    resources = Resources(store, make=False)
+    found = next((one for one in resources.jobs() if one.id == subject.job_id), None)
+    feed = None if found is None else resources.datafeed_of(found.id)
+    if found is None or feed is None:
+        what = "job" if found is None else "datafeed"
+        return Link(name, Status.MISSING, f"{count:,} rows from {span}: the {what} that read them is gone.", facts)
+    extraction = Extraction(store, found.config, feed.config, now_ms=int(subject["scored_ms"] or subject.ts_ms))
+    many, now = bucket_digest(extraction.frames, subject["input_from_ms"], subject["input_to_ms"] + 1)
+    what = f"{count:,} rows of {subject['source']} from {span}, as the datafeed reads them"
+    if now == sha256:
+        return Link(name, Status.OK, f"{what}, digest {sha256[:12]}, as then.", facts)
+    facts |= {"rows_now": many, "sha256_now": now}
+    return Link(name, Status.CHANGED, f"{what}: {many:,} now, digest {now[:12]}, not {sha256[:12]}.", facts)
 
 
 def training(subject: Subject, store: Store, settings: Settings) -> Link:

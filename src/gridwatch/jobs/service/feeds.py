@@ -106,7 +106,7 @@ def feed_once(
                     feed.config.job_id, "warning", f"Datafeed [{feed.id}] is slow: {advice}",
                     about=(feed.id, "index", container),
                 )  # fmt: skip
-        found = _Found(open_job, resources, feed.id, ",".join(extraction.containers), progress, end_ms, stopped)
+        found = _Found(open_job, resources, feed.id, extraction, progress, end_ms, stopped)
         whole = _feed(open_job, extraction, feed, found, threads=running.threads)
         found.store()
         if not whole:
@@ -162,7 +162,7 @@ class _Found:
         open_job: OpenJob,
         resources: Resources,
         feed_id: str,
-        source: str,
+        extraction: Extraction,
         progress: Callable[[int, int], None] | None,
         end_ms: int,
         stopped: Callable[[], bool],
@@ -172,7 +172,7 @@ class _Found:
         self._open_job = open_job
         self._resources = resources
         self._feed_id = feed_id
-        self._source = source
+        self._extraction = extraction
         self._progress = progress or (lambda _at, _end: None)
         self._stopped = stopped
         self._pending = Results()
@@ -251,7 +251,8 @@ class _Found:
         more, self._told = self.rows - self._told, self.rows
         if self._fed_to_ms is not None and self._fed_to_ms != self._open_job.fed_to_ms:
             if self._pending.buckets or self._open_job.uncommitted + more >= _OPEN_ROWS:
-                self._open_job.commit(self._pending, self._fed_to_ms, source=self._source)
+                source = ",".join(self._extraction.containers)
+                self._open_job.commit(self._pending, self._fed_to_ms, source=source, rows_of=self._extraction.frames)
             else:
                 self._open_job.note(self._fed_to_ms, more)
             self._resources.change_datafeed(self._feed_id, fed_to_ms=self._fed_to_ms)

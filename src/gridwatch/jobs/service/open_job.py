@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gridwatch.jobs.analysis import Analyzer
+    from gridwatch.jobs.bucket_rows import RowsOf
     from gridwatch.jobs.resources import Job
     from gridwatch.jobs.service.running import Running
 
@@ -61,20 +62,23 @@ class OpenJob:
         self._running = running
         self._interim = True  # nobody knows what a process before this one left
 
-    def commit(self, results: Results, fed_to_ms: int | None, *, source: str = "") -> None:
+    def commit(
+        self, results: Results, fed_to_ms: int | None, *, source: str = "", rows_of: RowsOf | None = None
+    ) -> None:
         """Write results, then the state that they led to.
 
         Args:
             results: Finished buckets since the last commit.
             fed_to_ms: First instant whose rows the state has not seen.
             source: Containers that the rows came from.
+            rows_of: Gives the rows of a bucket again, where they are kept.
 
         Raises:
             JobsConflictError: Another process has taken the job over.
         """
         parts = self._running
         parts.renew(self.job.id)
-        self._write(results, source)
+        self._write(results, source, rows_of)
         self.fed_to_ms = fed_to_ms
         with packed(self.analyzer, fed_to_ms, self.keys) as file:
             info = parts.objects.put(state_path(self.job.id), file)
@@ -140,7 +144,7 @@ class OpenJob:
             self.keys.append(entry.key)
         return results
 
-    def _write(self, results: Results, source: str) -> None:
+    def _write(self, results: Results, source: str, rows_of: RowsOf | None = None) -> None:
         """Write results and anomalies."""
         parts = self._running
         if results.buckets and self._interim:
@@ -149,7 +153,7 @@ class OpenJob:
         parts.results.write(self.job.config, results)
         found = write_anomalies(
             parts.store, self.job.config, results.records, source=source or self.job.id, model_sha256=self.sha256,
-            now_ms=parts.now_ms(), network=self.analyzer.network,
+            now_ms=parts.now_ms(), network=self.analyzer.network, rows_of=rows_of,
         )  # fmt: skip
         if results.buckets:
             log.info(
