@@ -22,6 +22,7 @@ from gridwatch.errors import (
     JobsConflictError,
     StoreBusyError,
     StoreError,
+    TrackingError,
     ValueRefusedError,
 )
 from gridwatch.jobs.analysis import Bucket, Record, Results
@@ -228,6 +229,7 @@ def test_parameters_are_checked(client: FlaskClient, method: str, path: str, tol
         ("POST", f"{ROOT}/posted/_flush", {"advance_time": "soon"}, 400, "parse_exception", "[advance_time]"),
         ("POST", f"{ROOT}/posted/_reset", None, 409, "status_exception", "only reset a job when it is closed"),
         ("DELETE", f"{ROOT}/posted", None, 409, "status_exception", "because the job is opened"),
+        ("POST", f"{ROOT}/posted/_train", None, 400, "status_exception", "Job [posted] has nothing to train"),
         ("POST", f"{ROOT}/_estimate_model_memory", {}, 400, "x_content_parse_exception", "[analysis_config] is req"),
         ("GET", ROOT, {"a": 1}, 400, "illegal_argument_exception", "does not support having a body"),
         ("PUT", f"{ROOT}/new", None, 400, "parse_exception", "request body is required"),
@@ -533,6 +535,7 @@ def test_web_pages_reach_nothing(client: FlaskClient, headers: dict[str, str], s
         (StoreError("the disk is full", unusable=True), 503, "store_busy_exception", True),
         (ValueRefusedError("a NUL"), 400, "store_exception", False),
         (ConfigError("no such key"), 503, "status_exception", True),
+        (TrackingError("MLflow is away"), 503, "status_exception", True),
         (DetectorError("no window"), 400, "status_exception", False),
     ],
 )

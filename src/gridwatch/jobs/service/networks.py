@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Networks", "model_name"]
 
 log = structlog.get_logger(__name__)
+
+_training = threading.Lock()
 
 Progress = Callable[[int, int], None]
 
@@ -91,7 +94,9 @@ class Networks:
         started = time.monotonic()
         log.info("lstm_training", job=job.job_id, windows=len(lesson.targets), series=lesson.series)
         progress = self._watching.get(job.job_id, _nobody)
-        taught = learn(job, lesson, lambda epoch, most, _row: progress(epoch, most))
+        # Keras has one seed and one session for all threads of a process.
+        with _training:
+            taught = learn(job, lesson, lambda epoch, most, _row: progress(epoch, most))
         self._newest[job.job_id] = taught, time.monotonic() - started
         return self._newest[job.job_id]
 

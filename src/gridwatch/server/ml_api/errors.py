@@ -13,6 +13,7 @@ from gridwatch.errors import (
     JobsError,
     StoreBusyError,
     StoreError,
+    TrackingError,
 )
 from gridwatch.server.griddb_webapi.errors import told
 
@@ -55,7 +56,7 @@ def of_ours(error: GridwatchError) -> MlApiError:
         if later:
             return MlApiError(503, "store_busy_exception", told(error), _AGAIN)
         return MlApiError(400, "store_exception", told(error))
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | TrackingError):
         return MlApiError(503, "status_exception", str(error), _AGAIN)
     return MlApiError(400, "status_exception", str(error))
 

@@ -69,6 +69,12 @@ def close_jobs(asked: Asked, job_id: str) -> Any:
     return {"closed": True}
 
 
+@endpoint("POST", f"{_JOB}/_train", write=True)
+def train_job(asked: Asked, job_id: str) -> Any:
+    """Train the network of an open job anew: ours, for jobs whose model is an LSTM."""
+    return jobs().train_job(job_id)
+
+
 @endpoint("POST", f"{_JOB}/_reset", parameters=("wait_for_completion", "delete_user_annotations"), write=True)
 def reset_job(asked: Asked, job_id: str) -> Any:
     """Bring a closed job back to its beginning."""
