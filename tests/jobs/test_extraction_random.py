@@ -165,7 +165,7 @@ chunks = st.sampled_from([None, {"mode": "off"}, {"mode": "manual", "time_span":
 
 
 @settings(
-    max_examples=25,
+    max_examples=18,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
@@ -276,7 +276,7 @@ def names_in(aggs: Mapping[str, Any]) -> Iterator[str]:
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -162,7 +162,7 @@ def plain(value: Any) -> Any:
     return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=tables, second=st.none() | tables, group_by=groups, aggregations=measures)
 def test_a_pivot_gives_what_a_plain_reading_of_each_row_gives(
     service: TransformService, first: Any, second: Any, group_by: Any, aggregations: Any
@@ -227,7 +227,7 @@ places = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(place=places, content=junk)
 def test_whatever_the_body_it_is_taken_or_told(place: str, content: Any) -> None:
     pivot: dict[str, Any] = {

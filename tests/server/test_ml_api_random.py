@@ -197,7 +197,7 @@ def sent(client: FlaskClient, method: str, path: str, **given: Any) -> Any:
     return body
 
 
-quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

@@ -128,6 +128,8 @@ class OpenJob:
             results = self._take(entry)
             self._posted_cost += _ENTRY_COST + len(entry.rows) + sum(one.series for one in results.buckets)
             self.posted = entry.number
+        # How long these took was told by who took them first.
+        self.analyzer.took()
 
     def settle(self) -> None:
         """Store a state that has all posts."""
