@@ -164,6 +164,10 @@ def test_who_was_told_and_what_they_said(copied: Demo) -> None:
     said = found(copied)
     assert (said["email receipt"], said["hook receipt"], said["label"]) == (Status.OK, Status.MISSING, Status.OK)
     assert text(copied, "email receipt").endswith("receipt msg-1. It may have come twice.")
+    gone = {**both[0], "message_id": "1760000000000-0123456789ab"}
+    copied.store.put(DELIVERIES.name, pa.Table.from_pylist([gone], schema=DELIVERIES.arrow))
+    assert found(copied)["email receipt"] is Status.MISSING
+    assert text(copied, "email receipt").endswith("The inbox has the mail no more.")
     assert text(copied, "hook receipt") == "Not sent: dead after 9 tries: 410."
     assert "Called expected by anna" in text(copied, "label")
 

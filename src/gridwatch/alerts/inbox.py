@@ -17,7 +17,7 @@ from gridwatch.alerts.mail_check import check_mail
 from gridwatch.errors import DeliveryError
 from gridwatch.folders import make_private
 
-__all__ = ["MAILS_MAX", "Inbox", "Mail"]
+__all__ = ["INBOX_ID", "MAILS_MAX", "Inbox", "Mail"]
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,8 @@ MAILS_MAX = 10_000
 
 _PRUNE_EVERY = 50
 
-_ID = re.compile(r"^[0-9]{13}-[0-9a-f]{12}$")
+INBOX_ID = re.compile(r"^[0-9]{13}-[0-9a-f]{12}$")
+"""What the ids of its mails look like, which are their receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Inbox:
 
     def ids(self) -> list[str]:
         """Return the ids of all mails, newest first."""
-        return sorted((path.stem for path in self._folder.glob("*.json") if _ID.match(path.stem)), reverse=True)
+        return sorted((path.stem for path in self._folder.glob("*.json") if INBOX_ID.match(path.stem)), reverse=True)
 
     def mails(self, *, limit: int = 200) -> list[Mail]:
         """Return the newest mails, newest first; unreadable files are logged and left out."""
@@ -130,7 +131,7 @@ class Inbox:
 
     def mail(self, name: str) -> Mail | None:
         """Return one mail, or None when there is none with this id (or its file is no mail)."""
-        if not _ID.match(name):
+        if not INBOX_ID.match(name):
             return None
         try:
             raw = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))

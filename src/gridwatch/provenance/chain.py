@@ -42,7 +42,7 @@ def explain(
         ("flow run", lambda: [flow_run.flow_run(subject, settings)]),
         ("libraries", lambda: [told.libraries(subject)]),
         ("label", lambda: told.labels(subject, store)),
-        ("receipts", lambda: told.receipts(subject, store)),
+        ("receipts", lambda: told.receipts(subject, store, settings)),
     ]
     links: list[Link] = []
     urls = _urls(subject, settings)

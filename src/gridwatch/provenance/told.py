@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridwatch.alerts.inbox import INBOX_ID, Inbox
+from gridwatch.alerts.receipts import CHANNEL
 from gridwatch.containers.catalog import DELIVERIES, VALIDATIONS
 from gridwatch.pipeline.anomaly_rows import library_versions
 from gridwatch.pipeline.label_targets import instant
@@ -14,6 +16,7 @@ from gridwatch.provenance.link import Link, Status
 if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.provenance.subject import Subject
+    from gridwatch.settings import Settings
 
 __all__ = ["labels", "libraries", "receipts", "validation"]
 
@@ -66,7 +69,7 @@ def labels(subject: Subject, store: Store) -> list[Link]:
     return [Link("label", Status.OK, text, facts)]
 
 
-def receipts(subject: Subject, store: Store) -> list[Link]:
+def receipts(subject: Subject, store: Store, settings: Settings) -> list[Link]:
     """Return a link for each channel that people were told by."""
     rows: list[dict[str, Any]] = []
     if store.container(DELIVERIES.name) is not None:
@@ -74,10 +77,10 @@ def receipts(subject: Subject, store: Store) -> list[Link]:
         rows = store.sql(statement, [subject.id]).to_pylist()
     if not rows:
         return [Link("receipt", Status.NOT_RECORDED, "Nobody was told: no delivery has been made yet.")]
-    return [_receipt(row) for row in rows]
+    return [_receipt(row, settings) for row in rows]
 
 
-def _receipt(row: dict[str, Any]) -> Link:
+def _receipt(row: dict[str, Any], settings: Settings) -> Link:
     name = f"{row['channel']} receipt"
     keys = ("status", "message_id", "recipients", "attempts", "first_ms", "last_ms", "error", "possible_duplicate")
     facts = {one: row[one] for one in keys}
@@ -86,6 +89,11 @@ def _receipt(row: dict[str, Any]) -> Link:
         text = (
             f"Sent to {row['recipients']} at {instant(row['last_ms'])}, receipt {row['message_id'] or 'none'}.{twice}"
         )
+        # Of SendGrid's there is nothing to ask; the local inbox is a folder.
+        if row["channel"] == CHANNEL and INBOX_ID.match(row["message_id"] or ""):
+            if Inbox(settings.home / "inbox").mail(row["message_id"]) is None:
+                return Link(name, Status.MISSING, f"{text} The inbox has the mail no more.", facts)
+            text += " The inbox has the mail."
         return Link(name, Status.OK, text, facts)
     why = f": {row['error']}" if row["error"] else ""
     status = Status.MISSING if row["status"] == "dead" else Status.NOT_RECORDED

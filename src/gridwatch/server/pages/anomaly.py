@@ -65,6 +65,7 @@ def anomaly_page(container: str, key: str) -> str:
         note_max=NOTE_MAX,
         problems=get_flashed_messages(),
         links=recorded(subject, parts.store, parts.settings),
+        inside=_inside(subject),
         receipts=_receipts(parts, anomaly.id),
         grafana=_grafana(parts, dataset, subject),
     )
@@ -184,11 +185,27 @@ def _plot(parts: State, anomaly: Anomaly) -> dict[str, Any] | None:
     return {"series": place.name, "value": place.value, "from_ms": times[0], "to_ms": times[1]}
 
 
+def _inside(subject: Subject) -> dict[str, str]:
+    """Return gridwatch's own pages of what led to an anomaly, by the names of the links."""
+    wanted = {
+        "validation": ("validations.one", {"key": subject["validation_id"]}),
+        "model version": ("models.one", {"name": subject.said.get("dataset")}),
+        "job": ("jobs.one", {"job_id": subject.job_id}),
+    }
+    return {
+        name: address_of(endpoint, **values)
+        for name, (endpoint, values) in wanted.items()
+        if endpoint in current_app.view_functions and all(values.values())
+    }
+
+
 def _receipts(parts: State, key: str) -> list[dict[str, Any]]:
     if parts.store.container(DELIVERIES.name) is None:
         return []
     statement = f"SELECT * FROM {DELIVERIES.name} WHERE anomaly_id = ? ORDER BY id"  # noqa: S608 - a constant
-    return parts.store.sql(statement, [key]).to_pylist()  # type: ignore[no-any-return]
+    rows = parts.store.sql(statement, [key]).to_pylist()
+    # A mail that the local inbox keeps can be looked at.
+    return [{**row, "kept": parts.inbox.mail(row["message_id"] or "") is not None} for row in rows]
 
 
 def _grafana(parts: State, dataset: Dataset | None, subject: Subject) -> str | None:

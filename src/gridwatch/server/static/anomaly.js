@@ -36,7 +36,11 @@ function showLink(link) {
   check.className = `word ${link.status.replace(" ", "-")}`;
   check.textContent = link.status;
   text.className = "wrap";
-  text.replaceChildren(link.url ? make("a", { href: link.url, rel: "noreferrer" }, link.text) : link.text);
+  // gridwatch's own page of it first, where there is one; other programs beside it.
+  const { inside } = text.dataset;
+  const away = (words) => make("a", { href: link.url, rel: "noreferrer" }, words);
+  if (inside) text.replaceChildren(make("a", { href: inside }, link.text), ...(link.url ? [" · ", away(text.dataset.away)] : []));
+  else text.replaceChildren(link.url ? away(link.text) : link.text);
 }
 
 wire("check", "Hashing rows and bytes, asking MLflow …", (chain) => {
