@@ -42,7 +42,7 @@ def make(store: Store, clock: Any, mail_server: Any, make_settings: Any) -> Call
 def status(store: Store) -> Callable[[str, str], str | None]:
     def read(key: str, channel: str = "webhook") -> str | None:
         row = Receipts(store).read(delivery_key(key, channel))
-        return row and row.status
+        return row.status if row else None
 
     return read
 

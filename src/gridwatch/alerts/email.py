@@ -9,15 +9,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from gridwatch.alerts.anomaly import Anomaly
+from gridwatch.alerts.mail_plot import anomaly_plot, rows_around
 from gridwatch.alerts.page_links import anomaly_url, label_links
-from gridwatch.alerts.plot import anomaly_plot, rows_around, series_plot
 from gridwatch.alerts.wording import NONE, change, change_in_words, moment, number, one_in, span
 from gridwatch.containers.catalog import VALIDATIONS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from gridwatch.alerts.anomaly import Anomaly
     from gridwatch.containers import Store
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
@@ -159,14 +159,15 @@ def inline_picture(picture: bytes, name: str) -> dict[str, str]:
 
 
 def warm_up() -> None:
-    """Load templates, matplotlib and the sendgrid library ahead of the first mail."""
-    import pandas as pd
+    """Load templates, matplotlib's ticks, Pillow and the sendgrid library ahead of the first mail."""
+    import pyarrow as pa
     import sendgrid  # noqa: F401
 
     for name in ("anomaly.txt", "anomaly.html", "digest.txt", "digest.html"):
         _templates().get_template(name)
-    rows = pd.DataFrame({"ts": pd.to_datetime([0, 60_000], unit="ms", utc=True), "actual": [0.0, 1.0]})
-    series_plot(rows, rows, "warm-up")
+    ts = pa.array([0, 60_000], pa.timestamp("ms", "UTC"))
+    nothing = Anomaly("ANOMALY_X", "", 0, actual=0.0)
+    anomaly_plot(pa.table({"ts": ts, "actual": [0.0, 1.0]}), nothing, title="warm-up")
 
 
 def _score(anomaly: Anomaly) -> str:
