@@ -76,12 +76,12 @@ def _of_scan(level: Level, answer: Answer, scan: Scan, keys: list[str]) -> pd.Da
     frame = _there(answer.frame, keys)
     if not answer.whole or len(scan.keys) != len(level.keys):
         frame = added(frame, keys, {"n": "count", "t": "max", **{name: one.op for name, one in own.items()}})
-    out = frame[[*keys, "n", "t"]].copy()
+    columns: dict[str, Any] = {name: frame[name] for name in (*keys, "n", "t")}
     for measure in level.measures:
         parts = {one.op: frame[name].to_numpy(np.float64) for name, one in own.items() if one.measure is measure}
         if parts:
-            out[_METRIC + measure.metric.name] = _metric(measure.metric.kind, parts)
-    return out
+            columns[_METRIC + measure.metric.name] = _metric(measure.metric.kind, parts)
+    return pd.DataFrame(columns)
 
 
 def _metric(kind: str, parts: Mapping[Op, Any]) -> Any:

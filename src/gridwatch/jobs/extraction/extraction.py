@@ -154,7 +154,7 @@ class Extraction:
         told = self.feed.chunk_ms(None if self.plan is None else every, composite=paged)
         whole = last_ms - first_ms + 1 + every
         most = -(-(told or whole) // every) * every
-        if self._rows.reads_rows:
+        if self._rows.reads_rows and whole > self.job.bucket_span_ms:
             # So that the first piece is no longer than the others.
             rows = max(sum(self._count(source, first_ms, last_ms + 1) for source in self._sources), 1)
             # Each piece of a container without an index costs a scan of it.
@@ -162,7 +162,8 @@ class Extraction:
             fitting = fitting if all(source.indexed for source in self._sources) else _ROWS_UNINDEXED
             first = max(whole * fitting // rows, _PIECE_MIN_MS, every) // every * every
             return Pieces(min(first, most), most, every, fitting)
-        return Pieces(min(_FIRST_INTERVALS * every, most), most, every)
+        first = most if self._rows.reads_rows else _FIRST_INTERVALS * every
+        return Pieces(min(first, most), most, every)
 
     def _bounds(self, source: Source, start_ms: int | None, end_ms: int) -> tuple[int, int] | None:
         time, where = source.time.sql, source.between(start_ms or 0, end_ms)
