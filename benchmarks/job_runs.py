@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import logging
 import multiprocessing
+import os
 import resource
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -68,12 +70,17 @@ class Parts:
     """Splits time among parts of the work by wrapping functions; a part within a part counts for itself alone.
 
     At its end as a context manager the functions are as they were.
+
+    Attributes:
+        seconds: By part, of the thread that made this.
+        ahead: By part, of other threads, which are at work at the same time.
     """
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._open: list[str] = []
-        self._since = 0.0
+        self.ahead: defaultdict[str, float] = defaultdict(float)
+        self._own = threading.get_ident()
+        self._local = threading.local()
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -93,24 +100,33 @@ class Parts:
     def _timed(self, part: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(plain)
         def timed(*arguments: Any, **named: Any) -> Any:
-            outer = self._open[-1] if self._open else None
+            inside = self._inside()
+            outer = inside[-1] if inside else None
             if outer == part or outer not in _WITHIN.get(part, {outer}):
                 return plain(*arguments, **named)
             self._turn()
-            self._open.append(part)
+            inside.append(part)
             try:
                 return plain(*arguments, **named)
             finally:
                 self._turn()
-                self._open.pop()
+                inside.pop()
 
         return timed
 
+    def _inside(self) -> list[str]:
+        """Return the parts that this thread is in."""
+        if not hasattr(self._local, "inside"):
+            self._local.inside = []
+        found: list[str] = self._local.inside
+        return found
+
     def _turn(self) -> None:
-        now = time.perf_counter()
-        if self._open:
-            self.seconds[self._open[-1]] += now - self._since
-        self._since = now
+        now, inside = time.perf_counter(), self._inside()
+        if inside:
+            counted = self.seconds if threading.get_ident() == self._own else self.ahead
+            counted[inside[-1]] += now - self._local.since
+        self._local.since = now
 
 
 def write_events(url: str, name: str, rows: int, partitions: int, span_ms: int, *, seed: int = 5) -> int:
@@ -174,7 +190,7 @@ def feed_job(url: str, job: Mapping[str, Any], job_id: str, end_ms: int, odd: in
 
     _ready()
     with _wrapped() as parts, open_store(url) as store:
-        service = JobsService(store, now_ms=lambda: end_ms + DAY_MS)
+        service = JobsService(store, now_ms=lambda: end_ms + DAY_MS, threads=os.cpu_count() or 1)
         service.put_job(dict(job), job_id=job_id)
         service.open_job(job_id)
         [feed] = [one for one in service.resources.datafeeds("*") if one.config.job_id == job_id]
@@ -192,7 +208,42 @@ def feed_job(url: str, job: Mapping[str, Any], job_id: str, end_ms: int, odd: in
         "model_bytes": int(size["model_bytes"]), "state_bytes": state,
     }  # fmt: skip
     split = {**parts.seconds, "rest": seconds - sum(parts.seconds.values())}
+    split |= {f"{name} ahead": spent for name, spent in parts.ahead.items()}
     return Ran(seconds, cpu_s, _peak(), split, found)
+
+
+def post_rows(url: str, partitions: int, posts: int, journal: bool) -> Ran:
+    """Post rows to an open job, one of each partition a post, a quarter of an hour each.
+
+    Args:
+        url: Store.
+        partitions: Of the job.
+        posts: How many are timed, after as many that are not.
+        journal: Whether posts are kept in the journal; else each stores the state.
+    """
+    from gridwatch.jobs.service import JobsService, open_job
+
+    _ready()
+    if not journal:
+        open_job._COST_MAX = 0
+    with open_store(url) as store:
+        service = JobsService(store, now_ms=lambda: START_MS, threads=os.cpu_count() or 1)
+        job_id = f"posted_{partitions}_{'journal' if journal else 'state'}"
+        job = job_of([{"function": "mean", "field_name": "value"}], "events", None)
+        service.put_job({**job, "datafeed_config": None}, job_id=job_id)
+        service.open_job(job_id)
+        hosts = np.array([f"host-{place:05d}.example.com" for place in range(partitions)], object)
+        random = np.random.default_rng(5)
+        took, cpu_s = [], 0.0
+        for number in range(2 * posts):
+            times = np.full(partitions, START_MS + number * SPAN_MS)
+            frame = pd.DataFrame({"ts": times, "host": hosts, "value": random.gamma(4.0, 5.0, partitions)})
+            begin, cpu = time.perf_counter(), time.process_time()
+            service.post_data(job_id, frame)
+            took.append(time.perf_counter() - begin)
+            cpu_s += (time.process_time() - cpu) * (number >= posts)
+    took = took[posts:]
+    return Ran(sum(took), cpu_s, _peak(), {}, {"p50": float(np.median(took)), "worst": max(took)})
 
 
 def by_pandas(url: str, container: str, sums: bool) -> Ran:
@@ -232,7 +283,7 @@ def _wrapped() -> Parts:
     from gridwatch.jobs.analysis import analyzer, detector, models, rows, series
     from gridwatch.jobs.extraction import aggregated, plain
     from gridwatch.jobs.results import ResultRows
-    from gridwatch.jobs.service import running
+    from gridwatch.jobs.service import open_job
 
     parts = Parts()
     parts.wrap("SQL", SqliteStore, "sql")
@@ -245,8 +296,8 @@ def _wrapped() -> Parts:
     parts.wrap("results", detector.RunningDetector, "_found")
     parts.wrap("results", analyzer.Analyzer, "_results")
     parts.wrap("results", ResultRows, "write", "drop_interim")
-    parts.wrap("results", running, "write_anomalies")
-    parts.wrap("state", running.OpenJob, "commit", "note")
+    parts.wrap("results", open_job, "write_anomalies")
+    parts.wrap("state", open_job.OpenJob, "commit", "note")
     return parts
 
 

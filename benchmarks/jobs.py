@@ -12,10 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
-from benchmarks.job_runs import DAY_MS, SPAN_MS, START_MS, Ran, alone, by_pandas, feed_job, job_of, write_events
+from benchmarks.job_runs import (
+    DAY_MS,
+    SPAN_MS,
+    START_MS,
+    Ran,
+    alone,
+    by_pandas,
+    feed_job,
+    job_of,
+    post_rows,
+    write_events,
+)
 
 ROWS = 10_000_000
 PARTITIONS, ROWS_EACH = 1_000, 10_000
+FEW, POSTED = 10, (100, 2_000)
+POSTS = 100
 DAYS = 32
 GROWTH, GROWTH_BUCKETS = (1, 10, 100, 1_000, 10_000), 192
 ELASTIC_KB = 48
@@ -39,13 +52,14 @@ _AGGREGATIONS: dict[str, Any] = {
 def run() -> Iterator[Figure]:
     """Yield the figures; the notes have CPU, peak memory and where the time went."""
     with tempfile.TemporaryDirectory() as folder:
-        yield from _feeds(f"sqlite:///{Path(folder) / 'feeds.db'}")
+        # With fewer rows fewer partitions, so that a bucket of each holds as many as at full size.
+        yield from _feeds(f"sqlite:///{Path(folder) / 'feeds.db'}", max(min(PARTITIONS, ROWS // ROWS_EACH), 1))
+        yield from _feeds(f"sqlite:///{Path(folder) / 'few.db'}", max(min(FEW, ROWS // (ROWS_EACH * 100)), 1))
         yield from _growth(Path(folder))
+        yield from _posts(Path(folder))
 
 
-def _feeds(url: str) -> Iterator[Figure]:
-    # With fewer rows fewer partitions, so that a bucket of each holds as many as at full size.
-    partitions = max(min(PARTITIONS, ROWS // ROWS_EACH), 1)
+def _feeds(url: str, partitions: int) -> Iterator[Figure]:
     odd = write_events(url, "events", ROWS, partitions, DAYS * DAY_MS)
     detectors = [{"function": "sum", "field_name": "value"}, {"function": "count"}]
     end_ms = START_MS + DAYS * DAY_MS
@@ -72,6 +86,19 @@ def _growth(folder: Path) -> Iterator[Figure]:
         note = f"{_memory(ran.found, partitions)}; {_told(ran)}; {_beside(ran, beside)}"
         named = f"job, mean of {partitions:,} partitions, {GROWTH_BUCKETS} buckets"
         yield Figure(named, rows, "rows", ran.seconds, BASELINE, beside.seconds, note=note)
+
+
+def _posts(folder: Path) -> Iterator[Figure]:
+    for partitions in POSTED:
+        url = f"sqlite:///{folder / f'posts_{partitions}.db'}"
+        state, ran = (alone(post_rows, url, partitions, POSTS, journal) for journal in (False, True))
+        note = f"{_each(ran)}; beside: {_each(state)}"
+        named = f"job, posts of {partitions:,} rows to {partitions:,} partitions"
+        yield Figure(named, POSTS, "posts", ran.seconds, "the state stored each time", state.seconds, note=note)
+
+
+def _each(ran: Ran) -> str:
+    return f"p50 {1000 * ran.found['p50']:.0f} ms, worst {1000 * ran.found['worst']:.0f} ms, CPU {ran.cpu_s:.1f} s"
 
 
 def _memory(found: Mapping[str, Any], partitions: int) -> str:
