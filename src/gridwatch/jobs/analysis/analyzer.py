@@ -321,7 +321,7 @@ def _series_max(job: JobConfig, model: AutoConfig) -> int:
     bank = Bank(model, 1).nbytes + more
     size = 0
     for detector in job.detectors:
-        slots, zeros_span_ms = spaced(detector, job.bucket_span_ms)
+        slots, zeros_span_ms, _ = spaced(detector, job.bucket_span_ms)
         each = bank + Gaps(1, slots).nbytes + Silence(1, zeros_span_ms).nbytes
         size += len(detector.spec.metrics) * each + SERIES_BYTES
     metrics = sum(len(detector.spec.metrics) for detector in job.detectors)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridwatch.jobs.analysis import scoring
+from gridwatch.jobs.analysis.evened import COUNTS, as_given, evened
 from gridwatch.jobs.analysis.gaps import day_buckets
 from gridwatch.jobs.analysis.influence import influences
 from gridwatch.jobs.analysis.models import Judged, Models
@@ -31,7 +32,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 _ADDITIVE = frozenset({"count", "distinct_count", "sum"})
-_COUNTS = frozenset({"count", "distinct_count"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +119,8 @@ class RunningDetector:
         parts = []
         for metric, models in self.models.items():
             values = self._values(metric, grid, places)
-            judged = models.update(grid.starts, _evened(metric, values))
-            parts.append((metric, values, _as_given(metric, judged)))
+            judged = models.update(grid.starts, evened(metric, grid.starts, values))
+            parts.append((metric, values, as_given(metric, judged)))
         return self._found(grid, places, np.arange(len(self.series)), parts, plot, refused)
 
     def preview(self, grid: Grid) -> Found:
@@ -130,7 +130,7 @@ class RunningDetector:
         parts = []
         for metric, models in self.models.items():
             values = self._values(metric, grid, places)[known]
-            judged = _as_given(metric, models.preview(grid.starts, _evened(metric, values), known))
+            judged = as_given(metric, models.preview(grid.starts, evened(metric, grid.starts, values), known))
             if metric in _ADDITIVE:
                 # What is still coming can only add to it: too little so far says nothing.
                 judged = replace(judged, surprise=np.where(values > judged.expected, judged.surprise, 0.0))
@@ -281,24 +281,11 @@ class RunningDetector:
         return (tuple(named[:-1]), named[-1]) if self.config.by_field_name else (tuple(named), None)
 
 
-def spaced(config: Detector, span_ms: int) -> tuple[int, int]:
-    """Return buckets of a day where gaps are filled, and the length of one where runs of zeros are judged, else 0."""
-    return (0, span_ms) if config.spec.empty_is_zero else (day_buckets(span_ms), 0)
+def spaced(config: Detector, span_ms: int) -> tuple[int, int, int]:
+    """Return what `Models` takes of buckets of a length.
 
-
-def _evened(metric: Metric, values: Floats) -> Floats:
-    """Return values as they are judged: of counts the square root, whose variance does not grow with them.
-
-    A count's variance is near its mean, so that nothing at noon is as far from usual as at night only in this measure
-    (Bartlett 1936). Over sample data of five seeds, an hour without any of 30 rows a bucket scores 60 to 75 instead of
-    23 to 65, and what is ordinary no more than before.
+    Buckets of a day where gaps are filled, or the length of one where runs of zeros are judged, else 0 each; and what
+    a zero is below.
     """
-    return np.sqrt(np.maximum(values, 0.0)) if metric in _COUNTS else values
-
-
-def _as_given(metric: Metric, judged: Judged) -> Judged:
-    """Return what was said of `_evened` values as it is of the values themselves."""
-    if metric not in _COUNTS:
-        return judged
-    expected, lower, upper = (np.maximum(one, 0.0) ** 2 for one in (judged.expected, judged.lower, judged.upper))
-    return replace(judged, expected=expected, lower=lower, upper=upper)
+    below = 0 if COUNTS.isdisjoint(config.spec.metrics) else 1
+    return (0, span_ms, below) if config.spec.empty_is_zero else (day_buckets(span_ms), 0, below)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.jobs.analysis.bursts import CREDIT_FIRST, Scores, update_without_bursts
-from gridwatch.jobs.analysis.gaps import Gaps
+from gridwatch.jobs.analysis.gaps import Gaps, Owed
 from gridwatch.jobs.analysis.silence import SHARE, Silence
 
 if TYPE_CHECKING:
@@ -25,8 +25,14 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 BUCKETS = AutoConfig(
     deviation=(), mean=(24,), change=(), ewma=(), forecast=0, shape=(), nearest=0, aligned=(), flat=False,
     season_share=0.0, history_rows=2048, warm_rows=40, tail_rows_max=64,
+    tail_shape=0.15,
 )  # fmt: skip
-"""What judges buckets: value, season and level; their shapes and steps are too few for more, and memory counts."""
+"""What judges buckets: value, season and level; their shapes and steps are too few for more, and memory counts.
+
+The tail is a power law of exponent 6.7 instead of 5: bursts are not learnt, so what it is fitted to is ordinary. At
+0.2 a burst of nine times a count of 3 was critical in three of four cases, at 0.15 in 19 of 20, at one ordinary bucket
+in 10,000; at 0.1 more of what is ordinary is critical than should be.
+"""
 
 SILENCE = "silence"
 """The member that stands for a run of zeros."""
@@ -64,6 +70,7 @@ class Models:
         most: How many series there may be; no memory is taken for more.
         slots: Buckets of a day, where gaps are to be filled; 0 where there are none.
         zeros_span_ms: The length of a bucket, where runs of zeros are to be judged; 0 where an empty bucket is none.
+        zero_below: Values from 0 up to it are zeros; 1 for counts, as `evened` makes them.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Models:
         most: int | None = None,
         slots: int = 0,
         zeros_span_ms: int = 0,
+        zero_below: int = 0,
     ) -> None:
         self.config = config
         self.most = most
@@ -82,6 +90,7 @@ class Models:
         self.slots = slots
         self.gaps: list[Gaps] = []
         self.zeros_span_ms = zeros_span_ms
+        self.zero_below = zero_below
         self.silences: list[Silence] = []
 
     @property
@@ -133,10 +142,11 @@ class Models:
                 part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
             filled = None
             if self.slots:
+                _catch_up(page, credit, gaps.owed(times_ms, part), self.threads)
                 part, filled = gaps.fill(times_ms, part)
             scores = update_without_bursts(page, credit, times_ms, part, threads=self.threads)
             if self.zeros_span_ms:
-                scores = scores.joined(*silence.update(times_ms, part), SHARE, SILENCE)
+                scores = scores.joined(*silence.update(times_ms, part, zero_below=self.zero_below), SHARE, SILENCE)
             parts.append(scores if filled is None else scores.without(filled))
         return self._judged(parts, *values.shape)
 
@@ -149,11 +159,16 @@ class Models:
             places: int64 (k,), which series, ascending; those without a model yet are not judged.
         """
         parts, judged = [], 0
-        for start, page in self._used(self.room):
+        for (start, page), credit, gaps in zip(self._used(self.room), self.credits, self.gaps, strict=True):
             here = places[(places >= start) & (places < start + len(page))] - start
             if len(here):
-                part = values[judged : judged + len(here)]
-                scores = Scores.of(page.pick(here.tolist()).update(times_ms, part, threads=self.threads))
+                part, copy = values[judged : judged + len(here)], page.pick(here.tolist())
+                if self.slots:
+                    own = Gaps(len(here), self.slots)
+                    own.pick([gaps], here, [0])
+                    _catch_up(copy, credit[here], own.owed(times_ms, part), self.threads)
+                    part, _ = own.fill(times_ms, part)
+                scores = Scores.of(copy.update(times_ms, part, threads=self.threads))
                 if self.zeros_span_ms:
                     # As in `update`, where no bucket is silent that is not complete.
                     nothing = np.full(part.shape, np.nan)
@@ -197,3 +212,14 @@ class Models:
         columns = (np.concatenate(column)[:series] for column in zip(*(part.columns for part in parts), strict=True))
         surprise, expected, lower, upper, driver = columns
         return Judged(surprise, expected, lower, upper, driver.astype(np.int64), parts[0].members)
+
+
+def _catch_up(page: Bank, credit: Ints, owed: Owed | None, threads: int) -> None:
+    """Have some series of a page learn what is owed to them."""
+    if owed is None:
+        return
+    other, left = page.pick(owed.rows.tolist()), credit[owed.rows]
+    update_without_bursts(other, left, owed.times_ms, owed.values, threads=threads)
+    credit[owed.rows] = left
+    for ours, theirs in zip(page.state, other.state, strict=True):
+        ours[owed.rows] = theirs

@@ -54,7 +54,7 @@ class Silence:
         span_ms: The length of a bucket; 0 to know nothing and take no memory.
 
     Attributes:
-        tables: float64 (s, 456), what is known by the hour; `silence_kernel` tells where.
+        tables: float32 (s, 456), what is known by the hour; `silence_kernel` tells where.
         runs: float64 (s, 5), the run of zeros at hand, and the credit.
     """
 
@@ -62,7 +62,7 @@ class Silence:
         from gridwatch.jobs.analysis import silence_kernel
 
         self.span_ms = span_ms
-        self.tables = np.zeros((series, silence_kernel.TABLE if span_ms else 0))
+        self.tables = np.zeros((series, silence_kernel.TABLE if span_ms else 0), np.float32)
         self.runs = np.zeros((series, silence_kernel.RUN if span_ms else 0))
         if span_ms:
             self.runs[:, silence_kernel.CREDIT] = _FIRST * self._cost
@@ -72,7 +72,7 @@ class Silence:
         return max(_COST_MS // self.span_ms, 2)
 
     @property
-    def arrays(self) -> tuple[Floats, ...]:
+    def arrays(self) -> tuple[npt.NDArray[np.float32] | Floats, ...]:
         """All of the state."""
         return self.tables, self.runs
 
@@ -81,12 +81,13 @@ class Silence:
         """Memory, bytes."""
         return sum(array.nbytes for array in self.arrays)
 
-    def update(self, times_ms: Ints, values: Floats) -> tuple[Floats, Floats]:
+    def update(self, times_ms: Ints, values: Floats, *, zero_below: int = 0) -> tuple[Floats, Floats]:
         """Judge buckets, and learn them.
 
         Args:
             times_ms: int64 (b,), starts of the buckets, after those of the call before.
-            values: float64 (s, b), 0 and above or below, NaN for none.
+            values: float64 (s, b), NaN for none.
+            zero_below: Values from 0 up to it are zeros, as 0 always is.
 
         Returns:
             -log10 p, and what is typical at the hour; (s, b) each, NaN but in zeros.
@@ -97,7 +98,7 @@ class Silence:
         longest = max(_LONGEST_MS // self.span_ms, _LONGEST_BUCKETS)
         told = np.array([-np.log(_HELD_P * SHARE), longest, self._cost, _MOST * self._cost], np.float64)
         values, times = np.array(values, np.float64), np.array(times_ms, np.int64)
-        advance(self.tables, self.runs, times, values, self.span_ms, told, surprise, typical)
+        advance(self.tables, self.runs, times, values, self.span_ms, float(zero_below), told, surprise, typical)
         return surprise, typical
 
     def pick(self, others: Sequence[Silence], which: Ints, starts: Sequence[int]) -> None:

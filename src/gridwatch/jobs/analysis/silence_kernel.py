@@ -108,16 +108,25 @@ def _end(table: Any, run: Any, time_ms: int, span_ms: int, per_hour: float) -> N
 
 @compiled
 def advance(
-    tables: Any, runs: Any, times_ms: Any, values: Any, span_ms: int, told: Any, surprise: Any, typical: Any
+    tables: Any,
+    runs: Any,
+    times_ms: Any,
+    values: Any,
+    span_ms: int,
+    least: float,
+    told: Any,
+    surprise: Any,
+    typical: Any,
 ) -> None:
     """Judge and learn buckets of some series, one after another.
 
     Args:
-        tables: float64 (s, TABLE), changed in place.
+        tables: float32 (s, TABLE), changed in place.
         runs: float64 (s, RUN), changed in place.
         times_ms: int64 (b,), starts of the buckets.
         values: float64 (s, b), NaN before the first bucket of a series.
         span_ms: The length of a bucket.
+        least: Values from 0 up to it are zeros, as 0 always is.
         told: float64 (4,): nats from which a run is told, buckets for which one is, credit that one takes, most credit.
         surprise: float64 (s, b) to fill: -log10 p of runs of zeros; the rest is left alone.
         typical: float64 (s, b) to fill: the mean at this hour of the day; the rest is left alone.
@@ -132,7 +141,7 @@ def advance(
             hour = time_ms // _HOUR_MS
             run[CREDIT] = min(run[CREDIT] + 1.0, told[3])
             after = 1 if run[_LENGTH] > 0.0 else 0
-            if value != 0.0:
+            if value != 0.0 and not 0.0 < value < least:
                 if run[_LENGTH] <= told[1]:
                     _end(table, run, time_ms, span_ms, per_hour)
                 _learn(table, hour, after, value, per_hour, True)
