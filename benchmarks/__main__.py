@@ -29,6 +29,7 @@ NAMES = (
     "alerts",
     "pages",
     "jobs",
+    "bursts",
     "griddb",
 )
 

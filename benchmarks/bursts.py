@@ -22,7 +22,7 @@ from gridwatch.jobs.analysis.models import BUCKETS, Models
 from gridwatch.jobs.analysis.scoring import RECORD_P, score_of
 from gridwatch.jobs.functions import Metric
 
-ROWS = 2_000
+LENGTH = 2_000
 """Buckets of each series."""
 SERIES = 20
 SEED = 11
@@ -69,11 +69,11 @@ def _figure(kind: Kind) -> Figure:
     usual, odd, seconds, amount = [], [], 0.0, 0
     for number, span_ms in enumerate(SPANS_MS):
         rng = np.random.default_rng([SEED, number])
-        times = _START_MS + np.arange(ROWS) * span_ms
+        times = _START_MS + np.arange(LENGTH) * span_ms
         values = np.asarray(kind.make(rng, times % _DAY_MS / _DAY_MS), np.float64)
-        first = int(LEARNT * ROWS)
+        first = int(LEARNT * LENGTH)
         # Apart, so that none is hidden by the one before, and at another time of day each.
-        near = np.linspace(1.5 * first, ROWS - 40, kind.per_series)
+        near = np.linspace(1.5 * first, LENGTH - 40, kind.per_series)
         places = np.round(near + rng.uniform(-20, 20, (SERIES, kind.per_series))).astype(np.int64)
         faulty, where = kind.odd(rng, values, times, places)
         began = time.perf_counter()
