@@ -23,6 +23,7 @@ from gridwatch.errors import TrackingError
 from gridwatch.settings import MlflowSettings, Settings
 from gridwatch.tracking import Training, champions
 from gridwatch.tracking.registry import Registered, peek
+from tests.mlflow_database import put_database
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRIDWATCH_HOME", str(home))  # where the artifact repository looks for its store
         patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; put back afterwards
+        put_database(tmp_path_factory, home / "mlflow.db")
         yield Settings(home=home)
 
 

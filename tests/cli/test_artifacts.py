@@ -17,6 +17,7 @@ from gridwatch.containers import open_store
 from gridwatch.containers.objects import CHUNK_BYTES, ObjectStore
 from gridwatch.errors import ConfigError, ObjectConflictError, ValueRefusedError
 from gridwatch.tracking import garbage
+from tests.mlflow_database import put_database
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:
@@ -154,7 +155,10 @@ def test_fsck_finds_and_collects_what_an_upload_left(objects: ObjectStore) -> No
 
 
 @pytest.fixture
-def client(objects: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlflow.MlflowClient]:
+def client(
+    objects: ObjectStore, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[mlflow.MlflowClient]:
+    put_database(tmp_path_factory, tmp_path / "home" / "mlflow.db")
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     yield mlflow.MlflowClient()

@@ -18,6 +18,7 @@ from gridwatch.containers import open_store
 from gridwatch.containers.object_uri import ObjectUri
 from gridwatch.containers.objects import ObjectStore
 from mlflow_griddb import GridDBArtifactRepository, stores
+from tests.mlflow_database import put_database
 
 
 @pytest.fixture
@@ -340,8 +341,15 @@ def test_one_store_serves_all_repositories(objects: ObjectStore) -> None:
 
 
 @pytest.mark.filterwarnings("default::DeprecationWarning", "default::FutureWarning", "default::ResourceWarning")
-def test_runs_of_mlflow(objects: ObjectStore, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_mlflow(
+    objects: ObjectStore,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
+    put_database(tmp_path_factory, tmp_path / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     try:
         experiment = mlflow.create_experiment("e", artifact_location="griddb:///mlflow/e")

@@ -22,6 +22,7 @@ from gridwatch.containers import open_store
 from gridwatch.containers._object_rows import BATCH_CHUNKS, CHUNK_BYTES
 from gridwatch.containers.objects import ObjectStore
 from gridwatch.supervisor.state import free_port
+from tests.mlflow_database import put_database
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -69,6 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     script = Path(__file__).with_name("proxy_server.py")
     backend = f"sqlite:///{folder / 'mlflow.db'}"
+    put_database(tmp_path_factory, folder / "mlflow.db")
     with running(folder, [sys.executable, str(script), str(port), backend, "griddb:///dest"], port) as server:
         yield server
 

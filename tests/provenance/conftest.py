@@ -17,6 +17,7 @@ from gridwatch.pipeline.train import train
 from gridwatch.settings import Settings
 from gridwatch.sources import load_datasets, open_source
 from gridwatch.sources.dataset import Dataset
+from tests.mlflow_database import put_database
 
 REPOSITORY = Path(__file__).parents[2]
 LEARNT_MS, SCORED_MS = 1_760_000_000_000, 1_760_000_500_000
@@ -38,6 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRIDWATCH_HOME", str(home))  # where the artifact repository looks for its store
         patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; put back afterwards
+        put_database(tmp_path_factory, home / "mlflow.db")
         yield Settings(home=home, datasets_dir=REPOSITORY / "flows" / "datasets")
 
 
