@@ -71,12 +71,12 @@ def _markdown(figures: Sequence[Figure]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, or all; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] == "trials":  # has arguments of its own, and is none of the comparisons
-        return int(importlib.import_module("benchmarks.trials").main(arguments[1:]))
+    if arguments and arguments[0] in {"trials", "pictures"}:  # have arguments of their own, and are no comparisons
+        return int(importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="gridwatch bench",
         description=__doc__,
-        epilog="`trials DIR... --help`: variants of a detector on labelled files",
+        epilog="`trials DIR... --help`: variants of a detector on labelled files; `pictures --help`: those of the docs",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (all when none is named)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as JSON")

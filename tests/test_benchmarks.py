@@ -56,6 +56,7 @@ def test_every_benchmark_has_its_module() -> None:
         "__main__",
         "figure",
         "job_runs",
+        "pictures",
         "sinks",
         "trials",
     }

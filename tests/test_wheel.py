@@ -80,6 +80,13 @@ def test_the_wheel_carries_the_project_and_the_plugin(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert carried == {*kept, "kafka_connect/griddb-sink.json", "prefect.yaml"}
+    pages = {
+        "static/vendor/uplot/uPlot.esm.js",
+        "static/vendor/uplot/LICENSE",
+        "static/chart.js",
+        "templates/base.html",
+    }
+    assert {f"gridwatch/server/{name}" for name in pages} <= names
     assert {"gridwatch/py.typed", "mlflow_griddb/__init__.py", "gridwatch/java/locks/kafka.lock.toml"} <= names
     # What is compiled on first use.
     assert "gridwatch/containers/griddb_java/gridwatch/griddb/RowsIn.java" in names

@@ -10,9 +10,10 @@ const SHORTEST_MS = 20;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** Text of a tick: the time of day, or the day alone where ticks are days apart; the day below where it changes. */
+/** Text of a tick: the time of day, with the day below where it changes; where ticks are days apart, the day alone. */
 function tick(ms, before, step) {
   const [day, clock = "00:00"] = shown(ms).split(" ");
+  if (step >= 28 * 86400000) return day.slice(0, 7);
   if (step >= 86400000) return day;
   const same = before !== undefined && shown(before).split(" ")[0] === day;
   return same ? clock : `${clock}\n${day}`;
@@ -120,7 +121,7 @@ export class SeriesChart {
 
   #columns() {
     const { times_ms, actual, expected, lower, upper } = this.drawn;
-    return [times_ms, actual, expected, lower, upper];
+    return [times_ms, expected, actual, lower, upper];
   }
 
   #size() {
@@ -144,13 +145,13 @@ export class SeriesChart {
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "UTC"),
       scales: { x: { time: true }, y: { range: (_, low, high) => this.#reach(low, high) } },
       axes: [
-        { ...axis, space: 84, values: (_, ticks, __, ___, step) => ticks.map((ms, at) => tick(ms, ticks[at - 1], step)) },
+        { ...axis, space: this.host.clientWidth < 520 ? 64 : 84, values: (_, ticks, __, ___, step) => ticks.map((ms, at) => tick(ms, ticks[at - 1], step)) },
         { ...axis, size: this.host.clientWidth < 520 ? 52 : 64, values: (_, ticks) => ticks.map(number) },
       ],
       series: [
         { label: "Time (UTC)", value: (_, ms) => (ms === null ? "–" : shown(ms)) },
-        { label: this.value, stroke: colour("value"), width: 1.4, value: at, points: { size: 4 } },
         { label: "expected", stroke: colour("expected"), width: 1, dash: [4, 3], points: { show: false }, value: at },
+        { label: this.value, stroke: colour("value"), width: 1.4, value: at, points: { size: 4 } },
         { label: "lower", ...hidden },
         { label: "upper", ...hidden },
       ],

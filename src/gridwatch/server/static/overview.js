@@ -47,7 +47,7 @@ function cell(lane, at, data, box) {
 function draw(data) {
   const total = Math.max(host.clientWidth, 240);
   const narrow = total < 520;
-  const left = narrow ? 0 : Math.min(180, 12 + 8 * Math.max(0, ...data.lanes.map((lane) => lane.series.length)));
+  const left = narrow ? 0 : Math.min(200, 16 + 8.5 * Math.max(0, ...data.lanes.map((lane) => lane.series.length)));
   const [width, high, step] = [total - left, 22, narrow ? 46 : 30];
   const picture = svg("svg", { width: total, height: data.lanes.length * step + 30, role: "group", "aria-label": "Anomalies by series and time" });
   const rows = data.lanes.map((lane, row) => {
