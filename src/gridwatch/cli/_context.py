@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.sources import Dataset
 
-__all__ = ["datasets", "now_ms", "project_dir", "settings", "state", "store"]
+__all__ = ["artifacts_of", "datasets", "now_ms", "project_dir", "settings", "state", "store"]
 
 
 @dataclass
@@ -92,6 +94,23 @@ def datasets(found: Settings, names: list[str] | None) -> list[Dataset]:
     from gridwatch.sources import load_datasets
 
     return load_datasets(found.datasets_dir, names, disabled=False)
+
+
+@contextmanager
+def artifacts_of(found: Settings) -> Iterator[None]:
+    """Have MLflow's artifacts at `griddb:///` read from the store of these settings: its plugin asks the environment.
+
+    They are another's than the environment names where the demo's data are shown.
+    """
+    before = os.environ.get("GRIDWATCH_HOME")
+    os.environ["GRIDWATCH_HOME"] = str(found.home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GRIDWATCH_HOME"]
+        else:
+            os.environ["GRIDWATCH_HOME"] = before
 
 
 def store(found: Settings) -> Store:

@@ -276,6 +276,8 @@ def _next(home: Path) -> None:
         "What to do next:\n"
         f"  {prefix}{word} anomalies --json\n"
         "      the same rows with their whole provenance, for scripts\n"
+        f"  {prefix}{word} replay --all\n"
+        "      their numbers computed again from the stored model and rows; `explain ID` checks all that led to one\n"
         f"  {word} init my-project\n"
         "      a project of your own: describe your series in flows/datasets/, then, from there:\n"
         f"  {word} up\n"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gridwatch.cli._context import settings, store
+from gridwatch.cli._context import artifacts_of, settings, store
 from gridwatch.cli._output import moment, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def explain(
     from gridwatch.provenance import explain as explained
 
     found = settings(demo=True)
-    with store(found) as opened, progress("checking") as shown:
+    with artifacts_of(found), store(found) as opened, progress("checking") as shown:
         chain = explained(opened, found, anomaly, progress=shown)
     if as_json:
         print_json(_plain(chain))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gridwatch.cli._context import datasets, now_ms, settings, store
+from gridwatch.cli._context import artifacts_of, datasets, now_ms, settings, store
 from gridwatch.cli._output import moment, print_json, print_table, progress
 from gridwatch.errors import ConfigError
 
@@ -43,7 +43,7 @@ def replay(
         raise ConfigError("Name the anomalies to replay, or --all with or without --dataset, and not both.")
     found = settings(demo=True)
     symbol = datasets(found, [dataset])[0].symbol if dataset else None
-    with store(found) as opened, progress("replaying") as shown:
+    with artifacts_of(found), store(found) as opened, progress("replaying") as shown:
         wanted = subjects(opened, symbol) if every else [find_subject(opened, key) for key in ids or []]
         done = replayed(opened, found, wanted, now_ms=now_ms(), progress=shown)
     if as_json:

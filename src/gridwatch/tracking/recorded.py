@@ -105,7 +105,8 @@ def _parts(client: Any, version: Any, registered: Registered) -> tuple[dict[str,
     try:
         return download(client, version, registered.files), None
     except (MlflowException, GridwatchError, OSError) as error:
-        return {}, str(error)
+        # MLflow writes one failure a file, each on lines of its own.
+        return {}, " ".join(str(error).split()).rstrip(".")
 
 
 def _run(client: Any, run_id: str) -> Any:
