@@ -69,7 +69,7 @@ def learnt(monkeypatch: pytest.MonkeyPatch) -> list[Lesson]:
             [{"loss": 1.0, "val_loss": 1.0}],
         )
 
-    monkeypatch.setattr("gridwatch.jobs.service.networks.learn", learn)
+    monkeypatch.setattr("gridwatch.jobs.service.networks.learn_apart", learn)
     return lessons
 
 
@@ -146,7 +146,7 @@ def test_a_network_that_is_no_better_is_recorded_and_not_used(
     better = learnt_as(network(), val_loss=0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "gridwatch.jobs.service.networks.learn",
+            "gridwatch.jobs.service.networks.learn_apart",
             lambda *_given: Taught(better, None, [{"loss": 1.0, "val_loss": 0.0}]),
         )
         done = service.train_job("deep")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,10 @@ def said(service: JobsService) -> list[str]:
     return [one["message"] for one in service.messages.of("deep")]
 
 
-def test_the_network_is_trained_told_of_and_kept_in_mlflow(deep: Deep) -> None:
+def test_the_network_is_trained_told_of_and_kept_in_mlflow(deep: Deep, settings: Settings, tmp_path: Path) -> None:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
     messages = said(deep.service)
     assert f"An LSTM is trained after {BUCKETS} buckets; until then the usual model judges." in messages
     trained = next(one for one in messages if one.startswith("The LSTM is trained (models:/job-deep/1)"))
@@ -62,6 +66,11 @@ def test_the_network_is_trained_told_of_and_kept_in_mlflow(deep: Deep) -> None:
         network["model_uri"], network["run_id"], network["sha256"],
     )  # fmt: skip
     assert sorted(champion.parts) == ["detector.json", "model.onnx"]
+    logged = Path(download_artifacts("models:/job-deep/1", dst_path=str(tmp_path), tracking_uri=settings.tracking_uri))
+    kept = Model.load(str(logged))
+    assert (kept.run_id, kept.metadata["gridwatch"]["sha256"]) == (network["run_id"], network["sha256"])
+    assert kept.signature.inputs.inputs[0].shape == (-1, 12, 1)
+    assert (logged / "data" / "model.keras").stat().st_size > 1000
     version = model_versions(deep.settings, "job-deep")[0]
     assert (version["champion"], version["detector"]) == (True, "job-lstm")
     assert version["metrics"]["best_val_loss"] == pytest.approx(network["val_loss"])
@@ -126,22 +135,3 @@ def test_a_service_that_starts_again_goes_on_with_the_network(deep: Deep, store:
     assert service.job_stats("deep")["jobs"][0]["network"] == before
     found = service.records("deep", Wanted(START + 220 * HOUR, START + 221 * HOUR))["records"]
     assert found
-
-
-def test_a_training_that_is_asked_for_is_compared_with_the_network_so_far(deep: Deep) -> None:
-    epochs: list[tuple[int, int]] = []
-    done = deep.service.train_job("deep", progress=lambda at, of: epochs.append((at, of)))
-    assert epochs == [(1, 2), (2, 2)]
-    versions = model_versions(deep.settings, "job-deep")
-    assert [one["version"] for one in versions] == ["2", "1"]
-    assert [one["champion"] for one in versions] == [done["used"], not done["used"]]
-    metrics = versions[0]["metrics"]
-    assert (metrics["best_val_loss"] < metrics["champion_loss"]) == done["used"] == bool(metrics["became_champion"])
-    assert said(deep.service)[0].startswith(
-        "The LSTM is trained (models:/job-deep/2)"
-        if done["used"]
-        else "An LSTM was trained (models:/job-deep/2) and is"
-    )
-    assert deep.service.job_stats("deep")["jobs"][0]["network"]["model_uri"] == (
-        "models:/job-deep/2" if done["used"] else "models:/job-deep/1"
-    )

@@ -9,7 +9,7 @@ from gridwatch.tracking.client import ALIAS
 from gridwatch.tracking.curves import Curves, training_curves
 from gridwatch.tracking.evaluations import Evaluation, record_evaluation
 from gridwatch.tracking.recorded import RecordedVersion, kept_parts, recorded_version
-from gridwatch.tracking.recording import Recorded, Training, crown, record
+from gridwatch.tracking.recording import Recorded, Training, crown, record, write_flavour
 
 __all__ = [
     "ALIAS",
@@ -28,4 +28,5 @@ __all__ = [
     "record_evaluation",
     "recorded_version",
     "training_curves",
+    "write_flavour",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["Recorded", "Training", "crown", "experiment_of", "record"]
+__all__ = ["Recorded", "Training", "crown", "experiment_of", "record", "write_flavour"]
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,8 @@ class Training:
         model_name: Name of the registered model.
         container: Container of the rows.
         kind: Kind of the detector.
-        network: The Keras model; None for a detector that is not trained with Keras.
+        network: The Keras model, or the folder that `write_flavour` wrote of it; None for a detector that is not
+            trained with Keras.
         parts: The saved detector, by file name.
         sha256: Hex digest over `parts`.
         example: Windows float32 (n, window, 1) as the network takes them; None without a network.
@@ -210,17 +212,37 @@ def _write_model(path: Path, training: Training, model_id: str, run_id: str) -> 
         model_id=model_id,
         metadata={"gridwatch": {"sha256": training.sha256, "files": sorted(training.parts)}},
     )
-    if training.network is None or training.example is None:
+    if isinstance(training.network, Path):
+        shutil.copytree(training.network, path, dirs_exist_ok=True)
+        ours, described = described, Model.load(str(path))
+        described.run_id, described.model_uuid, described.model_id = run_id, model_id, model_id
+        described.metadata = ours.metadata
+        described.save(str(path / "MLmodel"))
+    elif training.network is None or training.example is None:
         # No flavour of MLflow's own: gridwatch scores with the files below, whatever their kind.
         described.add_flavor("gridwatch", kind=training.kind, files=sorted(training.parts))
         described.save(str(path / "MLmodel"))
     else:
-        _write_keras(path, training, training.example, described)
+        _write_keras(path, training.network, training.example, described)
     for name, content in training.parts.items():
         (path / name).write_bytes(content)
 
 
-def _write_keras(path: Path, training: Training, example: npt.NDArray[np.float32], described: Any) -> None:
+def write_flavour(path: Path, network: Any, example: npt.NDArray[np.float32]) -> None:
+    """Write a model folder of a Keras model that another process is to record.
+
+    Args:
+        path: A folder that is not there yet.
+        network: The Keras model.
+        example: Windows float32 (n, window, 1) as it takes them.
+    """
+    from mlflow.models import Model
+
+    path.mkdir()
+    _write_keras(path, network, example, Model())
+
+
+def _write_keras(path: Path, network: Any, example: npt.NDArray[np.float32], described: Any) -> None:
     """Write the Keras flavour with a signature and an input example."""
     with warnings.catch_warnings():
         # MLflow warns of its own type hints while it is imported.
@@ -233,7 +255,7 @@ def _write_keras(path: Path, training: Training, example: npt.NDArray[np.float32
     window = TensorSpec(example.dtype, (-1, *example.shape[1:]), "window")
     prediction = TensorSpec(example.dtype, (-1, 1), "prediction")
     save_model(
-        training.network,
+        network,
         str(path),
         mlflow_model=described,
         signature=ModelSignature(Schema([window]), Schema([prediction])),

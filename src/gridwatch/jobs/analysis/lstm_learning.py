@@ -11,6 +11,7 @@ from gridwatch.jobs.analysis.lstm_network import Learnt, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gridwatch.jobs.analysis.lstm_lesson import Lesson
     from gridwatch.jobs.config import JobConfig
@@ -34,19 +35,21 @@ class Teacher(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Taught:
     """A network that has just been trained.
 
     Attributes:
         network: As it scores.
-        keras: The Keras model.
+        keras: The Keras model; None where another process trained it.
         epochs: `loss`, `val_loss` and `seconds` of each epoch.
+        folder: Where that process has written the model for MLflow; gone with this object.
     """
 
     network: Network
     keras: Any
     epochs: list[dict[str, float]]
+    folder: Path | None = None
 
 
 def learn(

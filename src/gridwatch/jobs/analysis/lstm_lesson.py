@@ -108,6 +108,11 @@ class Lesson:
         return len(self.targets) - self.held >= _WINDOWS_MIN and self.held >= _HELD_MIN
 
     @property
+    def example(self) -> Floats32:
+        """The newest windows as a network takes them, float32 (3, window, 1)."""
+        return np.ascontiguousarray(self.windows[-3:, :, None])
+
+    @property
     def digest(self) -> str:
         """Hex digest of the windows and what followed them."""
         return hashlib.sha256(self.windows.tobytes() + self.targets.tobytes()).hexdigest()[:16]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from gridwatch.jobs.analysis.lstm_learning import Taught, learn
+from gridwatch.jobs.analysis.lstm_learning import Taught
+from gridwatch.jobs.service.apart import learn_apart
 from gridwatch.jobs.units import iso_text
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ class Networks:
         started = time.monotonic()
         log.info("lstm_training", job=job.job_id, windows=len(lesson.targets), series=lesson.series)
         progress = self._watching.get(job.job_id, _nobody)
-        # Keras has one seed and one session for all threads of a process.
+        # One at a time: each takes a core and half a gigabyte.
         with _training:
-            taught = learn(job, lesson, lambda epoch, most, _row: progress(epoch, most))
+            taught = learn_apart(job, lesson, lambda epoch, most, _row: progress(epoch, most))
         self._newest[job.job_id] = taught, time.monotonic() - started
         return self._newest[job.job_id]
 
@@ -158,10 +159,10 @@ def _for_mlflow(
         model_name=model_name(job.job_id),
         container=f"job {job.job_id}",
         kind="job-lstm",
-        network=taught.keras,
+        network=taught.folder or taught.keras,
         parts=network.parts,
         sha256=network.sha256,
-        example=np.ascontiguousarray(lesson.windows[-3:, :, None]),
+        example=lesson.example,
         params={"detector": "job-lstm", "bucket_span": job.analysis_config.bucket_span, **_params(job)},
         epochs=taught.epochs,
         metrics=metrics,
