@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.containers.sqlite import SqliteStore
+from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
 from gridwatch.errors import JobsRequestError, SqlFailedError
 from gridwatch.jobs.extraction import extraction
 from gridwatch.jobs.extraction.ahead import ahead
 from gridwatch.jobs.results import Wanted
 from gridwatch.jobs.service import JobsService, feeds
 from gridwatch.jobs.service.states import read_state
+from tests.jobs.backends import BACKENDS
 
 SPAN = 900_000
 START = 1_708_128_000_000
@@ -31,9 +31,9 @@ EVENTS = ContainerInfo("my-events", ContainerType.COLLECTION, COLUMNS, ("id",))
 END = START + 400 * SPAN
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(tmp_path / "store.db") as store:
+@pytest.fixture(params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with request.param(tmp_path) as store:
         store.put_container(EVENTS)
         # Fifty buckets, ninety without a row, five more, two hundred without, three more.
         buckets = np.r_[0:50, 140:145, 345:348].repeat(6)
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
         yield store
 
 
-def put(store: SqliteStore, times: Any, hosts: int = 2) -> None:
+def put(store: Store, times: Any, hosts: int = 2) -> None:
     rows = {
         "id": np.arange(len(times)),
         "ts": pa.array(times, pa.timestamp("ms", "UTC")),
@@ -50,7 +50,7 @@ def put(store: SqliteStore, times: Any, hosts: int = 2) -> None:
     store.put(EVENTS.name, pa.table(rows))
 
 
-def made(store: SqliteStore, job_id: str, *, threads: int = 1, **bounds: int) -> JobsService:
+def made(store: Store, job_id: str, *, threads: int = 1, **bounds: int) -> JobsService:
     service = JobsService(store, now_ms=lambda: END + 86_400_000, threads=threads)
     detector = {"function": "count", "partition_field_name": "host"}
     analysis = {"bucket_span": "15m", "detectors": [detector]}
@@ -68,7 +68,7 @@ def buckets(service: JobsService, job_id: str) -> list[tuple[Any, ...]]:
 
 
 def test_gaps_are_finished_step_by_step_and_one_that_is_too_long_is_told(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = made(store, "whole", end_ms=END)
     whole.run_datafeed("whole")
@@ -95,7 +95,7 @@ def test_gaps_are_finished_step_by_step_and_one_that_is_too_long_is_told(
     assert [row[1] for row in buckets(service, "long")[145:148]] == [6, 6, 6]
 
 
-def test_a_feed_that_is_stopped_within_a_gap_goes_on_there(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feed_that_is_stopped_within_a_gap_goes_on_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = made(store, "whole", end_ms=END)
     whole.run_datafeed("whole")
     monkeypatch.setattr(feeds, "_STEP_BUCKETS", 7)
@@ -113,7 +113,7 @@ def test_a_feed_that_is_stopped_within_a_gap_goes_on_there(store: SqliteStore, m
 
 
 def test_a_large_container_without_an_index_on_its_time_is_told_with_what_to_do(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extraction, "ROWS", 300)
     service = made(store, "slow", end_ms=END)
@@ -148,7 +148,7 @@ def test_an_error_of_a_piece_comes_where_the_piece_is_asked_for_and_closing_ends
     assert list(left) == []
 
 
-def test_a_state_is_read_without_copies_of_it(store: SqliteStore) -> None:
+def test_a_state_is_read_without_copies_of_it(store: Store) -> None:
     put(store, START + np.sort(np.tile(np.arange(0, 60), 300)) * SPAN, hosts=300)
     service = made(store, "j", end_ms=START + 60 * SPAN)
     service.run_datafeed("j")
