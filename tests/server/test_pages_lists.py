@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -13,11 +14,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from gridwatch.containers import ContainerInfo, Store
-from gridwatch.containers.catalog import VALIDATIONS
+from gridwatch.containers.catalog import TRAININGS, VALIDATIONS
 from gridwatch.jobs.service import JobsService
 from gridwatch.jobs.tables import MESSAGES, RECORDS
 from gridwatch.settings import KafkaSettings, Settings
 from tests.server.conftest import NOW_MS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 DAY_MS = 86_400_000
 
@@ -49,7 +53,7 @@ def validated(store: Store, settings: Settings) -> Path:
     """120 validations of two datasets, one of which failed; its report is in the Data Docs."""
     report = settings.home / "data_docs/gx/uncommitted/data_docs/local_site/validations/x.html"
     report.parent.mkdir(parents=True)
-    report.write_text("<script>alert(1)</script>report")
+    report.write_text('<link href="https://cdn.example/x.css"><script>alert(1)</script>report')
     rows = [
         {
             "id": f"v{place:03}", "dataset": "pump" if place % 2 else "aapl", "container": "c", "suite": "ohlcv",
@@ -88,7 +92,7 @@ def test_a_validation_names_what_failed_and_leads_to_its_report(app: Flask) -> N
     assert "ts=2024-05-01T00:00:00Z, high=1.5" in page
     assert 'href="/data_docs/validations/x.html"' in page
     report = client.get("/data_docs/validations/x.html")
-    assert report.text.endswith("report")
+    assert report.text == "report", "and asks nobody else for anything"
     report.close()
     assert report.headers["Content-Security-Policy"].endswith("sandbox"), "what is in it runs nothing"
     assert "its page is gone" in text_of(client, "/validations/v001")
@@ -105,6 +109,7 @@ def test_a_store_that_has_nothing_says_so(app: Flask) -> None:
     client = app.test_client()
     assert "Nothing was validated so far" in text_of(client, "/validations")
     assert "There are no jobs" in text_of(client, "/jobs")
+    assert "Nothing was trained so far" in text_of(client, "/models")
     assert "There is no job &#39;j&#39;" in text_of(client, "/jobs/j", 404)
     assert "There is no validation &#39;v&#39;" in text_of(client, "/validations/v", 404)
 
@@ -175,6 +180,44 @@ def test_a_job_shows_its_records_and_messages(app: Flask, store: Store) -> None:
     assert f"/series/temp?from={NOW_MS - around}&amp;to={NOW_MS + around}" in text_of(client, "/jobs/temp")
 
 
+@pytest.fixture
+def trained(store: Store) -> None:
+    """Sixty trainings of one dataset, every fifth of which became champion."""
+    rows = [
+        {
+            "run_id": f"{place:032x}", "dataset": "pump", "model_version": str(place + 1),
+            "model_uri": f"models:/gridwatch-pump/{place + 1}", "champion": place % 5 == 0,
+            "trained_ms": NOW_MS + place * DAY_MS, "rows": 1000 + place, "to_ms": NOW_MS, "val_mae": 1.0 + place / 100,
+            "champion_mae": 1.5 if place else None, "naive_mae": 2.0, "detector": "<auto>",
+        }
+        for place in range(60)
+    ]  # fmt: skip
+    put(store, TRAININGS, *rows)
+
+
+@pytest.mark.usefixtures("trained")
+def test_models_and_their_trainings(app: Flask) -> None:
+    client = app.test_client()
+    page = text_of(client, "/models")
+    assert "version 56" in page, "the champion"
+    assert "version 60, not better" in page
+    assert "&lt;auto&gt;" in page
+    one = text_of(client, "/models/pump")
+    assert "1 to 50 of 60 trainings" in one
+    assert "Version 60" in one
+    assert "There is no dataset file of pump any more" in one
+    assert "Version 7<" in text_of(client, "/models/pump?version=7")
+    drawn = client.get("/pages/data/models/pump").json
+    assert drawn["val_mae"][0] == 1.0, "oldest first"
+    assert (drawn["champion_mae"][:2], len(drawn["trained_ms"])) == ([None, 1.5], 60)
+    assert "No model of a dataset &#39;x&#39; was trained" in text_of(client, "/models/x", 404)
+    refused = client.get("/pages/data/models/pump/99/curves", headers={"Accept": "application/json"})
+    assert refused.status_code == 404
+    assert "Version '99' of a model of dataset 'pump' was never trained." in refused.text
+    gone = client.get("/pages/data/models/pump/1/sides", headers={"Accept": "application/json"})
+    assert (gone.status_code, "There is no dataset file of 'pump' any more" in gone.text) == (404, True)
+
+
 def test_a_kafka_that_is_away_is_told(make_app: Any, make_settings: Any) -> None:
     client = make_app(make_settings()).test_client()
     assert "No Kafka broker runs: the letters are kept" in text_of(client, "/dead-letters")
@@ -184,3 +227,37 @@ def test_a_kafka_that_is_away_is_told(make_app: Any, make_settings: Any) -> None
     client = make_app(make_settings(kafka=kafka)).test_client()
     assert f"Kafka at 127.0.0.1:{port} does not answer" in text_of(client, "/dead-letters")
     assert "There is no state &#39;odd&#39;" in text_of(client, "/dead-letters?state=odd", 400)
+
+
+PAGES = ("/validations", "/validations/bad", "/jobs", "/jobs/temp", "/dead-letters", "/models", "/models/pump")
+
+
+@pytest.mark.usefixtures("validated", "job", "trained")
+@pytest.mark.parametrize("how", [{}, {"dark": True}, {"width": 360, "touch": True}], ids=["light", "dark", "phone"])
+def test_the_pages_in_a_browser(serving: Any, settings: Settings, open_page: Callable[..., Page], how: Any) -> None:
+    url = serving(settings)
+    page = open_page(f"{url}/overview", **how)
+    for path in PAGES:
+        page.goto(f"{url}{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= how.get("width", 1200), path
+    page.get_by_text("The newest 60 trainings; 12 became champion.").wait_for()
+    chart = page.locator("#trainings")
+    chart.focus()
+    chart.press("ArrowRight")
+    page.locator("#trainings .u-legend").get_by_text("2025-10-09 08:53:20 UTC").wait_for(state="attached")
+    chart.press("+")
+    chart.press("Home")
+    page.goto(f"{url}/validations?dataset=&outcome=failed")
+    page.get_by_label("Dataset").select_option("pump")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_text("1 to 1 of 1 validations").wait_for()
+    assert page.url == f"{url}/validations?dataset=pump&outcome=failed", "empty fields are left out"
+    page.get_by_role("link", name="Reset").click()
+    page.get_by_role("link", name="Older").click()
+    page.get_by_text("51 to 100 of 120 validations").wait_for()
+    page.goto(f"{url}/jobs")
+    page.get_by_role("link", name="temp", exact=True).click()
+    page.get_by_label("Score from").fill("98")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_text("1 to 2 of 2 records").wait_for()

@@ -4,6 +4,15 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { number, shown } from "./times.js";
 
 const COLOURS = ["--value", "--expected", "--good", "--critical", "--soft"];
+/** The day under the first tick, and under each at which another begins; in between the clock alone. */
+const ticks = (times) =>
+  times.map((ms, at) => {
+    const [day, clock = "00:00"] = shown(ms).split(" ");
+    const same = at > 0 && shown(times[at - 1]).split(" ")[0] === day;
+    if (same) return clock;
+    return times.length > 1 && times[1] - times[0] >= 86400000 ? day : `${clock}\n${day}`;
+  });
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /**
@@ -27,7 +36,7 @@ export function draw(host, { x, lines, time = true }) {
       ms: 1,
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC"),
       scales: { x: { time } },
-      axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((one) => number(one)) }],
+      axes: [time ? { ...axis, space: 84, values: (_, times) => ticks(times) } : axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((one) => number(one)) }],
       series: [
         { label: time ? "Time" : "Epoch", value: (_, value) => (value === null ? "–" : told(value)) },
         ...lines.map((line, place) => ({

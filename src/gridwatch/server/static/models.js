@@ -16,8 +16,8 @@ async function trainings() {
       { label: "row before", values: data.naive_mae },
     ];
     draw(host, { x: data.trained_ms, lines });
-    const crowned = data.champion.filter(Boolean).length;
-    status.textContent = `${data.trained_ms.length} trainings, of which ${crowned} became champion.`;
+    const [many, crowned] = [data.trained_ms.length, data.champion.filter(Boolean).length];
+    status.textContent = `${many === 1 ? "1 training" : `The newest ${many} trainings`}; ${crowned} became champion.`;
   } catch (error) {
     status.textContent = `Could not load: ${error.message}`;
   }
