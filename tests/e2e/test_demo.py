@@ -124,6 +124,17 @@ def test_the_sha256_of_the_model_is_that_of_the_stored_bytes(demo: Demo) -> None
     assert fingerprint(parts) == demo.split["model_sha256"]
 
 
+def test_every_anomaly_is_sound_and_computed_again_bit_by_bit(demo: Demo) -> None:
+    replayed = _run(demo.home.parent, "replay", "--all", "--json")
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert [one["verdict"] for one in json.loads(replayed.stdout)] == ["bit-equal"] * len(demo.rows)
+    explained = _run(demo.home.parent, "explain", demo.split["id"], "--strict", "--json")
+    assert explained.returncode == 0, explained.stdout + explained.stderr
+    # Prefect's server is down by now.
+    found = {link["name"]: link["status"] for link in json.loads(explained.stdout)["links"]}
+    assert {name for name, status in found.items() if status != "ok"} == {"flow run"}
+
+
 def test_the_run_is_in_mlflow_and_its_model_is_champion(demo: Demo) -> None:
     listed = _run(demo.home, "models", "--json")
     assert listed.returncode == 2  # the datasets of the demo are not where a project has them
