@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from gridwatch.alerts.anomaly import Anomaly, find_anomaly
-from gridwatch.alerts.mail_plot import anomaly_plot, rows_around
-from gridwatch.alerts.plot import series_plot
+from gridwatch.alerts.mail_plot import anomaly_plot
+from gridwatch.alerts.plot import rows_around, series_plot
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import score_info
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.alerts.email import COLOURS, PLOT_ID, Told, envelope, inline_picture
-from gridwatch.alerts.mail_plot import anomaly_plot, rows_around
+from gridwatch.alerts.mail_plot import anomaly_plot
 from gridwatch.alerts.page_links import anomaly_url
+from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.wording import NONE, number
 
 if TYPE_CHECKING:

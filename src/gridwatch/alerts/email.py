@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from gridwatch.alerts.anomaly import Anomaly
-from gridwatch.alerts.mail_plot import anomaly_plot, rows_around
+from gridwatch.alerts.mail_plot import anomaly_plot
 from gridwatch.alerts.page_links import anomaly_url, label_links
+from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.wording import NONE, change, change_in_words, moment, number, one_in, span
 from gridwatch.containers.catalog import VALIDATIONS
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gridwatch.alerts.anomaly import Anomaly
-    from gridwatch.containers import Store
 
-__all__ = ["anomaly_plot", "rows_around"]
+__all__ = ["anomaly_plot"]
 
 INK, AXIS, GRID, VALUE, EXPECTED, ALERT = "#1f2933", "#9aa5b1", "#e4e7eb", "#1d4e89", "#e08e0b", "#d02c2c"
 WIDTH, HEIGHT = 1280, 560
@@ -45,27 +44,6 @@ class _Frame:
         x = self.left + (times - self.times[0]) / (self.times[1] - self.times[0]) * (self.right - self.left)
         y = self.bottom - (values - self.values[0]) / (self.values[1] - self.values[0]) * (self.bottom - self.top)
         return np.stack(np.broadcast_arrays(x, y), axis=-1).astype(np.float64)
-
-
-def rows_around(store: Store, anomaly: Anomaly, *, each_side: int = 60) -> pa.Table | None:
-    """Return the scored rows around an anomaly, oldest first, or None where there are none.
-
-    Args:
-        store: Holds `SCORE_<S>`.
-        anomaly: In the middle, its own row included.
-        each_side: Most rows before it, and most after it.
-    """
-    import pyarrow as pa
-
-    info = store.container(anomaly.score_container)
-    if info is None:
-        return None
-    columns = "ts, actual, expected, lower, upper, score"
-    name = info.name.replace('"', '""')
-    before = f'SELECT {columns} FROM "{name}" WHERE ts <= ? ORDER BY ts DESC LIMIT {each_side + 1}'  # noqa: S608 - quoted
-    after = f'SELECT {columns} FROM "{name}" WHERE ts > ? ORDER BY ts LIMIT {each_side}'  # noqa: S608 - quoted
-    rows = pa.concat_tables([store.sql(before, [anomaly.when]), store.sql(after, [anomaly.when])])
-    return rows.sort_by("ts") if rows.num_rows else None
 
 
 def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo = UTC, label: str = "actual") -> bytes:

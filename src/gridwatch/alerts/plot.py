@@ -15,12 +15,36 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["series_plot"]
+    from gridwatch.alerts.anomaly import Anomaly
+    from gridwatch.containers import Store
+
+__all__ = ["rows_around", "series_plot"]
 
 INK, GRID, VALUE, EXPECTED, ALERT = "#1f2933", "#e4e7eb", "#1d4e89", "#e08e0b", "#d02c2c"
 
 # Matplotlib shares font caches between figures and does not promise that threads may draw at once.
 _DRAWING = threading.Lock()
+
+
+def rows_around(store: Store, anomaly: Anomaly, *, each_side: int = 60) -> pa.Table | None:
+    """Return the scored rows around an anomaly, oldest first, or None where there are none.
+
+    Args:
+        store: Holds `SCORE_<S>`.
+        anomaly: In the middle, its own row included.
+        each_side: Most rows before it, and most after it.
+    """
+    import pyarrow as pa
+
+    info = store.container(anomaly.score_container)
+    if info is None:
+        return None
+    columns = "ts, actual, expected, lower, upper, score"
+    name = info.name.replace('"', '""')
+    before = f'SELECT {columns} FROM "{name}" WHERE ts <= ? ORDER BY ts DESC LIMIT {each_side + 1}'  # noqa: S608 - quoted
+    after = f'SELECT {columns} FROM "{name}" WHERE ts > ? ORDER BY ts LIMIT {each_side}'  # noqa: S608 - quoted
+    rows = pa.concat_tables([store.sql(before, [anomaly.when]), store.sql(after, [anomaly.when])])
+    return rows.sort_by("ts") if rows.num_rows else None
 
 
 def series_plot(
