@@ -207,7 +207,7 @@ def test_models_and_their_trainings(app: Flask) -> None:
     assert "Version 60" in one
     assert "There is no dataset file of pump any more" in one
     assert "Version 7<" in text_of(client, "/models/pump?version=7")
-    drawn = client.get("/pages/data/models/pump").json
+    drawn: Any = client.get("/pages/data/models/pump").json
     assert drawn["val_mae"][0] == 1.0, "oldest first"
     assert (drawn["champion_mae"][:2], len(drawn["trained_ms"])) == ([None, 1.5], 60)
     assert "No model of a dataset &#39;x&#39; was trained" in text_of(client, "/models/x", 404)
