@@ -80,10 +80,14 @@ def posts(service: JobsService) -> int:
 def told(service: JobsService, job_id: str = "j") -> dict[str, Any]:
     """Return all results and counts of a job, without what names it."""
     found = {
-        kind: [
-            {name: value for name, value in row.items() if name not in {"id", "job_id"}}
-            for row in service.results.find(kind, [job_id], Wanted(size=10_000)).rows
-        ]
+        # Those of one bucket come in the order of their ids, which the job's name is a part of.
+        kind: sorted(
+            (
+                {name: value for name, value in row.items() if name not in {"id", "job_id"}}
+                for row in service.results.find(kind, [job_id], Wanted(size=10_000)).rows
+            ),
+            key=repr,
+        )
         for kind in ("buckets", "records", "influencers")
     }
     counts = service.resources.job(job_id).counts
