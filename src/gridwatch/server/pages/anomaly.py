@@ -14,7 +14,7 @@ from flask import url_for as address_of
 from gridwatch.alerts.anomaly import Anomaly, find_anomaly, is_anomaly_container
 from gridwatch.alerts.email import compose, subject_of
 from gridwatch.alerts.inbox import Mail
-from gridwatch.alerts.mail_plot import rows_around
+from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.receipts import delivery_key
 from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.detectors.labels import VERDICTS
