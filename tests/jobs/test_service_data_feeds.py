@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store
 from gridwatch.errors import JobsRequestError, SqlFailedError
+from gridwatch.jobs.bucket_rows import bucket_digest
 from gridwatch.jobs.extraction import extraction
 from gridwatch.jobs.extraction.ahead import ahead
 from gridwatch.jobs.results import Wanted
@@ -146,6 +150,27 @@ def test_an_error_of_a_piece_comes_where_the_piece_is_asked_for_and_closing_ends
     assert next(left) == 10
     left.close()
     assert list(left) == []
+
+
+def test_the_digest_of_a_bucket_is_of_its_rows_as_json_writes_them() -> None:
+    frame = pd.DataFrame(
+        {
+            "ts": np.arange(5) + START,
+            'a "{b}" é': [1.5, 1e300, 1e16, -0.0, 5e-324],
+            "missing": [1.0, None, float("inf"), 2.5, 3.0],
+            "host": pd.Categorical(["x", None, "日本", '"', "x"]),
+            "mixed": pd.Series([True, None, 2**60, "s", 2.0], dtype=object),
+        }
+    )
+    rows = [
+        {'a "{b}" é': 1.5, "host": "x", "missing": 1, "mixed": True, "ts": START},
+        {'a "{b}" é': int(1e300), "host": None, "missing": None, "mixed": None, "ts": START + 1},
+        {'a "{b}" é': 10**16, "host": "日本", "missing": float("inf"), "mixed": 2**60, "ts": START + 2},
+        {'a "{b}" é': 0, "host": '"', "missing": 2.5, "mixed": "s", "ts": START + 3},
+        {'a "{b}" é': 5e-324, "host": "x", "missing": 3, "mixed": 2, "ts": START + 4},
+    ]
+    digests = sorted(hashlib.sha256(json.dumps(row).encode()).digest() for row in rows)
+    assert bucket_digest(lambda _start, _end: iter([frame]), 0, 1) == (5, hashlib.sha256(b"".join(digests)).hexdigest())
 
 
 def test_a_state_is_read_without_copies_of_it(store: Store) -> None:
