@@ -17,6 +17,9 @@ def test_the_list_and_its_json(app: Any, key: str) -> None:
     (row,) = client.get("/anomalies.json?symbol=AAPL").json
     assert (row["id"], row["mail"], row["time"]) == (key, "pending", "2005-02-28T05:00:00Z")
     assert client.get("/anomalies.json?symbol=IBM").json == []
+    assert len(client.get("/anomalies.json?series=aapl&severity=critical").json) == 1
+    assert "None of these were found." in client.get("/anomalies?series=IBM").text
+    assert "There is no severity" in client.get("/anomalies.json?severity=odd").json["error"]
     assert client.get("/").headers["Location"] == "/overview"
 
 

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["WEB_API", "guard", "is_local", "is_ml_api", "is_private", "is_tls", "is_web_api", "wants_page"]
+__all__ = [
+    "WEB_API",
+    "caller_address",
+    "guard",
+    "is_local",
+    "is_ml_api",
+    "is_private",
+    "is_tls",
+    "is_web_api",
+    "wants_page",
+]
 
 WEB_API = "/griddb/"
 """Where the addresses of GridDB's Web API begin."""
@@ -93,6 +103,13 @@ def is_tls(settings: Settings) -> bool:
     # A proxy appends what it knows: the last word is that of the proxy which talks to us.
     proto = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
     return proto == "https" and _is_trusted(request.remote_addr, settings.server.trusted_proxies)
+
+
+def caller_address(settings: Settings) -> str:
+    """Return the address of the caller: of the one that a trusted proxy names, else of who talks to us."""
+    address = request.remote_addr or ""
+    named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return named if named and _is_trusted(address, settings.server.trusted_proxies) else address
 
 
 def _is_trusted(address: str | None, proxies: list[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response, abort, current_app, jsonify, make_response, redirect, render_template, request, url_for
 
 from gridwatch.errors import ConfigError
-from gridwatch.server.auth import is_local
+from gridwatch.server.auth import caller_address, is_local
 from gridwatch.server.pages.login_links import use_link
 from gridwatch.server.pages.session import credentials_are_private, mark_of, may_write, sign_in, sign_out, signed_in
 from gridwatch.server.pages.shell import local_path, page_blueprint
@@ -42,7 +42,7 @@ def enter() -> Response | WerkzeugResponse:
             "Passwords are not taken over plain HTTP from another machine: put a TLS proxy in front "
             "(GRIDWATCH_SERVER__TRUSTED_PROXIES), or serve with --insecure-http.",
         )
-    slow, caller, now_ms = _throttle(), request.remote_addr or "", parts.clock()
+    slow, caller, now_ms = _throttle(), caller_address(parts.settings), parts.clock()
     wait_ms = slow.wait_ms(caller, now_ms=now_ms)
     if wait_ms:
         answer = _refused(429, f"Too many wrong tries; wait {-(-wait_ms // 1000)} s and try again.")
