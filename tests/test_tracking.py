@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from gridwatch import tracking
+from gridwatch.containers import open_store
+from gridwatch.containers.catalog import TRAININGS
 from gridwatch.detectors import LstmDetector, fingerprint
 from gridwatch.detectors.testing import SMALL, random_walk
 from gridwatch.errors import TrackingError
+from gridwatch.server.app import create_app
 from gridwatch.settings import MlflowSettings, Settings
+from gridwatch.sources.dataset_model import Dataset
 from gridwatch.tracking import Training, champions
 from gridwatch.tracking.registry import Registered, peek
 from tests.mlflow_database import put_database
@@ -296,3 +301,35 @@ def test_a_database_that_looks_different_is_left_to_mlflow(tmp_path: Path) -> No
 
 def test_tags_that_are_not_gridwatchs_name_no_files() -> None:
     assert Registered.of(1, None, {"gridwatch.files": "{"}) == Registered("1", "", "", ())
+
+
+def test_the_models_page_shows_what_mlflow_has(
+    settings: Settings, recorded: tracking.Recorded, detector: LstmDetector, tmp_path: Path
+) -> None:
+    """The champion, and another version against it, over rows that neither has learnt."""
+    other = tracking.record(settings, training(detector))
+    made = {"name": "walk", "symbol": "walk", "source": {"kind": "sample", "series": "AAPL"}, "model": {"window": 8}}
+    (tmp_path / "walk.json").write_text(json.dumps(made), encoding="utf-8")
+    times, values = random_walk(260)
+    with open_store(settings.store) as store:
+        dataset = Dataset.model_validate(made)
+        for info in (dataset.info, TRAININGS):
+            store.put_container(info)
+        ts = pa.array(times, pa.timestamp("ms", "UTC"))
+        store.put(dataset.container, pa.table({"ts": ts, **dict.fromkeys(("open", "high", "low", "close"), values)}))
+        for run in (recorded, other):
+            uri = f"models:/gridwatch-walk/{run.model_version}"
+            row = {"run_id": run.run_id, "dataset": "walk", "model_version": run.model_version, "model_uri": uri}
+            full = {name: row.get(name) for name in TRAININGS.arrow.names}
+            store.put(TRAININGS.name, pa.Table.from_pylist([full], schema=TRAININGS.arrow))
+        told = settings.model_copy(update={"datasets_dir": tmp_path})
+        client = create_app(told, store, clock=lambda: 2**42).test_client()
+        base = f"/pages/data/models/walk/{other.model_version}"
+        curves: Any = client.get(f"{base}/curves").json
+        sides: Any = client.get(f"{base}/sides").json
+    assert curves["val_loss"]["epochs"] == [1, 2]
+    assert (sides["champion"], sides["chosen"]) == (recorded.model_version, other.model_version)
+    assert sides["actual"][-60:] == values[-60:].tolist()
+    champion, challenger = sides["versions"]
+    assert champion["expected"] == challenger["expected"], "the same bytes"
+    assert champion["mae"] == challenger["mae"] > 0
