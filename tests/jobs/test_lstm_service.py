@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from gridwatch.cli.app import app
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBodyError, JobsConflictError, JobsRequestError, TrackingError
 from gridwatch.jobs.analysis.lstm_learning import Taught
@@ -182,3 +185,23 @@ def test_too_little_to_learn_is_told_with_when(service: JobsService, learnt: lis
         "on; it is tried again after more buckets."
     )
     assert not learnt
+
+
+def test_the_command_line_trains_and_shows_the_network(
+    service: JobsService, tracking: Tracking, learnt: list[Lesson], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path))
+
+    def printed(*arguments: str) -> str:
+        ran = CliRunner().invoke(app, ["jobs", *arguments], env={"COLUMNS": "200"})
+        assert ran.exit_code == 0, ran.output
+        return ran.stdout
+
+    service.put_job({**RAW, "job_id": "young"})
+    service.post_data("deep", rows(BUCKETS + 10))
+    assert "lstm, not trained yet: the usual model judges" in printed("show", "young")
+    assert "lstm models:/job-deep/1, trained on buckets up to 2024-02-22 00:00:00 UTC" in printed("show", "deep")
+    assert printed("train", "deep").startswith("An LSTM was trained (models:/job-deep/2) and is not used, since it is")
+    done = json.loads(printed("train", "deep", "--json"))
+    assert (done["used"], done["network"]["model_uri"]) == (False, "models:/job-deep/1")
