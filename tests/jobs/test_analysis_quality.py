@@ -204,6 +204,26 @@ def test_bursts_of_counts_that_are_nearly_always_0_are_found_and_what_is_ordinar
     assert np.mean(scores[0][:, 400:] >= 25.0) < 2e-3
 
 
+def test_the_first_sums_of_many_zeros_do_not_hide_what_comes_later() -> None:
+    rng = np.random.default_rng(12)
+    times = START + np.arange(2000) * HOUR
+    orders = rng.poisson(0.1, (20, 2000))
+    sums = np.where(orders > 0, rng.gamma(4.0 * orders + 1e-9, 10.0), 0.0)
+    at = np.array([800, 1100, 1400, 1700, 1999])
+    bursts = sums.copy()
+    bursts[:, at] = 360.0
+    pieces = Models(BUCKETS, zeros_span_ms=HOUR)
+    edges = [0, 1, 60, 61, 300, 2000]
+    found = np.hstack([pieces.update(times[a:b], bursts[:, a:b]).surprise for a, b in pairwise(edges)])
+    whole = Models(BUCKETS, zeros_span_ms=HOUR).update(times, bursts)
+    np.testing.assert_array_equal(whole.surprise, found)
+    scores = score_of(10.0**-found)
+    assert np.isfinite(scores).all()
+    assert scores[:, at].mean() > 40.0
+    ordinary = Models(BUCKETS, zeros_span_ms=HOUR).update(times, sums).surprise[:, 400:]
+    assert np.mean(score_of(10.0**-ordinary) >= 75.0) < 3e-4
+
+
 def test_counts_come_back_as_they_were() -> None:
     times = START + np.arange(400) * HOUR
     counts = np.tile(np.array([3.0, 7.0, 0.0, 12.0] * 6), (2, 17))[:, :400]

@@ -64,6 +64,12 @@ class Scores:
         columns[:4, which], columns[4, which] = np.nan, -1.0
         return type(self)(columns, self.members)
 
+    def unjudged(self, which: npt.NDArray[np.bool_]) -> Self:
+        """Return the scores with some buckets as ordinary ones of 0, bool (s, b)."""
+        columns = self.columns.copy()
+        columns[:4, which], columns[4, which] = 0.0, -1.0
+        return type(self)(columns, self.members)
+
     def joined(self, surprise: Floats, expected: Floats, share: float, name: str) -> Self:
         """Return what a further member and the bank say together: the rarer of the two, for there being two.
 

@@ -144,8 +144,10 @@ class Models:
             if self.slots:
                 _catch_up(page, credit, gaps.owed(times_ms, part), self.threads)
                 part, filled = gaps.fill(times_ms, part)
-            scores = update_without_bursts(page, credit, times_ms, part, threads=self.threads)
+            learnt = np.where(silence.begun(part), part, np.nan) if self.zeros_span_ms else part
+            scores = update_without_bursts(page, credit, times_ms, learnt, threads=self.threads)
             if self.zeros_span_ms:
+                scores = scores.unjudged(np.isfinite(part) & np.isnan(learnt))
                 scores = scores.joined(*silence.update(times_ms, part, zero_below=self.zero_below), SHARE, SILENCE)
             parts.append(scores if filled is None else scores.without(filled))
         return self._judged(parts, *values.shape)

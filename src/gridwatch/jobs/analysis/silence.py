@@ -44,6 +44,8 @@ _LONGEST_BUCKETS = 12
 _COST_MS = 14 * 24 * _HOUR_MS
 """A run that is told and not learnt in so much time; two at first, and no more saved than three."""
 _FIRST, _MOST = 2, 3
+_VALUES = 10
+"""As many as `AutoConfig.tail_rows_min`."""
 
 
 class Silence:
@@ -56,6 +58,7 @@ class Silence:
     Attributes:
         tables: float32 (s, 456), what is known by the hour; `silence_kernel` tells where.
         runs: float64 (s, 5), the run of zeros at hand, and the credit.
+        values: int64 (s,), how many have not been 0, up to ten.
     """
 
     def __init__(self, series: int, span_ms: int) -> None:
@@ -64,6 +67,7 @@ class Silence:
         self.span_ms = span_ms
         self.tables = np.zeros((series, silence_kernel.TABLE if span_ms else 0), np.float32)
         self.runs = np.zeros((series, silence_kernel.RUN if span_ms else 0))
+        self.values = np.zeros(series, np.int64)
         if span_ms:
             self.runs[:, silence_kernel.CREDIT] = _FIRST * self._cost
 
@@ -72,9 +76,9 @@ class Silence:
         return max(_COST_MS // self.span_ms, 2)
 
     @property
-    def arrays(self) -> tuple[npt.NDArray[np.float32] | Floats, ...]:
+    def arrays(self) -> tuple[npt.NDArray[np.float32] | Floats | Ints, ...]:
         """All of the state."""
-        return self.tables, self.runs
+        return self.tables, self.runs, self.values
 
     @property
     def nbytes(self) -> int:
@@ -100,6 +104,20 @@ class Silence:
         values, times = np.array(values, np.float64), np.array(times_ms, np.int64)
         advance(self.tables, self.runs, times, values, self.span_ms, float(zero_below), told, surprise, typical)
         return surprise, typical
+
+    def begun(self, values: Floats) -> npt.NDArray[np.bool_]:
+        """Return where a bucket is to be learnt: all but zeros of series that have not had ten other values yet.
+
+        A tail is fitted to the ten highest. Were all but a few of them 0, the first values would be infinitely odd,
+        and whatever comes later nothing beside them.
+
+        Args:
+            values: float64 (s, b), NaN for none; after those of the call before.
+        """
+        many = self.values[:, None] + np.cumsum(np.isfinite(values) & (values != 0.0), axis=1)
+        if values.shape[1]:
+            self.values = np.minimum(many[:, -1], _VALUES)
+        return np.asarray((values != 0.0) | (many >= _VALUES))
 
     def pick(self, others: Sequence[Silence], which: Ints, starts: Sequence[int]) -> None:
         """Take over the state of series of others.
