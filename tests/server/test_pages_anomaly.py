@@ -9,10 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES, anomaly_id, anomaly_info, score_info
+from gridwatch.jobs.tables import BUCKETS, MODEL_PLOT, RECORDS
 from gridwatch.pipeline.labels import list_labels
 from gridwatch.server.pages.anomaly import REPLAYED_ROWS_MAX
 from gridwatch.server.pages.login_links import make_link
@@ -52,7 +54,7 @@ def test_the_page_says_why_and_who_was_told(app: Any, scored: str) -> None:
     for word in (
         "44.86",
         "88.80",
-        "one ordinary row in 1,250",
+        "about one in 1,200 rows",
         "&lt;b&gt;lstm&lt;/b&gt;",
         "to ops@example.com",
         "msg-7",
@@ -156,3 +158,49 @@ def test_in_a_browser(serving: Any, settings: Any, scored: str, open_page: Calla
     page.get_by_role("button", name="Expected", exact=True).click()
     page.get_by_text("says anna: the split").wait_for()
     assert [label.verdict for label in list_labels(store)] == ["expected"]
+
+
+@pytest.mark.parametrize("banded", [True, False])
+def test_an_anomaly_of_a_job_is_drawn_with_its_band_or_its_scores(app: Any, store: Store, banded: bool) -> None:
+    hour_ms = 3_600_000
+    start_ms = int(SPLIT.timestamp() * 1000)
+    hours = [SPLIT + timedelta(hours=hour) for hour in range(-100, 100)]
+    entity = {"partition_fields": '[["host", "a"]]', "partition_value": "a", "by_field": None, "by_value": None}
+    own = {"job_id": "visits", "detector_index": 0, "function": "count", **entity}
+    anomaly = {
+        "id": anomaly_id("visits", "visits/0/count", "host=a", start_ms), "ts": SPLIT, "detector": "visits/0/count",
+        "partition": "host=a", "actual": 9.0, "score": 99.0, "severity": "high", "model_uri": "jobs:/visits",
+        "input_from_ms": start_ms, "input_to_ms": start_ms + hour_ms - 1,
+    }  # fmt: skip
+    other = {**anomaly, "id": "0" * 32, "partition": "host=b"}
+    tables = {
+        RECORDS: [{"id": "r", "ts": SPLIT, **own}],
+        BUCKETS: [
+            {"id": f"b{n}", "job_id": "visits", "ts": ts, "anomaly_score": float(n)} for n, ts in enumerate(hours)
+        ],
+        MODEL_PLOT: [
+            {"id": f"{host}{n}", "ts": ts, **own, "partition_value": host, "actual": 5.0, "median": 4.0, "lower": 1.0}
+            for host in "ab"
+            for n, ts in enumerate(hours if banded else [])
+        ],
+        anomaly_info("visits"): [anomaly, other],
+    }
+    for info, rows in tables.items():
+        store.put_container(info)
+        if rows:
+            store.put(info.name, pa.Table.from_pylist(rows, schema=info.arrow))
+    client, path = app.test_client(), f"ANOMALY_visits/{anomaly['id']}"
+    page = client.get(f"/anomalies/{path}").text
+    assert f'data-rows="/pages/data/anomalies/{path}/around"' in page
+    assert f'data-from="{start_ms - 60 * hour_ms}"' in page
+    drawn = client.get(f"/pages/data/anomalies/{path}/around").json
+    assert len(drawn["times_ms"]) == 121
+    assert drawn["span"] == [start_ms - 100 * hour_ms, start_ms + 99 * hour_ms]
+    assert (drawn["value"], drawn["expected"][0]) == (("actual", 4.0) if banded else ("score of the bucket", None))
+    assert [one["actual"] for one in drawn["anomalies"]] == ([9.0] if banded else [99.0, 99.0])
+    assert client.get(f"/pages/data/anomalies/{path}/around?from=9&to=8").status_code == 400
+
+
+def test_an_anomaly_of_a_dataset_is_drawn_from_its_series(app: Any, key: str) -> None:
+    answer = app.test_client().get(f"/pages/data/anomalies/ANOMALY_AAPL/{key}/around")
+    assert (answer.status_code, "from their series" in answer.json["error"]) == (404, True)

@@ -16,11 +16,14 @@ from gridwatch.alerts.email import compose, subject_of
 from gridwatch.alerts.inbox import Mail
 from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.receipts import delivery_key
+from gridwatch.alerts.wording import one_in
 from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.detectors.labels import VERDICTS
 from gridwatch.errors import ConfigError
 from gridwatch.server.inbox import MAIL_POLICY
-from gridwatch.server.pages.places import places_of
+from gridwatch.server.pages.asked import number_of, range_of
+from gridwatch.server.pages.job_plot import job_plot, span_of_job
+from gridwatch.server.pages.places import place_of
 from gridwatch.server.pages.session import needs_login, signed_in
 from gridwatch.server.pages.shell import page_blueprint
 from gridwatch.server.state import State, state
@@ -39,6 +42,7 @@ REPLAYED_ROWS_MAX = 500_000
 """Most rows that the page goes through again; beyond, it names the command that does."""
 
 _EACH_SIDE = 60
+_PIECES_MAX = 4_000
 _BUSY = "gridwatch_provenance"
 
 
@@ -59,7 +63,8 @@ def anomaly_page(container: str, key: str) -> str:
         subject=subject,
         dataset=dataset,
         why=anomaly.why,
-        plot=_plot(parts, anomaly),
+        one_in=one_in(anomaly.p_value),
+        plot=_plot(parts, anomaly, subject),
         label=labels_of(parts.store, [asked])[0],
         verdicts=VERDICTS,
         note_max=NOTE_MAX,
@@ -143,6 +148,19 @@ def replayed(container: str, key: str) -> Response:
     return jsonify({**asdict(done), "columns": columns})
 
 
+@blueprint.get("/pages/data/anomalies/<container>/<key>/around")
+def around(container: str, key: str) -> Response:
+    """Give what is drawn around an anomaly of a job."""
+    subject = _subject(_anomaly(container, key))
+    if subject.job_id is None:
+        abort(404, "Only anomalies of jobs are drawn from here; the others from their series.")
+    from_ms, to_ms = range_of()
+    first_ms, last_ms = span_of_job(subject)
+    from_ms, to_ms = first_ms if from_ms is None else from_ms, last_ms if to_ms is None else to_ms
+    pieces = number_of("pieces", 1000, most=_PIECES_MAX)
+    return jsonify(job_plot(state(current_app).store, subject, from_ms, max(from_ms, to_ms), pieces))
+
+
 @contextmanager
 def _alone() -> Iterator[None]:
     """Let one check run at a time: they read and hash all rows of a model's life."""
@@ -173,16 +191,21 @@ def _subject(anomaly: Anomaly) -> Subject:
     return Subject.of(anomaly.container, row)
 
 
-def _plot(parts: State, anomaly: Anomaly) -> dict[str, Any] | None:
-    """Return what the plot begins with: the series, and the time of some rows before and after; None without rows."""
-    place = places_of(parts).get(anomaly.series.lower())
+def _plot(parts: State, anomaly: Anomaly, subject: Subject) -> dict[str, Any] | None:
+    """Return what the plot begins with: where its rows are, and the time of some before and after; None without."""
+    if subject.job_id is not None:
+        rows_at = address_of("anomaly.around", container=anomaly.container, key=anomaly.id)
+        from_ms, to_ms = span_of_job(subject)
+        return {"series": None, "rows": rows_at, "value": "The job", "from_ms": from_ms, "to_ms": to_ms}
+    place = place_of(parts, anomaly.series)
     if place is None or place.source is None:
         return None
     rows = rows_around(parts.store, anomaly, each_side=_EACH_SIDE)
     if rows is None or not rows.num_rows:
         return None
     times = [round(one.timestamp() * 1000) for one in (rows["ts"][0].as_py(), rows["ts"][-1].as_py())]
-    return {"series": place.name, "value": place.value, "from_ms": times[0], "to_ms": times[1]}
+    rows_at = address_of("series.data", name=place.name)
+    return {"series": place.name, "rows": rows_at, "value": place.value, "from_ms": times[0], "to_ms": times[1]}
 
 
 def _inside(subject: Subject) -> dict[str, str]:

@@ -51,7 +51,7 @@ wire("check", "Hashing rows and bytes, asking MLflow …", (chain) => {
 
 wire("replay", "Computing it again from the stored model and rows …", (done) => {
   found.textContent = done.text;
-  found.classList.add(done.verdict === "bit-equal" ? "ok" : "missing");
+  if (done.verdict !== "not replayed") found.classList.add(done.verdict === "bit-equal" ? "ok" : "missing");
   const table = document.getElementById("numbers");
   table.hidden = !done.columns.length;
   table.tBodies[0].replaceChildren(

@@ -64,7 +64,7 @@ export function draw(place) {
         { label: "lowest ordinary", stroke: colour("band"), width: 1, points: { show: false } },
         { label: "highest ordinary", stroke: colour("band"), width: 1, points: { show: false } },
         { label: "expected", stroke: colour("expected"), width: 1.5, dash: [5, 4], points: { show: false } },
-        { label: value, stroke: colour("value"), width: 2, points: { show: false } },
+        { label: shown.value || value, stroke: colour("value"), width: 2, points: { show: false } },
       ],
       bands: [{ series: [2, 1], fill: colour("band") }],
       hooks: { draw: [marks] },
