@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner, Result
 from gridwatch.cli.app import app
 from gridwatch.containers import open_store
 from gridwatch.containers.catalog import series_info
-from gridwatch.errors import ConfigError
+from gridwatch.errors import ConfigError, StoreError
 from gridwatch.supervisor.process import started_s
 from gridwatch.supervisor.state import PlatformState, run_dir
 
@@ -64,3 +65,19 @@ def test_another_store_has_its_own_backup(
     assert str(done.exception) == (
         "The store at griddb://db.example:10001/cluster/public is no file of gridwatch's; use its own backup."
     )
+
+
+def test_a_backup_is_replaced_when_asked_for_and_told_in_json(home: Path) -> None:
+    run("backup", "copy.db")
+    again = run("backup", "copy.db")
+    assert isinstance(again.exception, StoreError)
+    assert str(again.exception).endswith("exists; name a new file, or replace it with --force.")
+    told = json.loads(run("backup", "copy.db", "--force", "--json").stdout)
+    assert told["file"] == "copy.db"
+    assert told["bytes"] == Path("copy.db").stat().st_size
+    assert told["objects"] == {"folder": str(Path("copy.db.objects").absolute()), "count": 0, "bytes": 0}
+    assert run("restore", "copy.db", "--yes").exit_code == 0
+    lost = run("restore", "copy.db", "--yes")
+    assert isinstance(lost.exception, StoreError)
+    assert "which an earlier restore kept, would be lost" in str(lost.exception)
+    assert run("restore", "copy.db", "--yes", "--force").exit_code == 0

@@ -19,6 +19,7 @@ from gridwatch.settings import (
     KafkaSettings,
     MlflowSettings,
     PrefectSettings,
+    RetentionSettings,
     ServerSettings,
     Settings,
     load_settings,
@@ -52,6 +53,21 @@ def test_what_is_configured_elsewhere_is_not_started(project: Path) -> None:
     assert platform.env["GRIDWATCH_KAFKA__BOOTSTRAP_SERVERS"] == "k:9092"
     assert platform.env["GRIDWATCH_KAFKA__SECURITY_PROTOCOL"] == "SSL"
     assert platform.env["PREFECT_API_URL"] == "http://p:4200/api"
+
+
+def test_up_deletes_what_is_old_where_anything_has_a_retention(project: Path) -> None:
+    keep = {"retention": RetentionSettings(scores_days=30)}
+    [*_, last] = plan(_settings(project / "home", **EXTERNAL, **keep), project=project).services
+    assert (last.name, last.once) == ("upkeep", True)
+    assert last.command().argv[-2:] == ("upkeep", "--json")
+    folder = project / "datasets"
+    folder.mkdir()
+    source = '"source": {"kind": "sample", "series": "AAPL"}'
+    (folder / "a.json").write_text(f'{{"name": "a", "symbol": "A", {source}, "retention": {{"rows_days": 100}}}}')
+    found = _settings(project / "home", **EXTERNAL, datasets_dir=folder)
+    assert plan(found, project=project).services[-1].name == "upkeep"
+    (folder / "a.json").write_text("{")
+    assert plan(found, project=project).services[-1].name == "relay", "a wrong file is told by those who work with it"
 
 
 def test_everything_else_is_our_own_on_loopback(project: Path) -> None:

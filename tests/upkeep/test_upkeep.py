@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gridwatch.containers import Store
 from gridwatch.containers._ddl import create_table_sql
 from gridwatch.containers.catalog import (
     DELIVERIES,
@@ -37,6 +38,7 @@ from gridwatch.sources.dataset_model import Dataset, DateRange
 from gridwatch.upkeep import Sweep, run_upkeep, wants_upkeep
 from gridwatch.upkeep.needs import Need
 from gridwatch.upkeep.spans import free_spans
+from tests.containers.web_api import behind, served
 
 DAY_MS = 86_400_000
 NOW_MS = 1_000 * DAY_MS
@@ -58,7 +60,7 @@ def dataset(**retention: int) -> Dataset:
     )
 
 
-def put(store: SqliteStore, info: ContainerInfo, *rows: dict[str, Any]) -> None:
+def put(store: Store, info: ContainerInfo, *rows: dict[str, Any]) -> None:
     store.put_container(info)
     store.put(
         info.name,
@@ -174,7 +176,7 @@ def test_scores_that_labels_learn_from_stay(store: SqliteStore, tmp_path: Path, 
     assert days_in(store, "SCORE_pump") == list(range(900, TODAY))
 
 
-def anomaly(store: SqliteStore, key: str, day: int, *statuses: str, found: int | None = None, **more: Any) -> None:
+def anomaly(store: Store, key: str, day: int, *statuses: str, found: int | None = None, **more: Any) -> None:
     """Put an anomaly, with a delivery of each status."""
     detected = (day if found is None else found) * DAY_MS
     put(store, anomaly_info("pump"), {"id": key, "ts": day * DAY_MS, "partition": "", "detected_ms": detected, **more})
@@ -357,3 +359,25 @@ def test_on_griddb_a_new_container_can_expire_by_itself(tmp_path: Path) -> None:
 def test_a_retention_that_cannot_be_is_refused(retention: dict[str, int], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         dataset(**retention)
+
+
+def test_over_the_web_api_as_on_the_store_itself(tmp_path: Path) -> None:
+    keep = settings(tmp_path, anomalies_days=365, validations_days=30, results_days=15)
+    with served() as store:
+        put(behind(), score_info("pump"), *({"ts": day * DAY_MS, "actual": 1.0} for day in range(0, TODAY, 20)))
+        anomaly(behind(), "sent", 100, "sent")
+        anomaly(behind(), "waits", 700, "pending")
+        put(behind(), VALIDATIONS, *({"id": f"v{day}", "dataset": "pump", "run_ms": day} for day in (1, 2)))
+        put(behind(), BUCKETS, *({"id": str(day), "job_id": "a", "ts": day * DAY_MS} for day in (1, 20)))
+        report = run_upkeep(store, keep, [dataset(scores_days=100)], clock=lambda: NOW_MS)
+        assert report.freed_bytes is None
+        done = {sweep.container: (sweep.rows, sweep.kept) for sweep in report.sweeps}
+        # The mail of the anomaly that waits shows the rows around it.
+        assert done == {
+            "SCORE_pump": (0, 45),
+            "ANOMALY_pump": (1, 0),
+            "deliveries": (1, 0),
+            "validations": (1, 1),
+            "ml_buckets": (1, 0),
+        }
+        assert store.read("deliveries").column("id").to_pylist() == ["waits:0"]
