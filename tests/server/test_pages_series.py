@@ -26,7 +26,7 @@ SOURCE = Source("SCORE_pump", "ts", COLUMNS)
 NUMBERS = st.one_of(st.floats(-1e9, 1e9), st.just(np.nan), st.sampled_from([0.0, 1.0]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     steps=arrays(np.int64, st.integers(1, 300), elements=st.one_of(st.integers(1, 5), st.integers(1, 10**9))),
     data=st.data(),
