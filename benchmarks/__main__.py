@@ -30,6 +30,7 @@ NAMES = (
     "pages",
     "jobs",
     "bursts",
+    "networks",
     "griddb",
 )
 
