@@ -39,7 +39,7 @@ def _post(url: str, acknowledged: Path, buckets: int) -> None:
         service = JobsService(store, now_ms=now_ms, lease_ms=LEASE_MS)
         done = int(acknowledged.read_text()) if acknowledged.exists() else -1
         for bucket in range(done + 1, buckets):
-            service.post_data("posted", pd.DataFrame({"time": posted_bucket(bucket)}))
+            service.post_data("posted", pd.DataFrame({"time": posted_bucket(bucket)}), key=f"bucket {bucket}")
             new = acknowledged.with_suffix(".new")
             new.write_text(str(bucket))
             new.replace(acknowledged)
