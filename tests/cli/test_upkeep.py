@@ -42,7 +42,7 @@ def run(*arguments: str) -> str:
 
 def rows(home: Path) -> int:
     with open_store(f"sqlite:///{home / 'store.db'}") as store:
-        return store.read("SCORE_pump").num_rows
+        return int(store.read("SCORE_pump").num_rows)
 
 
 def test_what_would_go_is_shown_and_then_goes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -202,3 +204,39 @@ def test_a_backup_is_replaced_by_force_alone_and_another_file_never(tmp_path: Pa
             store.backup(tmp_path / "notes.txt", force=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     restore_store(backup, tmp_path / "fresh" / "store.db")
+
+
+@pytest.mark.parametrize("step", ["check_copy", "link", "0", "1"])
+def test_a_restore_that_is_killed_leaves_the_old_store_and_can_be_done_again(tmp_path: Path, step: str) -> None:
+    live, backup = tmp_path / "store.db", tmp_path / "backup.db"
+    put(live, 1)
+    with SqliteStore(live) as store:
+        store.backup(backup)
+    put(live, 2)
+    script = Path(__file__).with_name("restore_process.py")
+    command = [sys.executable, str(script), step, str(backup), str(live)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert times(live) == [1, 2]
+    # What it left behind is not taken for something else: not even a log beside its half-made file.
+    (tmp_path / "store.db.part-wal").write_bytes((tmp_path / "backup.db").read_bytes())
+    restore_store(backup, live, force=True)
+    assert times(live) == [1]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"backup.db", "store.db", "store.db.before-restore"} | ({"store.db.kept"} & names)
+
+
+def test_the_log_of_a_store_that_is_gone_is_not_read_into_the_restored_one(tmp_path: Path) -> None:
+    live, backup = tmp_path / "store.db", tmp_path / "backup.db"
+    put(live, 1)
+    with SqliteStore(live) as store:
+        store.backup(backup)
+        store.put("bars", pd.DataFrame({"ts": [2], "close": [1.0]}))
+        log = (tmp_path / "store.db-wal").read_bytes()
+    live.unlink()
+    (tmp_path / "store.db-wal").write_bytes(log)
+    with pytest.raises(
+        StoreError, match=r"'.*store\.db-wal' is what a store left that is gone, and may hold its newest"
+    ):
+        restore_store(backup, live)
+    restore_store(backup, live, force=True)
+    assert times(live) == [1]

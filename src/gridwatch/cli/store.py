@@ -58,7 +58,7 @@ def restore(
         bool,
         typer.Option(
             "--force",
-            help="Go on although large objects of the backup are missing, and replace what an earlier restore kept.",
+            help="Go on although large objects of the backup are missing, and lose what an earlier restore kept.",
         ),
     ] = False,
 ) -> None:

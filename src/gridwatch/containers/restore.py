@@ -18,6 +18,8 @@ from gridwatch.folders import make_private
 __all__ = ["restore_store"]
 
 _PIECE_BYTES = 8 << 20
+_SUFFIXES = ("", "-wal", "-shm")
+"""Of a store's file and those that SQLite keeps beside it."""
 
 Progress = Callable[[int, int | None], None]
 
@@ -28,8 +30,8 @@ def restore_store(backup: Path, target: Path, *, force: bool = False, progress: 
     Args:
         backup: The backup; it stays as it is. The files of its large objects are in the folder beside it.
         target: The store's file, which need not exist.
-        force: Go on although large objects of the backup are missing, and replace the store that the restore before
-            this one has kept.
+        force: Go on although large objects of the backup are missing, and lose the store that the restore before this
+            one has kept, or the log of a store that is gone.
         progress: Told the bytes of the file that are copied, of how many.
 
     Returns:
@@ -46,6 +48,9 @@ def restore_store(backup: Path, target: Path, *, force: bool = False, progress: 
     _check(backup, target, kept, force=force)
     try:
         make_private(target.parent)
+        # A log that a restore left behind which was killed would be read into the new file.
+        for suffix in _SUFFIXES:
+            part.with_name(part.name + suffix).unlink(missing_ok=True)
         _copy(backup, part, progress)
         # Opening checks that it is a store, and brings one of an older gridwatch up to date; the backup is not touched.
         with SqliteStore(part) as store:
@@ -57,7 +62,10 @@ def restore_store(backup: Path, target: Path, *, force: bool = False, progress: 
         # Only added, so that at no moment the store at the target lacks one; what is left over, `fsck` collects.
         ObjectFiles.beside(backup).copy_to(files)
         if not target.exists():
+            for suffix in _SUFFIXES[1:]:
+                target.with_name(target.name + suffix).unlink(missing_ok=True)
             part.replace(target)
+            flush(target.parent)
             return None
         held = ObjectFiles.beside(target)
         with SqliteStore(target) as old:
@@ -77,7 +85,7 @@ def restore_store(backup: Path, target: Path, *, force: bool = False, progress: 
     except OSError as error:
         raise StoreError(f"Cannot restore {str(target)!r}: {error}.", path=str(target)) from error
     finally:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in _SUFFIXES:
             # A disk that lets nothing be deleted has let nothing be made; its first error is the one to be told.
             with suppress(OSError):
                 part.with_name(part.name + suffix).unlink(missing_ok=True)
@@ -93,6 +101,14 @@ def _check(backup: Path, target: Path, kept: Path, *, force: bool) -> None:
         raise StoreError(
             f"{str(kept)!r}, which an earlier restore kept, would be lost; move it away, or let it go with --force.",
             path=str(kept),
+        )
+
+    log = target.with_name(f"{target.name}-wal")
+    if log.exists() and not target.exists() and not force:
+        raise StoreError(
+            f"{str(log)!r} is what a store left that is gone, and may hold its newest rows; move it away, or let it go "
+            "with --force.",
+            path=str(log),
         )
 
 
