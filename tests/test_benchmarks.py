@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 import benchmarks.artifacts
+import benchmarks.bursts
 import benchmarks.store
 from benchmarks.__main__ import NAMES, main
 from benchmarks.figure import Figure
@@ -46,6 +48,18 @@ def test_artifacts_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = list(benchmarks.artifacts.run())
     assert [figure.aim for figure in figures] == [0.8, None, None, 0.4, None, None]
     assert figures[3].note == "sha256 checked; equal bytes: True"
+
+
+def test_what_jobs_find_is_told_beside_what_they_say_of_ordinary_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.bursts, "LENGTH", 600)
+    monkeypatch.setattr(benchmarks.bursts, "SERIES", 2)
+    figures = {figure.name: figure for figure in benchmarks.bursts.run()}
+    assert len(figures) == len(benchmarks.bursts.KINDS)
+    told = figures["bursts: counts, 30 a bucket"].note
+    assert re.fullmatch(
+        r"critical 100 % of odd; of 1,000 ordinary \d+\.\d records, \d\.\d\d minor, \d\.\d\d critical", told
+    )
+    assert {figure.amount for figure in figures.values()} == {2 * 2 * 2 * 600}
 
 
 def test_every_benchmark_has_its_module() -> None:
