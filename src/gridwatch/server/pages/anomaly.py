@@ -196,7 +196,8 @@ def _plot(parts: State, anomaly: Anomaly, subject: Subject) -> dict[str, Any] | 
     if subject.job_id is not None:
         rows_at = address_of("anomaly.around", container=anomaly.container, key=anomaly.id)
         from_ms, to_ms = span_of_job(subject)
-        return {"series": None, "rows": rows_at, "value": "The job", "from_ms": from_ms, "to_ms": to_ms}
+        value = job_plot(parts.store, subject, anomaly.ts_ms, anomaly.ts_ms, 1)["value"]
+        return {"series": None, "rows": rows_at, "value": value, "from_ms": from_ms, "to_ms": to_ms}
     place = place_of(parts, anomaly.series)
     if place is None or place.source is None:
         return None

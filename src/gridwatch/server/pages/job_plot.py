@@ -23,6 +23,7 @@ _EACH_SIDE = 60
 
 _ROWS_MAX = 200_000
 _ANOMALIES_MAX = 1_000
+_SHOWN = ("id", "container", "ts_ms", "severity", "score", "expected", "driver")
 _COLUMNS = ("actual", "expected", "lower", "upper")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,7 +45,8 @@ def job_plot(store: Store, subject: Subject, from_ms: int, to_ms: int, pieces: i
         pieces: See `picked`.
 
     Returns:
-        `times_ms`, `actual`, `expected`, `lower`, `upper`, `anomalies`, `span`, and `value`: what the values are.
+        `from_ms`, `to_ms`, `rows` (how many there are), `times_ms`, `actual`, `expected`, `lower`, `upper`,
+        `anomalies`, `labels` (none), `span`, and `value`: what the values are.
     """
     rows, value = _band(store, subject, from_ms, to_ms), "actual"
     scores = not rows
@@ -56,16 +58,20 @@ def job_plot(store: Store, subject: Subject, from_ms: int, to_ms: int, pieces: i
     anomalies, _ = anomalies_of(store, subject.series, Wanted(from_ms, to_ms), limit=_ANOMALIES_MAX)
     shown = [
         {
-            **{name: row.get(name) for name in ("id", "ts_ms", "severity")},
+            **{name: row.get(name) for name in _SHOWN},
             "actual": row["score" if scores else "actual"],
         }
         for row in anomalies
         if scores or (row["detector"], row["partition"]) == (subject["detector"], subject["partition"])
     ]
     return {
+        "from_ms": from_ms,
+        "to_ms": to_ms,
+        "rows": len(rows),
         "times_ms": times[places].tolist(),
         **{name: [rows[place].get(name) for place in places] for name in _COLUMNS},
         "anomalies": shown,
+        "labels": [],
         "span": _span(store, subject),
         "value": value,
     }

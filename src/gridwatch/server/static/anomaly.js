@@ -2,7 +2,7 @@
 import { load, make } from "./shell.js";
 
 const plot = document.getElementById("plot");
-if (plot) import("./anomaly_plot.js").then((module) => module.draw(plot));
+if (plot) import("./anomaly_plot.js").then((module) => module.draw(plot, document.getElementById("back")));
 
 const found = document.getElementById("found");
 
