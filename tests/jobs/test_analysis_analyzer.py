@@ -83,7 +83,7 @@ def test_a_spike_is_a_record_of_its_partition_with_who_is_to_blame() -> None:
     assert {("clerk", "y"), ("shop", "b")} <= blamed
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(cuts=st.lists(st.integers(0, 2000), max_size=6), stored=st.booleans())
 def test_however_the_rows_are_cut_and_the_state_is_stored_the_results_are_the_same(
     cuts: list[int], stored: bool

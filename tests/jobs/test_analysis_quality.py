@@ -48,8 +48,8 @@ def test_series_without_rows_are_forgotten_at_the_same_time_however_the_rows_com
     assert (len(whole.detectors[0].series), whole.counts.pruned_series_count) == (150, 150)
     pieces = Analyzer(_partitioned(), BUCKETS)
     found = Results()
-    for start in range(0, len(rows), 1777):
-        found.extend(pieces.push(rows.iloc[start : start + 1777]))
+    for start in range(0, len(rows), 3777):
+        found.extend(pieces.push(rows.iloc[start : start + 3777]))
         pieces = Analyzer.load(_partitioned(), BUCKETS, pieces.save())
     assert found == expected
     assert pieces.detectors[0].series.keys == whole.detectors[0].series.keys

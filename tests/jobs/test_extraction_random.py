@@ -298,5 +298,7 @@ def test_aggregated_rows_are_those_of_every_bucket(
                 store, names, fields, query=query, chunking_config=chunking, aggs=tree, summary="doc_count"
             )
         same(rows_of(list(found.frames(*span))), expected)
-    assert found.count(*span) == sum(row["doc_count"] for row in expected)
+    if chunking is None:
+        # That reads all of them once more.
+        assert found.count(*span) == sum(row["doc_count"] for row in expected)
     assert value_of({"at_timestamp": 1}, "@timestamp") == 1

@@ -21,13 +21,11 @@ from gridwatch.jobs.service import JobsService
 from gridwatch.jobs.transform import TransformService
 
 EXAMPLES = Path(__file__).parents[2] / "flows" / "jobs" / "examples"
+NAMES = ("ecommerce_revenue", "event_rate_agg", "event_rate_logs", "event_rate_lstm", "events_by_action")
 SHIPPED = {
     "transform hourly_events",
-    *(f"job {name}" for name in ("ecommerce_revenue", "event_rate_agg", "event_rate_logs", "events_by_action")),
-    *(
-        f"datafeed datafeed-{name}"
-        for name in ("ecommerce_revenue", "event_rate_agg", "event_rate_logs", "events_by_action")
-    ),
+    *(f"job {name}" for name in NAMES),
+    *(f"datafeed datafeed-{name}" for name in NAMES),
 }
 
 
