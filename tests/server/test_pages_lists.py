@@ -232,9 +232,40 @@ def test_a_kafka_that_is_away_is_told(make_app: Any, make_settings: Any) -> None
 PAGES = ("/validations", "/validations/bad", "/jobs", "/jobs/temp", "/dead-letters", "/models", "/models/pump")
 
 
+def show_a_version(page: Page, url: str) -> None:
+    """Draw what MLflow and the detectors would say; that they say it is tested where they are."""
+    sides = {
+        "champion": "56", "chosen": "7", "value": "close", "from_ms": NOW_MS, "unseen": 3, "naive_mae": 2.0,
+        "times_ms": [NOW_MS, NOW_MS + 60_000, NOW_MS + 120_000], "actual": [1.0, 2.0, 3.0],
+        "versions": [
+            {"version": "56", "detector": "auto", "expected": [1.5, None, 2.5], "mae": 0.5, "flagged": 0},
+            {"version": "7", "detector": "lstm", "expected": [1.0, 2.5, 3.5], "mae": 0.25, "flagged": 1},
+        ],
+    }  # fmt: skip
+    epochs = {
+        "loss": {"epochs": [1, 2, 3], "values": [3.0, 2.0, 1.0]},
+        "val_loss": {"epochs": [1, 3], "values": [3, 2]},
+    }
+    page.route("**/sides", lambda route: route.fulfill(json=sides))
+    page.route("**/curves", lambda route: route.fulfill(json=epochs))
+    page.goto(url)
+    page.get_by_role("button", name="Against the champion").click()
+    page.get_by_text("The newest 3 of 3 rows that neither has learnt.").wait_for()
+    page.get_by_role("row", name="champion, version 56 auto 0.5 0").wait_for()
+    assert page.locator("#sides canvas").count() == 1
+    page.get_by_role("button", name="How it was trained").click()
+    page.get_by_text("3 epochs; the last: loss 1, val_loss 2.").wait_for()
+    page.locator("#epochs").focus()
+    page.locator("#epochs").press("ArrowRight")
+    page.locator("#epochs .u-legend").get_by_text("epoch 1").wait_for(state="attached")
+
+
 @pytest.mark.usefixtures("validated", "job", "trained")
-@pytest.mark.parametrize("how", [{}, {"dark": True}, {"width": 360, "touch": True}], ids=["light", "dark", "phone"])
+@pytest.mark.parametrize("how", [{}, {"dark": True, "width": 360, "touch": True}], ids=["light", "dark phone"])
 def test_the_pages_in_a_browser(serving: Any, settings: Settings, open_page: Callable[..., Page], how: Any) -> None:
+    settings.datasets_dir.mkdir()
+    known = {"name": "pump", "symbol": "pump", "source": {"kind": "sample", "series": "AAPL"}}
+    (settings.datasets_dir / "pump.json").write_text(json.dumps(known), encoding="utf-8")
     url = serving(settings)
     page = open_page(f"{url}/overview", **how)
     for path in PAGES:
@@ -248,6 +279,7 @@ def test_the_pages_in_a_browser(serving: Any, settings: Settings, open_page: Cal
     page.locator("#trainings .u-legend").get_by_text("2025-10-09 08:53:20 UTC").wait_for(state="attached")
     chart.press("+")
     chart.press("Home")
+    show_a_version(page, f"{url}/models/pump?version=7")
     page.goto(f"{url}/validations?dataset=&outcome=failed")
     page.get_by_label("Dataset").select_option("pump")
     page.get_by_role("button", name="Show").click()
