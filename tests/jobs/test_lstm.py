@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridwatch.detectors.online.bank import Bank
 from gridwatch.errors import JobsError, JobsRequestError
 from gridwatch.jobs.analysis import Analyzer, Results
-from gridwatch.jobs.analysis.lstm_bank import MissBank
+from gridwatch.jobs.analysis.lstm_bank import LstmBank, MissBank
 from gridwatch.jobs.analysis.lstm_lesson import Recent, lesson_of
 from gridwatch.jobs.analysis.lstm_models import LstmModels
 from gridwatch.jobs.analysis.lstm_network import Network
@@ -272,3 +273,23 @@ def test_three_weeks_are_learnt_unless_that_is_few_or_many(span: str, buckets: i
     job = parse_job(raw, job_id="deep")
     assert job.train_buckets == buckets
     assert parse_job(job.to_json(), job_id="deep").model == job.model
+
+
+def test_a_network_adds_and_hides_nothing() -> None:
+    rng = np.random.default_rng(4)
+    times, values = START + np.arange(300) * HOUR, rng.normal(10.0, 2.0, (5, 300))
+    values[:, 250] = 40.0
+    usual, misses = Bank(USUAL, 5), MissBank(network(), 5)
+    both = LstmBank(usual.copy(), misses.copy()).update(times, values)
+    alone, missed = usual.update(times, values), misses.update(times, values)
+    assert (both.p_surprise >= alone.p_surprise).all()
+    assert (both.p_surprise <= np.maximum(alone.p_surprise, missed.p_surprise)).all()
+    rarer = both.p_surprise > alone.p_surprise
+    assert rarer.any()
+    # Who found it odd says in whose eyes.
+    drivers = np.array(both.members)[both.driver]
+    assert {str(one) for one in np.unique(drivers[rarer])} <= {"lstm", "mean-24-lstm"}
+    np.testing.assert_array_equal(both.expected[rarer], missed.expected[rarer])
+    told = ~rarer & (alone.p_surprise >= 2.0)
+    assert told.any()
+    np.testing.assert_array_equal(both.upper[told], alone.upper[told])
