@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.pages import served
 from gridwatch.containers import Store, open_store
+from gridwatch.containers.catalog import anomaly_id
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SERIES = ("AAPL", "IBM", "MSFT", "GOOG")
+SPLIT_MS = 1_109_566_800_000
+"""Midnight in New York on 2005-02-28, when Apple's shares were split."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -96,6 +99,11 @@ def _take(program: str, url: str, settings: Settings, folder: Path) -> None:
         seen = page("/series/AAPL?from=2005-01-01&to=2009-12-31", **wide)
         seen.mouse.move(640, 340)
         seen.screenshot(path=folder / "pages_series.png")
+        key = anomaly_id("INTRADAY_AAPL", "auto", "", SPLIT_MS)
+        anomaly = page(f"/anomalies/ANOMALY_AAPL/{key}", **wide)
+        anomaly.get_by_role("button", name="Check each link").click()
+        anomaly.locator("#found.ok").wait_for()
+        anomaly.screenshot(path=folder / "pages_anomaly.png", full_page=True)
         phone = {
             "viewport": {"width": 360, "height": 640},
             "is_mobile": True,
