@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from benchmarks.figure import Figure
 from benchmarks.store import minute_bars
@@ -21,7 +22,6 @@ from gridwatch.alerts.address import handler_url
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.containers import Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, anomaly_id, anomaly_info, score_info
-from gridwatch.errors import ConfigError
 from gridwatch.settings import Settings
 
 SYMBOL = "BENCH"
@@ -49,7 +49,7 @@ LOADS = (
 
 
 @contextmanager
-def _child(*arguments: str, environ: dict[str, str]) -> Iterator[None]:
+def _child(*arguments: str, environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         [sys.executable, "-m", "gridwatch.cli", *arguments],
         env=environ,
@@ -57,19 +57,17 @@ def _child(*arguments: str, environ: dict[str, str]) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     ) as child:
         try:
-            yield
+            yield child
         finally:
             child.terminate()
 
 
-def _wait(settings: Settings) -> None:
+def _wait(settings: Settings, server: subprocess.Popen[bytes]) -> None:
     for _ in range(int(_WAIT_S * 10)):
-        try:
-            handler_url(settings)
-        except ConfigError:
-            pass
-        else:
+        if handler_url(settings) != handler_url(Settings(home=settings.home / "none")):
             return
+        if server.poll() is not None:
+            raise RuntimeError(f"The handler ended with {server.returncode}; `gridwatch serve` says why.")
         time.sleep(0.1)
     raise RuntimeError(f"The handler did not come up in {_WAIT_S:g} s.")
 
@@ -106,16 +104,20 @@ def _anomaly(scores: pd.DataFrame, place: int, now_ms: int) -> pd.DataFrame:
 def run() -> Iterator[Figure]:
     """Yield the 50th and 99th percentile of the seconds from a stored row to its accepted mail, by rows a second."""
     for load in LOADS:
-        seconds, mails = _measured(load)
+        seconds, mails, cpu_s = _measured(load)
         for share in (50, 99):
             value = float(np.percentile(seconds, share))
-            note = f"{load.name}: {mails} mails for {len(seconds)} rows"
+            cpu = f"{1000 * cpu_s / len(seconds):.0f} ms of CPU a row in relay and handler"
+            note = f"{load.name}: {mails} mails for {len(seconds)} rows; {cpu}"
             name = f"row to email, {load.rate:g} rows a second, p{share}"
             yield Figure(name, 1, "rows", value, aim=1 if share == 99 else None, note=note)
 
 
-def _measured(load: Load) -> tuple[list[float], int]:
-    """Return the seconds of each row, and how many mails there were; real processes, an empty home each time."""
+def _measured(load: Load) -> tuple[list[float], int, float]:
+    """Return the seconds of each row, how many mails there were, and the CPU seconds of relay and handler.
+
+    Real processes, an empty home each time.
+    """
     with tempfile.TemporaryDirectory() as folder:
         environ = {
             **os.environ,
@@ -129,14 +131,21 @@ def _measured(load: Load) -> tuple[list[float], int]:
         inbox = Inbox(Path(folder) / "inbox")
         with open_store(settings.store) as store:
             scores = _write_scores(store)
-            with _child("serve", environ=environ):
-                _wait(settings)
-                with _child("relay", environ=environ):
+            with _child("serve", environ=environ) as server:
+                _wait(settings, server)
+                with _child("relay", environ=environ) as relay:
                     # The first mails find libraries unread; a service that runs for weeks pays that once.
                     _latencies(store, _feed(store, scores, 0, 2, 1.0))
                     before = len(inbox.ids())
-                    written = _feed(store, scores, 2, load.rows, load.rate)
-                    return _latencies(store, written), len(inbox.ids()) - before
+                    began_s = _cpu_s(server) + _cpu_s(relay)
+                    seconds = _latencies(store, _feed(store, scores, 2, load.rows, load.rate))
+                    spent_s = _cpu_s(server) + _cpu_s(relay) - began_s
+                    return seconds, len(inbox.ids()) - before, spent_s
+
+
+def _cpu_s(child: subprocess.Popen[bytes]) -> float:
+    times = psutil.Process(child.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _feed(store: Store, scores: pd.DataFrame, first: int, rows: int, rate: float) -> dict[str, int]:

@@ -300,9 +300,9 @@ def test_old_finished_rows_are_not_read_again(settings: Settings, store: Store, 
     unstamped = put_anomaly(3, detected_ms=None)
     within = put_anomaly(4, detected_ms=clock.now_ms - LOOK_BACK_MS)
     just_now = put_anomaly(5, detected_ms=clock.now_ms - SHORT_BACK_MS)
-    assert {row.id for row in outbox.unfinished(now_ms=clock())} == {newest, just_now}
+    assert {row.id for row in outbox.unfinished(now_ms=clock())} == {old, newest, just_now}
     later_ms = clock() + LONG_EVERY_MS
-    assert {row.id for row in outbox.unfinished(now_ms=later_ms)} == {newest, just_now, within}
+    assert {row.id for row in outbox.unfinished(now_ms=later_ms)} == {old, newest, just_now, within}
     found = {row.id for row in outbox.unfinished(now_ms=clock() + FULL_EVERY_MS)}
     assert {old, late, unstamped, newest, within, just_now} == found
 

@@ -28,7 +28,7 @@ from gridwatch.alerts.email import compose
 from gridwatch.alerts.holding import DIGEST, hold_of
 from gridwatch.alerts.outcome import Outcome, claim_ms, failed_receipt, outcome_of, pause_ms
 from gridwatch.alerts.page_links import anomaly_url
-from gridwatch.alerts.receipts import CHANNEL, WEBHOOK, Receipt, Receipts, delivery_key
+from gridwatch.alerts.receipts import CHANNEL, WEBHOOK, Receipt, Receipts, delivery_key, new_receipt
 from gridwatch.alerts.webhook import Webhook, message_of
 from gridwatch.errors import DeliveryError, GridwatchError, StoreError
 
@@ -85,17 +85,18 @@ class Delivery:
         anomaly = find_anomaly(self._store, container, anomaly_id)
         if anomaly is None:
             return Outcome("not_found", key, error=f"{container!r} has no row {anomaly_id!r}.")
-        if channel != WEBHOOK and self._webhook and self._wanted_by_webhook(anomaly):
-            # Before the mail's row: an anomaly that has this one has had its chance of the other.
-            self._row(anomaly, WEBHOOK)
+        hooked = self._webhook is not None and self._wanted_by_webhook(anomaly)
+        # Before the mail's row: an anomaly that has that one has had its chance of this one.
+        if channel != WEBHOOK and hooked and self._row(anomaly, WEBHOOK).is_new:
+            self._receipts.create(anomaly, now_ms=self._clock(), channel=WEBHOOK)
         outcome = self._deliver(anomaly, channel or CHANNEL)
-        if channel is None and self._webhook and self._wanted_by_webhook(anomaly):
+        if channel is None and hooked:
             self._deliver(anomaly, WEBHOOK)
         return outcome
 
     def _row(self, anomaly: Anomaly, channel: str) -> Receipt:
         found = self._receipts.read(delivery_key(anomaly.id, channel))
-        return found or self._receipts.create(anomaly, now_ms=self._clock(), channel=channel)
+        return found or new_receipt(anomaly, channel, now_ms=self._clock())
 
     def _wanted_by_webhook(self, anomaly: Anomaly) -> bool:
         least = self._settings.alerts.webhook_severity
@@ -107,7 +108,7 @@ class Delivery:
         if settled:
             return settled
         if channel == WEBHOOK and self._webhook is None:
-            return self._no_webhook(row)
+            return self._no_webhook(row, anomaly)
         if row.attempts >= self._settings.alerts.attempts:
             # Only a handler that died each time, or a lowered setting, leads here.
             return self._failed(row, row.error or "no try came to an end", permanent=False, retry_after_s=None)
@@ -267,13 +268,17 @@ class Delivery:
         return outcome_of("sent", done)
 
     def _skipped(self, row: Receipt, anomaly: Anomaly) -> Outcome:
+        if row.is_new:
+            row = self._receipts.create(anomaly, now_ms=self._clock())
         reason = f"nobody is to be told of severity {anomaly.severity!r}"
         done = replace(row, status="skipped", error=reason, last_ms=self._clock(), recipients=None)
         self._receipts.finish(done)
         log.info("mail_skipped", key=row.id, severity=anomaly.severity)
         return outcome_of("skipped", done)
 
-    def _no_webhook(self, row: Receipt) -> Outcome:
+    def _no_webhook(self, row: Receipt, anomaly: Anomaly) -> Outcome:
+        if row.is_new:
+            row = self._receipts.create(anomaly, now_ms=self._clock(), channel=WEBHOOK)
         done = replace(row, status="skipped", error="GRIDWATCH_ALERTS__WEBHOOK_URL is unset now", last_ms=self._clock())
         self._receipts.finish(done)
         return outcome_of("skipped", done)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -122,7 +122,7 @@ class Digests:
         recipients: list[str],
         send_mail: Callable[[dict[str, Any]], str],
     ) -> Outcome:
-        digest = hashlib.sha256("\n".join(sorted(one.id for one, _ in entries)).encode()).hexdigest()[:32]
+        digest = uuid.uuid4().hex
         claimed = self._claim(entries, digest)
         if not claimed:
             return outcome_of("in_progress", row)
@@ -153,12 +153,15 @@ class Digests:
         return outcome_of("sent", done, digest=len(rows))
 
     def _claim(self, entries: list[_Entry], digest: str) -> list[_Entry]:
-        claimed = []
-        for one, anomaly in entries:
-            ours = self._receipts.claim(one, now_ms=self._clock(), digest=digest)
-            if ours is not None:
-                claimed.append((ours, anomaly))
-        return claimed
+        now_ms = self._clock()
+        anomalies = {one.id: anomaly for one, anomaly in entries}
+        claimed = self._receipts.claim_all(
+            [one for one, _ in entries],
+            digest=digest,
+            claimed_before_ms=now_ms - claim_ms(self._settings),
+            now_ms=now_ms,
+        )
+        return [(one, anomalies[one.id]) for one in claimed]
 
     def _failed(
         self, row: Receipt, rows: list[Receipt], reason: str, permanent: bool, retry_after_s: float | None

@@ -24,8 +24,6 @@ log = structlog.get_logger(__name__)
 MAILS_MAX = 10_000
 """Most mails that the inbox keeps, and a few more for a while; the oldest go first."""
 
-_PRUNE_EVERY = 50
-
 INBOX_ID = re.compile(r"^[0-9]{13}-[0-9a-f]{12}$")
 """What the ids of its mails look like, which are their receipts."""
 
@@ -115,7 +113,7 @@ class Inbox:
         except OSError as error:
             raise DeliveryError(f"Cannot keep a mail in {str(self._folder)!r}: {error}.", permanent=False) from error
         # To look through the folder costs more than to keep a mail.
-        if self._kept % _PRUNE_EVERY == 0:
+        if self._kept % max(1, self._mails_max // 100) == 0:
             self._prune()
         self._kept += 1
         return name

@@ -71,6 +71,7 @@ class Outbox:
         self._claim_ms = claim_ms(settings)
         self._full_ms: int | None = None
         self._long_ms: int | None = None
+        self._new: dict[str, Due] = {}
 
     def unfinished(self, *, now_ms: int) -> list[Due]:
         """Return every anomaly whose mail or webhook is neither done nor dead, worst first.
@@ -85,7 +86,9 @@ class Outbox:
         else:
             since_ms = self._full_ms - LOOK_BACK_MS if long else now_ms - SHORT_BACK_MS
         names = anomaly_containers(self._store)
-        due = [_due(name, row, 0) for name in names for row in self._without_delivery(name, since_ms)]
+        new = {row.key: row for name in names for row in self._found(name, since_ms)}
+        new |= {} if full else self._still_new(new)
+        due = list(new.values())
         for container, mails in self._open_deliveries().items():
             if container in names:
                 rows = self._store.get(container, list(mails)).to_pylist()
@@ -95,12 +98,24 @@ class Outbox:
                     for mail in mails[row["id"]]
                 ]
         # Only now, after all reads went well.
+        self._new = new
         if full:
             self._full_ms = now_ms
         if full or long:
             self._long_ms = now_ms
         # A delivery that was made between the two reads is in both.
         return sorted({row.key: row for row in due}.values(), key=lambda row: row.order)
+
+    def _found(self, name: str, since_ms: int | None) -> list[Due]:
+        return [_due(name, row, 0) for row in self._without_delivery(name, since_ms)]
+
+    def _still_new(self, found: dict[str, Due]) -> dict[str, Due]:
+        """Rows without a delivery that an earlier look found and this one does not reach, as after a long outage."""
+        older = {key: row for key, row in self._new.items() if key not in found}
+        if not older:
+            return {}
+        begun = set(self._store.get(DELIVERIES.name, list(older)).column("id").to_pylist())
+        return {key: row for key, row in older.items() if key not in begun}
 
     def _without_delivery(self, name: str, since_ms: int | None) -> list[dict[str, Any]]:
         statement = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gridwatch.alerts.anomaly import Anomaly
     from gridwatch.containers import Store
 
-__all__ = ["CHANNEL", "WEBHOOK", "Receipt", "Receipts", "change_row", "delivery_key"]
+__all__ = ["CHANNEL", "WEBHOOK", "Receipt", "Receipts", "change_row", "delivery_key", "new_receipt"]
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +55,8 @@ class Receipt:
     anomaly_id: str = ""
     container: str = ""
     channel: str = CHANNEL
+    is_new: bool = False
+    """Not in the store yet."""
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Receipt:
@@ -75,6 +77,21 @@ class Receipt:
             container=row["container"] or "",
             channel=row["channel"] or CHANNEL,
         )
+
+
+def new_receipt(anomaly: Anomaly, channel: str, *, now_ms: int) -> Receipt:
+    """Return the row of an anomaly that has none, as it is before anything is decided."""
+    return Receipt(
+        delivery_key(anomaly.id, channel),
+        "pending",
+        attempts=0,
+        last_ms=now_ms,
+        next_ms=0,
+        anomaly_id=anomaly.id,
+        container=anomaly.container,
+        channel=channel,
+        is_new=True,
+    )
 
 
 class Receipts:
@@ -110,29 +127,30 @@ class Receipts:
         Raises:
             StoreError: The store failed.
         """
-        new = Receipt(
-            delivery_key(anomaly.id, channel),
-            "pending",
-            attempts=0,
-            last_ms=now_ms,
-            next_ms=0,
-            anomaly_id=anomaly.id,
-            container=anomaly.container,
-            channel=channel,
-        )
+        new = replace(new_receipt(anomaly, channel, now_ms=now_ms), is_new=False)
+        return new if self._insert(new, now_ms) else self.read(new.id) or new
+
+    def _insert(self, new: Receipt, now_ms: int) -> bool:
+        """Write a row that is not there yet; False where another call was first.
+
+        Raises:
+            StoreError: The store failed.
+        """
         try:
             # INSERT, not put: two that come at once must not overwrite each other's claim.
             self._store.execute(
                 f"INSERT INTO {DELIVERIES.name} (id, anomaly_id, container, channel, status, attempts, first_ms, "  # noqa: S608
-                "last_ms, next_ms, possible_duplicate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [new.id, anomaly.id, anomaly.container, channel, new.status, 0, now_ms, now_ms, 0, False],
+                "last_ms, next_ms, possible_duplicate, recipients, held) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    *(new.id, new.anomaly_id, new.container, new.channel, new.status, new.attempts),
+                    *(now_ms, now_ms, new.next_ms, False, new.recipients, new.held),
+                ],
             )
         except StoreError:
-            row = self.read(new.id)
-            if row is None:
+            if self.read(new.id) is None:
                 raise
-            return row
-        return new
+            return False
+        return True
 
     def claim(self, row: Receipt, *, now_ms: int, digest: str | None = None) -> Receipt | None:
         """Take a row for this call, alone or for a digest; None when another call was quicker.
@@ -149,6 +167,9 @@ class Receipts:
             # What was being sent by one that is gone may have arrived.
             possible_duplicate=row.possible_duplicate or row.status == "sending",
         )
+        if row.is_new:
+            # To make it is to have it: one write less for every mail.
+            return replace(claimed, is_new=False) if self._insert(claimed, now_ms) else None
         with turn(self._store, row.id, now_ms=now_ms) as ours:
             changed = ours and self._store.execute(
                 f"UPDATE {DELIVERIES.name} SET status = ?, attempts = ?, last_ms = ?, possible_duplicate = ?, "  # noqa: S608
@@ -160,12 +181,51 @@ class Receipts:
             )
         return claimed if changed == 1 else None
 
+    def claim_all(self, rows: Sequence[Receipt], *, digest: str, claimed_before_ms: int, now_ms: int) -> list[Receipt]:
+        """Take rows for one digest; return those that no other call has taken, in their order.
+
+        Args:
+            rows: Pending, or claimed before `claimed_before_ms` by one that died.
+            digest: Key of this claim; no other has it.
+            claimed_before_ms: UTC epoch ms.
+            now_ms: The present.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        if not self._store.atomic_updates:
+            found = [self.claim(row, now_ms=now_ms, digest=digest) for row in rows]
+            return [row for row in found if row is not None]
+        taken: dict[str, Receipt] = {}
+        for start in range(0, len(rows), _BATCH):
+            keys = [row.id for row in rows[start : start + _BATCH]]
+            among = f"id IN ({', '.join('?' * len(keys))})"
+            change = (
+                f"UPDATE {DELIVERIES.name} SET status = 'sending', attempts = attempts + 1, last_ms = ?, digest = ?"  # noqa: S608
+            )
+            # What was being sent by one that is gone may have arrived; first, or it would take the others for such.
+            self._store.execute(
+                f"{change}, possible_duplicate = ? WHERE {among} AND status = 'sending' AND last_ms < ?",
+                [now_ms, digest, True, *keys, claimed_before_ms],
+            )
+            self._store.execute(f"{change} WHERE {among} AND status = 'pending'", [now_ms, digest, *keys])
+            ours = self._store.sql(
+                f"SELECT * FROM {DELIVERIES.name} WHERE {among} AND digest = ?",  # noqa: S608
+                [*keys, digest],
+            )
+            taken |= {raw["id"]: Receipt.from_row(raw) for raw in ours.to_pylist()}
+        return [taken[row.id] for row in rows if row.id in taken]
+
     def hold(self, row: Receipt, *, held: str, until_ms: int, recipients: str) -> Receipt:
         """Write down what a pending row waits for and until when; a row that was claimed meanwhile stays as it is.
 
         Raises:
             StoreError: The store failed.
         """
+        held_row = replace(row, held=held, next_ms=until_ms, recipients=recipients, error=None, is_new=False)
+        if row.is_new:
+            self._insert(held_row, row.last_ms)
+            return held_row
         change_row(
             self._store,
             row.id,
@@ -174,7 +234,7 @@ class Receipts:
             [held, until_ms, recipients, row.id, row.attempts],
             now_ms=row.last_ms,
         )
-        return replace(row, held=held, next_ms=until_ms, recipients=recipients, error=None)
+        return held_row
 
     def finish(self, row: Receipt) -> None:
         """Write the end of a claim, in the row's turn as the claim was; a busy store is tried again.

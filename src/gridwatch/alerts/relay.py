@@ -227,6 +227,10 @@ class Relay:
                 continue
             done.taken += 1
             self._note(row, answer)
+            if answer.status == "away":
+                done.warnings.append(
+                    f"The {row.channel} service is away ({answer.error}); what waits goes out when it is back."
+                )
             # A digest took others along: which ones, the store says.
             done.more = done.more or answer.digest > 1
 
