@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
 from gridwatch.alerts.anomalies import anomaly_containers
 from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, severity_rank
 
@@ -74,23 +77,23 @@ def lanes_of(store: Store, containers: Sequence[str], wanted: Wanted, from_ms: i
     where, values = wanted.where()
     lanes = []
     for name in containers:
-        inner = f'SELECT (TO_EPOCH_MS(ts) - {from_ms}) / {piece_ms} b, score, {_RANK} r FROM "{name}" WHERE {where}'  # noqa: S608
-        rows = store.sql(
-            f"SELECT b, MAX(score) s, COUNT(*) n, MIN(r) r FROM ({inner}) x GROUP BY b ORDER BY b",  # noqa: S608
-            values,
-        ).to_pylist()
-        if rows:
-            words = [*SEVERITIES, ""]
-            lanes.append(
-                Lane(
-                    name[len(PREFIX) :],
-                    [int(row["b"]) for row in rows],
-                    [float(row["s"] or 0.0) for row in rows],
-                    [int(row["n"]) for row in rows],
-                    [words[int(row["r"])] for row in rows],
-                )
-            )
+        # The rows themselves: a plain statement is compiled in half the time, and most series have few anomalies.
+        rows = store.sql(f'SELECT ts, score, severity FROM "{name}" WHERE {where}', values)  # noqa: S608 - checked
+        if rows.num_rows:
+            lanes.append(_lane(name[len(PREFIX) :], rows, from_ms, piece_ms))
     return sorted(lanes, key=lambda lane: (-max(lane.scores), -sum(lane.counts), lane.series))
+
+
+def _lane(series: str, rows: pa.Table, from_ms: int, piece_ms: int) -> Lane:
+    times_ms = rows["ts"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_numpy()
+    places, which = np.unique((times_ms - from_ms) // piece_ms, return_inverse=True)
+    scores = np.zeros(len(places))
+    np.maximum.at(scores, which, np.nan_to_num(rows["score"].to_numpy().astype(np.float64)))
+    ranks = np.full(len(places), len(SEVERITIES))
+    np.minimum.at(ranks, which, [severity_rank(word) for word in rows["severity"].to_pylist()])
+    words = [*SEVERITIES, ""]
+    counts = np.bincount(which, minlength=len(places))
+    return Lane(series, places.tolist(), scores.tolist(), counts.tolist(), [words[rank] for rank in ranks])
 
 
 def detectors_of(store: Store, containers: Sequence[str]) -> list[str]:
@@ -116,13 +119,6 @@ def anomalies_of(store: Store, series: str, wanted: Wanted, *, limit: int) -> tu
     ).to_pylist()
     found = [{**row, "ts_ms": _ms(row.pop("ts")), "container": name} for row in rows]
     return sorted(found, key=lambda row: (row["ts_ms"], row["id"])), int(total["n"])
-
-
-_RANK = (
-    "CASE "
-    + " ".join(f"WHEN severity = '{word}' THEN {place}" for place, word in enumerate(SEVERITIES))
-    + f" ELSE {len(SEVERITIES)} END"
-)
 
 
 def _ms(when: datetime) -> int:

@@ -40,17 +40,17 @@ class Place:
 
     def span(self, store: Store) -> tuple[int, int] | None:
         """Return the times of the first and last row, UTC epoch ms; of the anomalies where there are no rows."""
-        places = [] if self.source is None else [(self.source.container, self.source.time)]
-        places += [] if self.anomalies is None else [(self.anomalies, "ts")]
-        for container, time in places:
+        ends: list[Any] = []
+        if self.source is not None:
             # Each end by itself is one step in the index.
-            ends = [
-                store.sql(f'SELECT {end}("{time}") e FROM "{container}"').column(0)[0].as_py()  # noqa: S608 - names
-                for end in ("MIN", "MAX")
-            ]
-            if ends[0] is not None:
-                return round(ends[0].timestamp() * 1000), round(ends[1].timestamp() * 1000)
-        return None
+            ends = [store.aggregate(self.source.container, which, self.source.time) for which in ("MINIMUM", "MAXIMUM")]
+        if self.anomalies is not None and None in (ends or [None]):
+            statement = f'SELECT MIN(ts) a, MAX(ts) b FROM "{self.anomalies}"'  # noqa: S608 - a container's name
+            [row] = store.sql(statement).to_pylist()
+            ends = [row["a"], row["b"]]
+        if None in (ends or [None]):
+            return None
+        return round(ends[0].timestamp() * 1000), round(ends[1].timestamp() * 1000)
 
 
 def places_of(parts: State) -> dict[str, Place]:

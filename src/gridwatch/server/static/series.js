@@ -5,6 +5,9 @@ import { load, make, send, signedIn } from "./shell.js";
 import { kept, number, read, shown } from "./times.js";
 
 const LISTED_MAX = 200;
+const PAUSE_MS = 40;
+// Browsers refuse an address that changes too often; Safari, 100 times in 30 s.
+const KEPT_AFTER_MS = 350;
 const host = document.getElementById("chart");
 const status = document.getElementById("chart-status");
 const filters = document.getElementById("filters");
@@ -13,6 +16,8 @@ const { url, labels: labelsUrl, label: labelUrl, anomaly: anomalyUrl } = host.da
 
 let asking = null;
 let waiting = null;
+let keeping = null;
+let asked_ms = 0;
 
 const page = (anomaly) => anomalyUrl.replace("CONTAINER", anomaly.container).replace("KEY", anomaly.id);
 
@@ -20,12 +25,10 @@ const chart = new SeriesChart(host, {
   value: host.dataset.value,
   onRange: (from, to) => {
     host.setAttribute("aria-busy", "true");
-    // While a finger or a wheel moves, only the last range is asked for and kept.
+    remember(from, to);
+    // The first at once; while a finger or a wheel moves on, the last of each while.
     clearTimeout(waiting);
-    waiting = setTimeout(() => {
-      remember(from, to);
-      ask(from, to);
-    }, 40);
+    waiting = setTimeout(() => ask(from, to), Math.max(0, asked_ms + PAUSE_MS - performance.now()));
   },
   onPick: (from, to) => openForm(from, to),
   onAnomaly: (anomaly) => location.assign(page(anomaly)),
@@ -40,24 +43,30 @@ function asked(from, to) {
 }
 
 function remember(from, to) {
-  const query = asked(from === null ? null : kept(from), to === null ? null : kept(to));
-  history.replaceState(null, "", `${location.pathname}?${query}`);
+  clearTimeout(keeping);
+  keeping = setTimeout(() => {
+    history.replaceState(null, "", `${location.pathname}?${asked(kept(from), kept(to))}`);
+  }, KEPT_AFTER_MS);
 }
 
 async function ask(from, to) {
   asking?.abort();
+  clearTimeout(waiting);
+  waiting = null;
+  asked_ms = performance.now();
   const mine = (asking = new AbortController());
   host.setAttribute("aria-busy", "true");
   const query = asked(from, to);
   query.set("pieces", Math.min(Math.max(Math.round(host.clientWidth), 200), 2000));
   try {
     const data = await load(`${url}?${query}`, { signal: mine.signal });
-    chart.show(data);
+    // It may have moved on meanwhile: the next answer is on its way.
+    if (waiting === null) chart.show(data);
     tell(data);
   } catch (error) {
     if (error.name !== "AbortError") status.textContent = `Could not load: ${error.message}`;
   } finally {
-    if (asking === mine) host.setAttribute("aria-busy", "false");
+    if (asking === mine && waiting === null) host.setAttribute("aria-busy", "false");
   }
 }
 
@@ -65,6 +74,7 @@ function tell(data) {
   const drawn = data.times_ms.length;
   const rows = data.rows.toLocaleString("en-US");
   const thin = drawn < data.rows ? `, drawn by the lowest and highest of each pixel (${drawn.toLocaleString("en-US")})` : "";
+  Object.assign(host.dataset, { from: data.from_ms, to: data.to_ms });
   const none = data.rows || host.dataset.rows === "yes" ? `${rows} rows${thin}` : "Only the anomalies of this series are kept";
   status.textContent = `${shown(data.from_ms)} to ${shown(data.to_ms)} UTC · ${none}`;
   listAnomalies(data);
