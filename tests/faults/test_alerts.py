@@ -110,7 +110,7 @@ class World:
     def handler(self, life: Life | None = None) -> Delivery:
         life = life or Life()
         return Delivery(
-            Mortal(self.store, life),  # type: ignore[arg-type]
+            Mortal(self.store, life),
             self.settings,
             mailer=Mortal(self.post, life),  # type: ignore[arg-type]
             address_book=AddressBook(self.settings),

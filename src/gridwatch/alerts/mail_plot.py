@@ -130,9 +130,9 @@ def _time_ticks(times: tuple[float, float], zone: tzinfo) -> tuple[list[float], 
     found = locator.tick_values(first, last)  # type: ignore[no-untyped-call]
     found = [tick for tick in found if date2num(first) <= tick <= date2num(last)]  # type: ignore[no-untyped-call]
     formatter = ConciseDateFormatter(locator, tz=zone)  # type: ignore[no-untyped-call]
-    words = formatter.format_ticks(found)
+    words = formatter.format_ticks(found)  # type: ignore[no-untyped-call]
     moments = [num2date(tick).timestamp() * 1000 for tick in found]  # type: ignore[no-untyped-call]
-    return moments, words, formatter.get_offset()
+    return moments, words, formatter.get_offset()  # type: ignore[no-untyped-call]
 
 
 def _rows(

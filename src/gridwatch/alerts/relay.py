@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gridwatch.alerts.address import handler_url as find_handler
+from gridwatch.alerts.drain_report import DrainReport
 from gridwatch.alerts.handler import Answer, Handler, HandlerAwayError
 from gridwatch.alerts.outbox import Due, Outbox
 from gridwatch.alerts.outcome import pause_ms
@@ -38,29 +39,6 @@ ROUND_S = 1.0
 AWAY_PAUSE_MAX_S = 30.0
 BUSY_SHARE = 3
 """The pause is at least so many times as long as a look at the store takes, however many containers there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrainReport:
-    """What became of the anomalies that were without a finished delivery.
-
-    Args:
-        sent: Notifications that went out meanwhile, by this relay or another; in a digest each anomaly counts.
-        pending: Those that still wait; nothing is lost, a later drain or relay takes them.
-        dead: Those that were refused for good or ran out of tries meanwhile.
-        handler_url: Where the rows were POSTed.
-        warnings: What somebody should know or mend, one sentence each; empty when all went well.
-        held: Those that wait on purpose: snoozed, quiet hours, or the next digest.
-        skipped: Those whose severity nobody wants to hear of.
-    """
-
-    sent: int
-    pending: int
-    dead: int
-    handler_url: str
-    warnings: tuple[str, ...] = ()
-    held: int = 0
-    skipped: int = 0
 
 
 @dataclass(slots=True)

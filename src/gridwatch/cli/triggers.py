@@ -37,9 +37,10 @@ def register(app: typer.Typer) -> None:
 def install(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Register the trigger on every anomaly container, and again after new ones were made.
 
-    It calls GRIDWATCH_ALERTS__HANDLER_URL, with GRIDWATCH_ALERTS__TOKEN as the last part of its path. The relay stays
-    useful beside it: GridDB calls each trigger once, and never again when the handler was away. Without a token anyone
-    who reaches the handler can have mails sent: a warning says so.
+    It calls GRIDWATCH_ALERTS__HANDLER_URL, with GRIDWATCH_ALERTS__TOKEN as the last part of its path, which the handler
+    takes from GRIDWATCH_ALERTS__TRIGGER_ADDRESSES only. The relay stays useful beside it: GridDB calls each trigger
+    once, and never again when the handler was away. Without a token anyone who reaches the handler can have mails sent:
+    a warning says so.
     """
     from gridwatch.containers.griddb_triggers import NO_TRIGGERS
 
