@@ -142,8 +142,8 @@ class Models:
                 part = np.vstack([part, np.full((len(page) - len(part), values.shape[1]), np.nan)])
             filled = None
             if self.slots:
-                _catch_up(page, credit, gaps.owed(times_ms, part), self.threads)
-                part, filled = gaps.fill(times_ms, part)
+                part, filled, owed = gaps.fill(times_ms, part)
+                _catch_up(page, credit, owed, self.threads)
             learnt = np.where(silence.begun(part), part, np.nan) if self.zeros_span_ms else part
             scores = update_without_bursts(page, credit, times_ms, learnt, threads=self.threads)
             if self.zeros_span_ms:
@@ -168,8 +168,8 @@ class Models:
                 if self.slots:
                     own = Gaps(len(here), self.slots)
                     own.pick([gaps], here, [0])
-                    _catch_up(copy, credit[here], own.owed(times_ms, part), self.threads)
-                    part, _ = own.fill(times_ms, part)
+                    part, _, owed = own.fill(times_ms, part)
+                    _catch_up(copy, credit[here], owed, self.threads)
                 scores = Scores.of(copy.update(times_ms, part, threads=self.threads))
                 if self.zeros_span_ms:
                     # As in `update`, where no bucket is silent that is not complete.
