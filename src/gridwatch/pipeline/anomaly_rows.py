@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gridwatch.containers.catalog import anomaly_id
 from gridwatch.detectors import severity_of
 
@@ -73,22 +75,41 @@ def anomaly_rows(origin: Origin, model: Model, rule: Rule, scored: Scored, verdi
         "trained_sha256": learnt.sha256,
         "provenance": _provenance(origin, rule),
     }
-    return [{**shared, **_row(origin, model, scored, verdicts, place)} for place in range(len(scored))]
+    inputs = _inputs(scored)
+    return [{**shared, **_row(origin, model, scored, verdicts, place), **inputs[place]} for place in range(len(scored))]
+
+
+def _inputs(scored: Scored) -> list[dict[str, Any]]:
+    """Return which rows each score was made from: range, number and digest.
+
+    Those of a model that goes through all rows begin alike, and are hashed in one pass: a million rows may have a
+    thousand anomalies.
+    """
+    found: list[dict[str, Any]] = [{} for _ in range(len(scored))]
+    for first_ms in np.unique(scored.inputs_from_ms).tolist():
+        places = np.flatnonzero(scored.inputs_from_ms == first_ms).tolist()
+        rows = scored.inputs(places[-1])
+        ends_ms = scored.times_ms[places]
+        lengths = np.searchsorted(rows.times_ms, ends_ms, side="right").tolist()
+        for place, to_ms, length, sha256 in zip(places, ends_ms.tolist(), lengths, rows.sha256s(lengths), strict=True):
+            found[place] = {
+                "input_from_ms": first_ms,
+                "input_to_ms": to_ms,
+                "input_rows": length,
+                "input_sha256": sha256,
+            }
+    return found
 
 
 def _row(origin: Origin, model: Model, scored: Scored, verdicts: Verdicts, place: int) -> dict[str, Any]:
     """Return what differs from anomaly to anomaly."""
-    ts_ms, inputs = int(scored.times_ms[place]), scored.inputs(place)
+    ts_ms = int(scored.times_ms[place])
     return {
         "id": anomaly_id(origin.dataset.container, model.kind, "", ts_ms),
         "ts": ts_ms,
         **scored.row(place),
         "explanation": " ".join(part for part in (scored.explanation(place), verdicts.told(place)) if part),
         "severity": severity_of(float(scored.columns["p_value"][place])),
-        "input_from_ms": int(scored.inputs_from_ms[place]),
-        "input_to_ms": ts_ms,
-        "input_rows": len(inputs),
-        "input_sha256": inputs.sha256(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,9 +68,18 @@ class Series:
         >>> Series(np.array([1]), np.array([2.0])).sha256()[:16]
         '7c60f289c508db08'
         """
+        return self.sha256s([len(self)])[0]
+
+    def sha256s(self, lengths: Sequence[int]) -> list[str]:
+        """Return the sha256 of the first so many rows, for each of some lengths that do not fall, in one pass."""
         rows = np.empty(len(self), [("ts", "<i8"), ("value", "<f8")])
         rows["ts"], rows["value"] = self.times_ms, self.values
-        return hashlib.sha256(rows.tobytes()).hexdigest()
+        digest, done, found = hashlib.sha256(), 0, []
+        for length in lengths:
+            digest.update(rows[done:length].tobytes())
+            done = length
+            found.append(digest.copy().hexdigest())
+        return found
 
 
 def read_series(dataset: Dataset, store: Store, start_ms: int | None, end_ms: int | None) -> Series:

@@ -55,7 +55,9 @@ def scored_again(store: Store, settings: Settings, group: Sequence[Subject]) -> 
     scored = _scored(parts, rule, series, labels, first)
     verdicts = judge(scored, rule, labels, now_ms=_scored_ms(first), config=_config(parts))
     found: dict[str, Again | str] = {}
-    for one in group:
+    in_order = sorted(group, key=lambda one: one.ts_ms)
+    counts = np.searchsorted(series.times_ms, [one.ts_ms for one in in_order], side="right").tolist()
+    for one, count, sha256 in zip(in_order, counts, series.sha256s(counts), strict=True):
         place = int(np.searchsorted(scored.times_ms, one.ts_ms))
         if place == len(scored) or scored.times_ms[place] != one.ts_ms:
             found[one.id] = f"{source[0]}.{source[1]} has no row at its time any more, or too few before it."
@@ -64,7 +66,6 @@ def scored_again(store: Store, settings: Settings, group: Sequence[Subject]) -> 
         columns["severity"] = severity_of(float(scored.columns["p_value"][place]))
         told = (scored.explanation(place), verdicts.told(place))
         columns["explanation"] = " ".join(part for part in told if part)
-        count = int(np.searchsorted(series.times_ms, one.ts_ms, side="right"))
         found[one.id] = Again(
             columns,
             (*NUMBERS, *(name for name in WORDS if one[name] is not None)),
@@ -72,7 +73,7 @@ def scored_again(store: Store, settings: Settings, group: Sequence[Subject]) -> 
             f"{source[0]}.{source[1]}.",
             count,
             bool(verdicts.flagged[place]),
-            _hints(one, Series(series.times_ms[:count], series.values[:count])),
+            _hints(one, count, sha256),
         )
     return found
 
@@ -133,8 +134,8 @@ def _scored(parts: Mapping[str, bytes], rule: Rule, series: Series, labels: Labe
     return model.update(series.times_ms, series.values, away(series.times_ms))
 
 
-def _hints(subject: Subject, inputs: Series) -> tuple[str, ...]:
+def _hints(subject: Subject, rows: int, sha256: str) -> tuple[str, ...]:
     """Return what has changed of the rows since."""
-    if not subject["input_sha256"] or inputs.sha256() == subject["input_sha256"]:
+    if not subject["input_sha256"] or sha256 == subject["input_sha256"]:
         return ()
-    return (f"the rows have changed since: {len(inputs):,} now, {subject['input_rows']:,} then",)
+    return (f"the rows have changed since: {rows:,} now, {subject['input_rows']:,} then",)
