@@ -149,6 +149,25 @@ def test_the_rows_since_the_model_learnt_stay(store: SqliteStore, tmp_path: Path
     assert days_in(store, "INTRADAY_pump")[0] == 501 - 10 - 31
 
 
+@pytest.mark.parametrize(
+    ("training", "train_months", "first"),
+    [
+        (DateRange(start=date(1971, 1, 1), end=date(1971, 1, 31)), None, 365),
+        (DateRange(end=date(1971, 12, 31)), 3, 730 - 93),
+        (DateRange(), 7, 999 - 217),
+        (DateRange(), None, 900),
+    ],
+)
+def test_the_rows_that_the_next_training_learns_stay(
+    store: SqliteStore, tmp_path: Path, training: DateRange, train_months: int | None, first: int
+) -> None:
+    wanted = {"training": training, "train_months": train_months, "timezone": "UTC"}
+    [done] = sweep(store, tmp_path, dataset(rows_days=100).model_copy(update=wanted))
+    days = days_in(store, "INTRADAY_pump")
+    assert days[0] == first
+    assert done.needed_by == (() if first == 900 else ("the next training learns them",))
+
+
 def test_scores_stay_as_long_as_their_rows_may_be_scored_again(store: SqliteStore, tmp_path: Path) -> None:
     put(
         store,

@@ -20,6 +20,7 @@ from gridwatch.containers.catalog import (
     score_container,
 )
 from gridwatch.upkeep.reading import instant, ms, quoted
+from gridwatch.upkeep.sweeps import DAY_MS
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
@@ -49,10 +50,11 @@ class Need:
 
 def needs_of_rows(dataset: Dataset, store: Store) -> list[Need]:
     """Return what the rows of a dataset are still needed for."""
-    found = [*_unscored(dataset, store), *_unread(dataset.container, store)]
+    scored = [*_unscored(dataset, store), *_unread(dataset.container, store)]
     margin = dataset.model.window + 1
     # A window model begins with the rows before the first one that it scores, a return with the row before.
-    return [Need(_rows_back(store, dataset.container, need.from_ms, margin), need.to_ms, need.why) for need in found]
+    before = [Need(_rows_back(store, dataset.container, need.from_ms, margin), need.to_ms, need.why) for need in scored]
+    return [*before, *_to_learn(dataset, store)]
 
 
 def needs_of_scores(series: str, store: Store, rows: Need | None) -> list[Need]:
@@ -87,17 +89,39 @@ def _unscored(dataset: Dataset, store: Store) -> Iterator[Need]:
             yield Need(_rows_back(store, dataset.container, one["to_ms"] + 1, kept), None, _MODEL)
 
 
+def _to_learn(dataset: Dataset, store: Store) -> Iterator[Need]:
+    """Yield the rows that the next training learns: days that the file names, else the months before the newest row."""
+    start_ms, end_ms = dataset.range_ms(dataset.training)
+    if start_ms is None and dataset.train_months is not None:
+        ends = _ends(dataset.container, store)
+        newest_ms = None if ends is None else min(ends[1], ends[1] if end_ms is None else end_ms)
+        start_ms = None if newest_ms is None else max(newest_ms - 31 * DAY_MS * dataset.train_months, 0)
+    if start_ms is not None or end_ms is not None:
+        yield Need(start_ms or 0, end_ms, "the next training learns them")
+
+
 def scored_again(dataset: Dataset, store: Store) -> Need | None:
     """Return where the next detection begins to look for rows without a score; None where nothing was ever scored."""
     start_ms, _ = dataset.range_ms(dataset.scoring)
     unseen = [need.from_ms for need in _unscored(dataset, store) if need.why == _MODEL]
     begins = start_ms if start_ms is not None else min(unseen, default=None)
-    info = store.container(dataset.container)
-    if begins is None or info is None:
+    ends = _ends(dataset.container, store)
+    if begins is None or ends is None:
+        return None
+    return Need(max(begins, ends[0]), None, "their rows would be scored again")
+
+
+def _ends(container: str, store: Store) -> tuple[int, int] | None:
+    """Return the times of the first and the last row of a time series; None without rows."""
+    info = store.container(container)
+    if info is None:
         return None
     key = quoted(info.row_key[0])
-    first = store.sql(f"SELECT MIN({key}) AS t FROM {quoted(info.name)}").column(0)[0].as_py()
-    return Need(max(begins, ms(first)), None, "their rows would be scored again") if first else None
+    # Each end by itself is one step in the index.
+    found = [
+        store.sql(f"SELECT {end}({key}) AS t FROM {quoted(info.name)}").column(0)[0].as_py() for end in ("MIN", "MAX")
+    ]
+    return None if found[0] is None else (ms(found[0]), ms(found[1]))
 
 
 def _unread(container: str, store: Store) -> Iterator[Need]:
