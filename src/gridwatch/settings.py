@@ -61,7 +61,7 @@ def _recipient(text: str) -> str:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         msg = f"unknown time zone {name!r}; use a name such as Europe/Berlin or UTC"
         raise ValueError(msg) from error
     return name

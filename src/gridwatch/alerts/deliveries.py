@@ -94,6 +94,8 @@ def revive(store: Store, keys: Sequence[str] | None = None, *, now_ms: int) -> i
     if store.container(DELIVERIES.name) is None:
         rows = []
     else:
+        # A store that was last used by an older version has fewer columns.
+        store.put_container(DELIVERIES, modifiable=True)
         rows = store.sql(f"SELECT id, anomaly_id FROM {DELIVERIES.name} WHERE status = 'dead'").to_pylist()  # noqa: S608
     dead = {row["id"] for row in rows}
     if keys is not None:
