@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gridwatch.cli import app as root
+
 COMMANDS = (
     *("demo", "init", "doctor", "up", "down", "status", "load", "ingest", "validate", "anomalies"),
     *("train", "detect", "models", "compare", "evaluate", "serve", "relay", "sink", "kafka", "bench"),
-    *("jobs", "datafeeds", "transforms", "samples"),
+    *("jobs", "datafeeds", "transforms", "samples", "backup", "restore", "upkeep"),
 )
 GROUPS = ("kafka", "jobs", "datafeeds", "transforms")
 
@@ -103,6 +105,18 @@ def test_a_defect_is_told_in_one_line_and_logged_in_full(tmp_path: Path) -> None
     assert done.returncode == 1
     assert done.stderr == f"error: ZeroDivisionError: division by zero (traceback in {log})\n"
     assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_a_full_disk_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path))
+    monkeypatch.setattr(root, "app", lambda: Path("/dev/full").write_text("x"))
+    with pytest.raises(SystemExit, match="1"):
+        root.main()
+    said = capsys.readouterr().err
+    assert said == "error: The disk says: No space left on device. Free some space, and run this again.\n"
+    assert not (tmp_path / "logs").exists(), "it is nobody's mistake"
 
 
 def test_version(tmp_path: Path) -> None:
