@@ -85,7 +85,11 @@ def docs(path: str) -> Response:
     file = (site / path).resolve()
     if not file.is_relative_to(site) or not file.is_file():
         abort(404, f"The Data Docs have no page {path[:120]!r}, or no longer: the newest 200 runs are kept.")
-    answer = Response(_quiet(file.read_text(encoding="utf-8"))) if file.suffix == ".html" else send_file(file)
+    answer = (
+        Response(_quiet(file.read_text(encoding="utf-8", errors="replace")))
+        if file.suffix == ".html"
+        else send_file(file)
+    )
     answer.headers["Content-Security-Policy"] = _DOCS_POLICY
     return answer
 
