@@ -77,8 +77,8 @@ def test_quiet_hours_follow_the_clock_change() -> None:
     """On 2025-10-26 Berlin's clocks went from 03:00 back to 02:00, on 2025-03-30 from 02:00 to 03:00."""
     night = ["22:00-07:00"]
 
-    def until(*when: int) -> str:
-        at_ms = int(datetime(*when, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc]
+    def until(year: int, month: int, day: int, hour: int) -> str:
+        at_ms = int(datetime(year, month, day, hour, tzinfo=UTC).timestamp() * 1000)
         until_ms = quiet_until(night, "Europe/Berlin", at_ms)
         assert until_ms is not None
         return datetime.fromtimestamp(until_ms / 1000, UTC).isoformat()
@@ -134,8 +134,10 @@ def test_deliveries_of_an_older_store_get_their_new_columns(
     older = replace(DELIVERIES, columns=DELIVERIES.columns[:-2], indexes=("status", "anomaly_id"))
     store.put_container(older)
     done, dead, new = (put_anomaly(day) for day in range(3))
-    columns = "id, anomaly_id, container, channel, status, attempts, last_ms"
-    insert = f"INSERT INTO deliveries ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    insert = (
+        "INSERT INTO deliveries (id, anomaly_id, container, channel, status, attempts, last_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)"
+    )
     for key, status in ((done, "sent"), (dead, "dead")):
         store.execute(insert, [f"{key}:email", key, "ANOMALY_AAPL", "email", status, 1, clock.now_ms - 1])
     assert {row["status"]: row["held"] for row in list_deliveries(store)} == {"sent": None, "dead": None}
