@@ -98,10 +98,14 @@ def _requests(store: Store, url: str) -> Iterator[Figure]:
     yield Figure("chart, first look", ROWS, "rows", first_s, "all rows with pandas", raw_s, note="then kept in memory")
     ranges = list(_ranges())
     ours, theirs, rows = [], [], []
+    cpu_s = 0.0
     for from_ms, to_ms in ranges:
+        begin_s = time.process_time()
         ours.append(_timed(lambda: rows.append(_asked(url, from_ms, to_ms)["rows"])))  # noqa: B023 - called at once
+        cpu_s += time.process_time() - begin_s
         theirs.append(_timed(lambda: store.read("SCORE_big", from_ms, to_ms).to_pandas()))  # noqa: B023
     note = f"{len(ranges)} zooms to {min(rows):,}..{max(rows):,} of {ROWS:,} rows, with anomalies and labels"
+    note += f"; CPU {cpu_s / len(ranges) * 1000:.0f} ms a zoom, client and server"
     for percent in (50, 95):
         mine, other = (float(np.percentile(times, percent)) for times in (ours, theirs))
         yield Figure(
@@ -146,7 +150,7 @@ def _browser(url: str) -> Iterator[Figure]:
         started.close()
     for percent in (50, 95):
         seconds = float(np.percentile(times, percent)) / 1000
-        note = f"{len(times)} keys in Chromium, key to picture, a pause of 40 ms included"
+        note = f"{len(times)} keys in Chromium, key to picture"
         yield Figure(f"zoom or pan to picture, p{percent}", 1, "keys", seconds, note=note)
 
 

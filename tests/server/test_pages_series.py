@@ -17,6 +17,7 @@ from gridwatch.containers import Store
 from gridwatch.containers.catalog import DETECTIONS, anomaly_id, anomaly_info, score_info
 from gridwatch.jobs.tables import DATAFEEDS, JOBS
 from gridwatch.server.pages import rows as rows_module
+from gridwatch.server.pages import series as series_module
 from gridwatch.server.pages.login_links import make_link
 from gridwatch.server.pages.rows import COLUMNS, RowsKept, Source
 from gridwatch.server.pages.thinning import picked
@@ -142,6 +143,19 @@ def test_the_data_of_a_range(app: Any, pump: Any) -> None:
     assert (part["rows"], part["anomalies"], part["times_ms"]) == (10, [], times[10:20].tolist())
     day = client.get("/pages/data/series/pump?from=2025-10-09&to=2025-10-09").json
     assert (day["from_ms"], day["to_ms"]) == (1_759_968_000_000, 1_760_054_399_999)
+
+
+def test_of_too_many_anomalies_the_worst_are_told(
+    app: Any, pump: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, _ = pump
+    info = anomaly_info("pump")
+    rows = [{"id": f"{at:032x}", "ts": int(times[at]), "score": float(at), "severity": "low"} for at in range(5)]
+    store.put(info.name, pa.Table.from_pylist(rows, schema=info.arrow))
+    monkeypatch.setattr(series_module, "_ANOMALIES_MAX", 3)
+    found = app.test_client().get("/pages/data/series/pump").json
+    assert ([row["score"] for row in found["anomalies"]], found["anomalies_found"]) == ([3.0, 4.0, 90.0], 6)
+    assert found["anomalies"][0]["explanation"] is None
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from gridwatch.alerts.anomalies import anomaly_containers
 from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, severity_rank
 
 if TYPE_CHECKING:
     from gridwatch.containers import Store
 
-__all__ = ["Lane", "Wanted", "anomalies_of", "detectors_of", "lanes_of"]
+__all__ = ["Lane", "Wanted", "anomalies_of", "detectors_of", "lanes_of", "worst_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -107,18 +106,46 @@ def detectors_of(store: Store, containers: Sequence[str]) -> list[str]:
 
 
 def anomalies_of(store: Store, series: str, wanted: Wanted, *, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """Return a series' anomalies, the worst of them where they are too many, oldest first; and how many there are."""
-    name = next((one for one in anomaly_containers(store) if one[len(PREFIX) :].lower() == series.lower()), None)
-    if name is None:
+    """Return a series' anomalies with all their columns; see `worst_of`."""
+    info = store.container(f"{PREFIX}{series}")
+    if info is None:
         return [], 0
+    columns = [column.name for column in info.columns if column.name != "ts"]
+    return worst_of(store, info.name, wanted, columns, limit=limit)
+
+
+def worst_of(
+    store: Store, container: str, wanted: Wanted, columns: Sequence[str], *, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a series' anomalies, the worst of them where they are too many, oldest first; and how many there are.
+
+    Args:
+        store: Holds them.
+        container: Where they are.
+        wanted: Which.
+        columns: What to tell of each besides `ts_ms` and `container`; None for a column that an old container lacks.
+        limit: Most rows.
+
+    Raises:
+        StoreError: The store refused or failed.
+    """
+    info = store.container(container)
+    there = {column.name for column in info.columns} if info is not None else set()
+    names = ", ".join(f'"{name}"' for name in columns if name in there)
     where, values = wanted.where()
-    [total] = store.sql(f'SELECT COUNT(*) n FROM "{name}" WHERE {where}', values).to_pylist()  # noqa: S608 - checked
     rows = store.sql(
-        f'SELECT * FROM "{name}" WHERE {where} ORDER BY score DESC, ts DESC LIMIT {int(limit)}',  # noqa: S608 - checked
+        f'SELECT ts, {names} FROM "{container}" WHERE {where} ORDER BY score DESC, ts DESC LIMIT {int(limit) + 1}',  # noqa: S608 - names of a container
         values,
     ).to_pylist()
-    found = [{**row, "ts_ms": _ms(row.pop("ts")), "container": name} for row in rows]
-    return sorted(found, key=lambda row: (row["ts_ms"], row["id"])), int(total["n"])
+    total = len(rows)
+    if total > limit:
+        counted = store.sql(f'SELECT COUNT(*) n FROM "{container}" WHERE {where}', values)  # noqa: S608 - the same
+        total = int(counted.column(0)[0].as_py())
+    empty = dict.fromkeys(columns)
+    found = [{**empty, **row, "ts_ms": _ms(row["ts"]), "container": container} for row in rows[:limit]]
+    for row in found:
+        del row["ts"]
+    return sorted(found, key=lambda row: (row["ts_ms"], row["id"])), total
 
 
 def _ms(when: datetime) -> int:

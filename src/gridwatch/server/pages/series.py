@@ -14,7 +14,7 @@ from gridwatch.alerts.anomaly import SEVERITIES
 from gridwatch.containers import TIMESTAMP_MS_MAX
 from gridwatch.errors import ConfigError
 from gridwatch.server.pages.asked import check_filters, number_of, range_of, severity_of, text_of
-from gridwatch.server.pages.found import Wanted, anomalies_of, detectors_of
+from gridwatch.server.pages.found import Wanted, detectors_of, worst_of
 from gridwatch.server.pages.places import Place, place_of, places_of
 from gridwatch.server.pages.rows import COLUMNS, Rows, RowsKept
 from gridwatch.server.pages.session import needs_login, signed_in
@@ -79,7 +79,10 @@ def data(name: str) -> Response:
     if place.source is not None:
         rows, count = kept.thinned(place.source, from_ms, to_ms, pieces)
     wanted = Wanted(from_ms, to_ms, severity_of(), text_of("detector"))
-    anomalies, found = anomalies_of(parts.store, place.name, wanted, limit=_ANOMALIES_MAX)
+    anomalies: list[dict[str, Any]] = []
+    found = 0
+    if place.anomalies is not None:
+        anomalies, found = worst_of(parts.store, place.anomalies, wanted, _SHOWN, limit=_ANOMALIES_MAX)
     return jsonify(
         {
             "from_ms": from_ms,
@@ -88,7 +91,7 @@ def data(name: str) -> Response:
             "rows": count,
             "times_ms": rows.times_ms.tolist(),
             **{column: _plain(values) for column, values in zip(COLUMNS, rows.columns, strict=True)},
-            "anomalies": [{key: row.get(key) for key in _SHOWN} for row in anomalies],
+            "anomalies": anomalies,
             "anomalies_found": found,
             "labels": [_label(label) for label in _labels(parts, place)[:_LABELS_MAX]],
         }
@@ -139,7 +142,7 @@ def take_back(key: str) -> Response:
 
 
 _SHOWN = (
-    "id", "container", "ts_ms", "severity", "score", "actual", "expected", "detector", "partition", "driver",
+    "id", "severity", "score", "actual", "expected", "detector", "partition", "driver",
     "explanation",
 )  # fmt: skip
 
