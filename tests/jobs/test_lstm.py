@@ -25,7 +25,7 @@ from gridwatch.jobs.config import parse_job
 from tests.jobs.lstm_parts import BUCKETS, HOUR, START, WINDOW, handy, lstm_job, network, rows
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     missing=st.sampled_from([0.0, 0.3, 0.9]),
@@ -116,8 +116,8 @@ def test_rows_in_pieces_and_over_restarts_give_what_all_at_once_give(function: s
     expected = whole.push(frame)
     assert whole.network is not None
     one, found = Analyzer(job, USUAL, teacher=handy), Results()
-    for start in range(0, len(frame), 1009):
-        found.extend(one.push(frame.iloc[start : start + 1009]))
+    for start in range(0, len(frame), 2003):
+        found.extend(one.push(frame.iloc[start : start + 2003]))
         one = Analyzer.load(job, USUAL, one.save(), teacher=handy)
     assert found == expected
     assert one.save() == whole.save()
@@ -169,8 +169,8 @@ def test_series_come_and_go_after_the_training() -> None:
     assert one.counts.pruned_series_count == 1
     assert len(one.detectors[0].series) == 4
     pieces, found = Analyzer(job, USUAL, teacher=handy), Results()
-    for start in range(0, int(keep.sum()), 997):
-        found.extend(pieces.push(frame[keep].iloc[start : start + 997]))
+    for start in range(0, int(keep.sum()), 4001):
+        found.extend(pieces.push(frame[keep].iloc[start : start + 4001]))
         pieces = Analyzer.load(job, USUAL, pieces.save(), teacher=handy)
     assert found == expected
 
