@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -37,6 +38,11 @@ class _Loggers(dict[str, Any]):
 
 
 def pytest_configure() -> None:
+    # How long an example takes is no promise: the machine may be busy.
+    hypothesis.settings.register_profile(
+        "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("untimed")
     # Pytest goes through them before each test, and a server of another test may just be importing something.
     logging.root.manager.loggerDict = _Loggers(logging.root.manager.loggerDict)
 

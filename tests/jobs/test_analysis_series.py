@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gridwatch.jobs.analysis import series as series_module
 from gridwatch.jobs.analysis.rows import Columns, Rows
@@ -25,6 +25,7 @@ def rows_of(rows: list[tuple[str | None, str | None]], *, coded: bool) -> Rows:
     return Rows.of(frame, COLUMNS)
 
 
+@settings(max_examples=60)
 @given(rows=_ROWS, more=_ROWS, coded=st.booleans(), most=st.sampled_from([3, 99]), few=st.booleans())
 def test_series_are_numbered_in_the_order_in_which_they_come(
     rows: list[tuple[str | None, str | None]],
@@ -53,6 +54,7 @@ def test_series_are_numbered_in_the_order_in_which_they_come(
     assert index.keys == list(known)
 
 
+@settings(max_examples=60)
 @given(rows=_ROWS)
 def test_texts_by_code_are_the_same_rows(rows: list[tuple[str | None, str | None]]) -> None:
     plain, coded = rows_of(rows, coded=False), rows_of(rows, coded=True)
