@@ -27,6 +27,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 _ROWS_MAX = 5 * ROWS
 """Most rows that are read at once, however many a bucket has."""
+_NEAR = 1 << 31
 
 
 def grouped_rows(asked: Asked, span: tuple[int, int], ask: Ask, *, values: bool) -> tuple[pd.DataFrame, int]:
@@ -114,7 +115,10 @@ def _grouped(table: pa.Table, asked: Asked, names: list[str], values: bool) -> p
     interval = asked.interval
     buckets = (times + (interval.every_ms - interval.offset_ms)) // interval.every_ms
     keys = {name: _coded(table.column(1 + place)) for place, name in enumerate(names)}
-    groups, _ = pd.factorize(buckets)
+    first = buckets.min(initial=np.iinfo(np.int64).max)
+    # Without a code for each bucket where its number does: not beyond an int64, together with that of a key.
+    near = bool(keys) and bool((buckets - first).max(initial=0) < _NEAR)
+    groups = buckets - first if near else pd.factorize(buckets)[0]
     for codes, texts in keys.values():
         groups, _ = pd.factorize(groups * len(texts) + codes)
     many = int(groups.max(initial=-1)) + 1
@@ -123,8 +127,7 @@ def _grouped(table: pa.Table, asked: Asked, names: list[str], values: bool) -> p
     shown[groups] = np.arange(len(groups))
     found: dict[str, Any] = {"b": buckets[shown]}
     for name, (codes, texts) in keys.items():
-        # A series, or pandas would make texts of another type of each object.
-        found[name] = pd.Series(texts[codes[shown]], dtype=object)
+        found[name] = _keys(codes[shown], texts)
     found["n"] = np.bincount(groups, minlength=many)
     if not values:
         in_order = bool((times[1:] >= times[:-1]).all())
@@ -134,6 +137,14 @@ def _grouped(table: pa.Table, asked: Asked, names: list[str], values: bool) -> p
             f"p{place}": _worked(op, measured[one], groups, many) for place, (op, one) in enumerate(asked.columns)
         }
     return pd.DataFrame(found)
+
+
+def _keys(codes: Ints, texts: npt.NDArray[Any]) -> pd.Categorical | pd.Series[Any]:
+    """Return the values of a key: texts by code, as rows that are not grouped have them; others as objects."""
+    if not isinstance(texts[0], str):
+        return pd.Series(texts[codes], dtype=object)
+    dtype = pd.CategoricalDtype(pd.Index(texts[:-1], dtype=object))
+    return pd.Categorical.from_codes(np.where(codes == len(texts) - 1, -1, codes), dtype=dtype)
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[Ints, npt.NDArray[Any]]:
