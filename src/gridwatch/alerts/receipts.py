@@ -23,7 +23,7 @@ __all__ = ["CHANNEL", "WEBHOOK", "Receipt", "Receipts", "change_row", "delivery_
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 100
+_BATCH, _BATCH_OF_GRIDDB = 100, 10
 """Most keys in one IN list."""
 
 
@@ -200,8 +200,10 @@ class Receipts:
         Raises:
             StoreError: The store failed, or stayed busy.
         """
-        for start in range(0, len(rows), _BATCH):
-            keys = [row.id for row in rows[start : start + _BATCH]]
+        # GridDB 5.9 was seen to crash over a change with a hundred keys in its IN.
+        batch = _BATCH if self._store.atomic_updates else _BATCH_OF_GRIDDB
+        for start in range(0, len(rows), batch):
+            keys = [row.id for row in rows[start : start + batch]]
             _patiently()(
                 self._store.execute,
                 f"UPDATE {DELIVERIES.name} SET status = 'sent', last_ms = ?, message_id = ?, error = NULL, "  # noqa: S608
