@@ -95,4 +95,6 @@ def copied(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("GRIDWATCH_HOME", str(home))
     settings = demo.settings.model_copy(update={"home": home})
     with open_store(settings.store, settings=settings) as store:
+        # Its report is the copy's own.
+        validated(demo.dataset, store, settings)
         yield Demo(settings, store, demo.dataset, demo.report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from gridwatch.errors import ProvenanceError
 from gridwatch.pipeline.detect import detect
 from gridwatch.pipeline.label_targets import anomaly_target
 from gridwatch.pipeline.labels import say
-from gridwatch.provenance import Chain, Status, explain, find_subject, replay, subjects
+from gridwatch.provenance import Chain, Status, Subject, explain, find_subject, replay, subjects
 
 Demo = Any
 SCORED_MS, NOW_MS = 1_760_000_500_000, 1_761_000_000_000
@@ -145,6 +146,29 @@ def test_without_mlflow_the_kept_bytes_still_replay(copied: Demo) -> None:
     assert not (copied.settings.home / "mlflow.db").exists()
     [one] = replay(copied.store, copied.settings, subjects(copied.store), now_ms=NOW_MS)
     assert one.verdict == "bit-equal"
+
+
+def test_a_server_that_is_away_says_nothing_of_the_links(copied: Demo) -> None:
+    mlflow = copied.settings.mlflow.model_copy(update={"tracking_uri": "http://anna:secret@127.0.0.1:9"})
+    settings = copied.settings.model_copy(update={"mlflow": mlflow})
+    chain = explain(copied.store, settings, copied.report.new_anomaly_ids[0])
+    said = found(copied, chain)
+    assert {said[name] for name in ("model bytes", "model version", "MLflow run")} == {Status.UNREACHABLE}
+    assert chain.sound
+    words = next(link.text for link in chain.links if link.name == "model bytes")
+    assert words.startswith(
+        "MLflow at http://127.0.0.1:9 does not answer (ConnectionError). The home folder keeps a copy"
+    )
+    shutil.rmtree(settings.home / "models")
+    [one] = replay(copied.store, settings, subjects(copied.store), now_ms=NOW_MS)
+    assert one.text.startswith(
+        "The home folder keeps no copy of models:/gridwatch-aapl_daily/1, and MLflow at http://127"
+    )
+
+
+def test_a_row_without_a_time_is_refused() -> None:
+    with pytest.raises(ProvenanceError, match=r"Anomaly 'x' of 'ANOMALY_Y' has no time in `ts`"):
+        Subject.of("ANOMALY_Y", {"id": "x", "ts": None})
 
 
 def test_who_was_told_and_what_they_said(copied: Demo) -> None:

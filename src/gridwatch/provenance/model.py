@@ -30,10 +30,12 @@ def model(subject: Subject, settings: Settings) -> list[Link]:
     if place is not None:
         text = f"There is no MLflow database at {place}."
         return [_kept(settings, sha256, Status.MISSING, text), *(Link(one, Status.MISSING, text) for one in names[1:])]
+    text = tracking.server_away(settings) or ""
     try:
-        found = tracking.recorded_version(settings, uri)
+        found = None if text else tracking.recorded_version(settings, uri)
     except GridwatchError as error:
         text = str(error)
+    if text:
         return [
             _kept(settings, sha256, Status.UNREACHABLE, text),
             *(Link(one, Status.UNREACHABLE, text) for one in names[1:]),
@@ -126,6 +128,9 @@ def network(subject: Subject, settings: Settings) -> list[Link]:
     place = _missing_database(settings)
     if place is not None:
         return [Link("network", Status.MISSING, f"There is no MLflow database at {place}.", facts)]
+    away = tracking.server_away(settings)
+    if away is not None:
+        return [Link("network", Status.UNREACHABLE, away, facts)]
     found = tracking.recorded_version(settings, uri)
     if found is None:
         return [Link("network", Status.MISSING, f"MLflow has no {uri} any more.", facts)]

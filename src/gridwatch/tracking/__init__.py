@@ -8,7 +8,7 @@ from gridwatch.tracking.champions import ChampionModel, champion, find_champion,
 from gridwatch.tracking.client import ALIAS
 from gridwatch.tracking.curves import Curves, training_curves
 from gridwatch.tracking.evaluations import Evaluation, record_evaluation
-from gridwatch.tracking.recorded import RecordedVersion, kept_parts, recorded_version
+from gridwatch.tracking.recorded import RecordedVersion, kept_parts, recorded_version, server_away
 from gridwatch.tracking.recording import Recorded, Training, crown, record, write_flavour
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "record",
     "record_evaluation",
     "recorded_version",
+    "server_away",
     "training_curves",
     "write_flavour",
 ]

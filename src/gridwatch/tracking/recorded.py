@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import GridwatchError, TrackingError
 from gridwatch.tracking.champions import cached_parts, digest_of, download
-from gridwatch.tracking.client import mlflow_client
+from gridwatch.tracking.client import mlflow_client, shown
 from gridwatch.tracking.registry import Learnt, Registered
 
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["RecordedVersion", "kept_parts", "recorded_version"]
+__all__ = ["RecordedVersion", "kept_parts", "recorded_version", "server_away"]
 
+_TIMEOUT_S = 5.0
 _GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
@@ -91,6 +92,23 @@ def recorded_version(settings: Settings, uri: str) -> RecordedVersion | None:
         experiment_id=None if run is None else str(run.info.experiment_id),
         dataset_digest=inputs[0].dataset.digest if inputs else None,
     )
+
+
+def server_away(settings: Settings) -> str | None:
+    """Return why MLflow's server cannot be asked, in a sentence; None where it answers, or is a database.
+
+    MLflow's own client would try for half a minute before it says so.
+    """
+    import requests
+
+    uri = settings.tracking_uri
+    if not uri.startswith(("http://", "https://")):
+        return None
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_S)
+    except requests.RequestException as error:
+        return f"MLflow at {shown(uri)} does not answer ({type(error).__name__})."
+    return None
 
 
 def kept_parts(settings: Settings, sha256: str) -> dict[str, bytes] | None:
