@@ -211,3 +211,22 @@ def test_the_mail_warns_of_rows_that_were_never_validated(
     assert anomaly is not None
     text, _ = parts(compose(anomaly, dataset, store, settings, recipients=["a@example.com"], key="k"))
     assert "The rows were not validated before they were scored." in text
+
+
+def test_label_links_are_in_both_parts_and_only_where_somebody_can_follow_them(
+    make_settings: Any, store: Store, put_anomaly: Any
+) -> None:
+    anomaly = find_anomaly(store, "ANOMALY_AAPL", put_anomaly())
+    assert anomaly is not None
+
+    def parts(public_url: str | None, now_ms: int | None) -> list[str]:
+        settings = make_settings(alerts={"public_url": public_url})
+        mail = compose(anomaly, None, store, settings, recipients=["a@b.c"], key="k", now_ms=now_ms)
+        assert check_mail(mail) == []
+        return [part["value"] for part in mail["content"]]
+
+    for text in parts("https://watch.example", 1_760_000_000_000):
+        assert "Was it right?" in text
+        assert [text.count(f"?say={verdict}") for verdict in ("true", "false", "expected")] == [1, 1, 1]
+        assert text.count("https://watch.example/label/") == 3
+    assert all("/label/" not in text for text in parts(None, 1_760_000_000_000) + parts("https://watch.example", None))

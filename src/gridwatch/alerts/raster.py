@@ -128,8 +128,9 @@ def _parts(points: NDArray[np.float64]) -> Iterator[NDArray[Any]]:
 def _dashes(points: NDArray[np.float64], on: float, off: float) -> Iterator[NDArray[Any]]:
     """Yield the pieces of a line that are drawn."""
     way = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    for begin in np.arange(0.0, way[-1], on + off):
-        end = min(begin + on, way[-1])
-        inside = points[(way > begin) & (way < end)]
-        ends = [[np.interp(at, way, points[:, 0]), np.interp(at, way, points[:, 1])] for at in (begin, end)]
-        yield np.concatenate([ends[:1], inside, ends[1:]])
+    begins = np.arange(0.0, way[-1], on + off)
+    ends = np.minimum(begins + on, way[-1])
+    first, last = (np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], axis=1) for at in (begins, ends))
+    inside = np.searchsorted(way, begins, "right"), np.searchsorted(way, ends, "left")
+    for place, (low, high) in enumerate(zip(*inside, strict=True)):
+        yield np.concatenate([first[place : place + 1], points[low:high], last[place : place + 1]])
