@@ -119,6 +119,17 @@ class TestRowsKept:
         assert rows.times_ms.tolist() == times[wanted].tolist()
         assert rows.columns[3].tolist() == (values[wanted] + 2).tolist()
 
+    def test_a_series_that_outgrows_memory_is_read_from_then_on(self, store: Store, pump: Any) -> None:
+        times, _ = pump
+        now_ms = 0
+        kept = RowsKept(store, lambda: now_ms, rows_max=1_000)
+        assert kept.span(SOURCE) == (times[0], times[-1])
+        store.put(SOURCE.container, scored(times[-1:] + 60_000, np.array([5.0])))
+        for now_ms in (30_000, 31_000):
+            assert kept.span(SOURCE) is None
+            rows, count = kept.thinned(SOURCE, int(times[-1]), int(times[-1]) + 60_000, 100)
+            assert (count, rows.columns[0][-1]) == (2, 5.0)
+
     def test_the_series_seen_longest_ago_is_forgotten(self, store: Store, pump: Any) -> None:
         times, values = pump
         for name in ("SCORE_a", "SCORE_b"):

@@ -85,6 +85,7 @@ class _Kept:
     rows: Rows = field(default_factory=Rows.none)
     looked_ms: int = -(10**18)
     checked_ms: int = -(10**18)
+    whole: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -145,19 +146,20 @@ class RowsKept:
         now_ms = self._clock()
         if now_ms - kept.checked_ms >= _CHECK_MS:
             count, total = self._sums(source)
-            if count > self._rows_max:
-                kept.rows, kept.looked_ms = Rows.none(), -(10**18)
-                return False
-            actual = kept.rows.columns[0]
+            kept.whole = count <= self._rows_max
+            if not kept.whole:
+                kept.rows = Rows.none()
             # What came meanwhile makes a difference too; then all is read once more, and that is no harm.
-            if count != len(kept.rows) or not np.isclose(total, np.nansum(actual), rtol=1e-9, atol=1e-9):
+            elif count != len(kept.rows) or not np.isclose(
+                total, np.nansum(kept.rows.columns[0]), rtol=1e-9, atol=1e-9
+            ):
                 kept.rows = self._read(source, 0)
             kept.checked_ms = kept.looked_ms = now_ms
-        elif now_ms - kept.looked_ms >= _TAIL_MS:
+        elif kept.whole and now_ms - kept.looked_ms >= _TAIL_MS:
             next_ms = int(kept.rows.times_ms[-1]) + 1 if len(kept.rows) else 0
             kept.rows = kept.rows.joined(self._read(source, next_ms))
             kept.looked_ms = now_ms
-        return True
+        return kept.whole
 
     def _forget(self) -> None:
         with self._lock:

@@ -30,9 +30,16 @@ const chart = new SeriesChart(host, {
     clearTimeout(waiting);
     waiting = setTimeout(() => ask(from, to), Math.max(0, asked_ms + PAUSE_MS - performance.now()));
   },
-  onPick: (from, to) => openForm(from, to),
+  onPick: (from, to) => openForm(rounded(from), rounded(to)),
   onAnomaly: (anomaly) => location.assign(page(anomaly)),
 });
+
+/** A time that was pointed at, as exact as a pixel is: nobody means milliseconds of a month. */
+function rounded(ms) {
+  const pixel = (chart.range[1] - chart.range[0]) / Math.max(host.clientWidth, 1);
+  const unit = [3600000, 60000, 1000].find((one) => one <= pixel) ?? 1;
+  return Math.round(ms / unit) * unit;
+}
 
 function asked(from, to) {
   const query = new URLSearchParams();
@@ -98,6 +105,7 @@ function listAnomalies({ anomalies, anomalies_found: found }) {
       ),
     ),
   );
+  document.getElementById("anomalies-card").hidden = listed.length === 0;
   const few = listed.length < found ? `, ${listed.length.toLocaleString("en-US")} of them listed` : "";
   document.getElementById("anomalies-count").textContent = `${found.toLocaleString("en-US")} in this range${few}`;
 }
@@ -161,7 +169,7 @@ pickButton?.addEventListener("click", () => {
   if (chart.picking) {
     // By keyboard there is nothing to drag: the form begins with the middle of what is shown.
     const [from, to] = chart.range;
-    openForm(Math.round(from + (to - from) * 0.4), Math.round(from + (to - from) * 0.6));
+    openForm(rounded(from + (to - from) * 0.4), rounded(from + (to - from) * 0.6));
   } else closeForm();
 });
 

@@ -14,8 +14,8 @@ export function shown(ms) {
   return rest % 1000 === 0 ? second : `${second}.${pad(at.getUTCMilliseconds(), 3)}`;
 }
 
-/** Epoch ms as an address keeps it: `2024-05-01T12:30:00.000`. */
-export const kept = (ms) => new Date(ms).toISOString().slice(0, -1);
+/** Epoch ms as an address or a field keeps it: `2024-05-01T12:30`, and no more than is needed. */
+export const kept = (ms) => new Date(ms).toISOString().replace(/(:00)?\.000Z$|Z$/, "");
 
 /** A text that a person wrote, or an address kept, as epoch ms; NaN when it is none. UTC where it says no offset. */
 export function read(text) {
