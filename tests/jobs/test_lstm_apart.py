@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from gridwatch.errors import DetectorError
+from gridwatch.jobs import training_child
 from gridwatch.jobs.analysis.lstm_lesson import Lesson
 from gridwatch.jobs.service import apart
-from gridwatch.jobs.service.apart import learn_apart, main
+from gridwatch.jobs.service.apart import learn_apart
 from tests.jobs.lstm_parts import START, WINDOW, lstm_job, network
 
 LESSON = Lesson(np.zeros((300, WINDOW), np.float32), np.zeros(300, np.float32), 30, 1, START, START, 120)
@@ -82,9 +83,9 @@ def test_what_the_child_cannot_learn_is_left_in_its_folder(tmp_path: Path, monke
     def refused(*_given: Any) -> None:
         raise DetectorError("The ONNX model differs from the Keras model.")
 
-    monkeypatch.setattr(apart, "learn", refused)
+    monkeypatch.setattr(training_child, "learn", refused)
     np.savez(tmp_path / "lesson.npz", windows=LESSON.windows, targets=LESSON.targets)
     numbers = {"held": 30, "series": 1, "from_ms": START, "to_ms": START, "memory_rows": 120}
     (tmp_path / "job.json").write_text(json.dumps({"job": lstm_job().to_json(), "lesson": numbers}), encoding="utf-8")
-    assert main([str(tmp_path)]) == 1
+    assert training_child.main([str(tmp_path)]) == 1
     assert "differs from the Keras" in (tmp_path / "failed.json").read_text(encoding="utf-8")
