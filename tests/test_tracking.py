@@ -333,3 +333,9 @@ def test_the_models_page_shows_what_mlflow_has(
     champion, challenger = sides["versions"]
     assert champion["expected"] == challenger["expected"], "the same bytes"
     assert champion["mae"] == challenger["mae"] > 0
+
+
+@pytest.mark.parametrize("uri", ["jobs:/visits", "models:/gridwatch-walk/champion", "models:/3"])
+def test_what_is_no_version_cannot_be_looked_up(settings: Settings, uri: str) -> None:
+    with pytest.raises(TrackingError, match=f"'{uri}' is not the address of a model version, models:/<name>/<version>"):
+        tracking.recorded_version(settings, uri)

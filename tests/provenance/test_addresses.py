@@ -13,7 +13,7 @@ from gridwatch.sources.dataset import Dataset
 
 
 def settings(**groups: dict[str, Any]) -> Settings:
-    return Settings(_env_file=None, **groups)  # type: ignore[call-arg, arg-type]
+    return Settings(_env_file=None, **groups)  # type: ignore[arg-type]
 
 
 WITH = {

@@ -22,6 +22,7 @@ from gridwatch.pipeline.detect import detect
 from gridwatch.pipeline.label_targets import anomaly_target
 from gridwatch.pipeline.labels import say
 from gridwatch.provenance import Chain, Status, Subject, explain, find_subject, replay, subjects
+from gridwatch.provenance.job_networks import RecordedNetworks
 
 Demo = Any
 SCORED_MS, NOW_MS = 1_760_000_500_000, 1_761_000_000_000
@@ -146,6 +147,12 @@ def test_without_mlflow_the_kept_bytes_still_replay(copied: Demo) -> None:
     assert not (copied.settings.home / "mlflow.db").exists()
     [one] = replay(copied.store, copied.settings, subjects(copied.store), now_ms=NOW_MS)
     assert one.verdict == "bit-equal"
+    shutil.rmtree(copied.settings.home / "models")
+    [one] = replay(copied.store, copied.settings, subjects(copied.store), now_ms=NOW_MS)
+    assert f"There is no MLflow database at {copied.settings.home / 'mlflow.db'}." in one.text
+    with pytest.raises(ProvenanceError, match=r"networks of job 'deep' are in MLflow\. There is no MLflow database at"):
+        _ = RecordedNetworks(copied.settings, "deep")._known
+    assert not (copied.settings.home / "mlflow.db").exists()
 
 
 def test_a_server_that_is_away_says_nothing_of_the_links(copied: Demo) -> None:
@@ -161,9 +168,7 @@ def test_a_server_that_is_away_says_nothing_of_the_links(copied: Demo) -> None:
     )
     shutil.rmtree(settings.home / "models")
     [one] = replay(copied.store, settings, subjects(copied.store), now_ms=NOW_MS)
-    assert one.text.startswith(
-        "The home folder keeps no copy of models:/gridwatch-aapl_daily/1, and MLflow at http://127"
-    )
+    assert one.text.startswith("The home folder keeps no copy of models:/gridwatch-aapl_daily/1. MLflow at http://127")
 
 
 def test_a_row_without_a_time_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES, anomaly_id, anomaly_info, score_info
 from gridwatch.jobs.tables import BUCKETS, MODEL_PLOT, RECORDS
 from gridwatch.pipeline.labels import list_labels
+from gridwatch.server.pages import anomaly
 from gridwatch.server.pages.anomaly import REPLAYED_ROWS_MAX
 from gridwatch.server.pages.login_links import make_link
 from tests.server.conftest import NOW_MS, SPLIT
@@ -104,6 +106,15 @@ def test_the_chain_of_an_old_row_names_what_is_not_recorded(app: Any, key: str) 
     assert "no dataset file" in done["text"]
 
 
+def test_one_check_runs_at_a_time(app: Any, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anomaly, "WAIT_S", 0.01)
+    lock = app.extensions["gridwatch_provenance"] = threading.Lock()
+    with lock:
+        answer = app.test_client().get(f"/pages/data/anomalies/ANOMALY_AAPL/{key}/chain")
+    assert (answer.status_code, "Another anomaly is being checked" in answer.json["error"]) == (503, True)
+    assert app.test_client().get(f"/pages/data/anomalies/ANOMALY_AAPL/{key}/chain").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("columns", "why"),
     [({"model_uri": "jobs:/visits"}, "all rows of its job"), ({"input_rows": REPLAYED_ROWS_MAX + 1}, "500,001 rows")],
@@ -167,12 +178,12 @@ def test_an_anomaly_of_a_job_is_drawn_with_its_band_or_its_scores(app: Any, stor
     hours = [SPLIT + timedelta(hours=hour) for hour in range(-100, 100)]
     entity = {"partition_fields": '[["host", "a"]]', "partition_value": "a", "by_field": None, "by_value": None}
     own = {"job_id": "visits", "detector_index": 0, "function": "count", **entity}
-    anomaly = {
+    row = {
         "id": anomaly_id("visits", "visits/0/count", "host=a", start_ms), "ts": SPLIT, "detector": "visits/0/count",
         "partition": "host=a", "actual": 9.0, "score": 99.0, "severity": "high", "model_uri": "jobs:/visits",
         "input_from_ms": start_ms, "input_to_ms": start_ms + hour_ms - 1,
     }  # fmt: skip
-    other = {**anomaly, "id": "0" * 32, "partition": "host=b"}
+    other = {**row, "id": "0" * 32, "partition": "host=b"}
     tables = {
         RECORDS: [{"id": "r", "ts": SPLIT, **own}],
         BUCKETS: [
@@ -183,13 +194,13 @@ def test_an_anomaly_of_a_job_is_drawn_with_its_band_or_its_scores(app: Any, stor
             for host in "ab"
             for n, ts in enumerate(hours if banded else [])
         ],
-        anomaly_info("visits"): [anomaly, other],
+        anomaly_info("visits"): [row, other],
     }
     for info, rows in tables.items():
         store.put_container(info)
         if rows:
             store.put(info.name, pa.Table.from_pylist(rows, schema=info.arrow))
-    client, path = app.test_client(), f"ANOMALY_visits/{anomaly['id']}"
+    client, path = app.test_client(), f"ANOMALY_visits/{row['id']}"
     page = client.get(f"/anomalies/{path}").text
     assert f'data-rows="/pages/data/anomalies/{path}/around"' in page
     assert f'data-from="{start_ms - 60 * hour_ms}"' in page

@@ -9,6 +9,7 @@ from gridwatch.errors import ProvenanceError
 from gridwatch.jobs.analysis.lstm_network import Network
 from gridwatch.jobs.service.networks import model_name
 from gridwatch.jobs.units import iso_text
+from gridwatch.provenance.model import not_there
 
 if TYPE_CHECKING:
     from gridwatch.jobs.analysis.lstm_lesson import Lesson
@@ -54,6 +55,9 @@ class RecordedNetworks:
         """Return the networks by the digest of what they learnt, and whether they came to judge."""
         from gridwatch import tracking
 
+        away = not_there(self._settings)
+        if away is not None:
+            raise ProvenanceError(f"The networks of job {self._job_id!r} are in MLflow. {away}")
         found: dict[str, tuple[Network, bool]] = {}
         for row in tracking.model_versions(self._settings, model_name(self._job_id)):
             version = tracking.recorded_version(self._settings, f"models:/{row['model']}/{row['version']}")

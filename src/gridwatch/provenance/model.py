@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gridwatch.settings import Settings
     from gridwatch.tracking import RecordedVersion
 
-__all__ = ["job", "model", "network"]
+__all__ = ["job", "missing_database", "model", "network", "not_there"]
 
 
 def model(subject: Subject, settings: Settings) -> list[Link]:
@@ -26,7 +26,7 @@ def model(subject: Subject, settings: Settings) -> list[Link]:
     uri, sha256 = subject["model_uri"], subject["model_sha256"]
     if not uri:
         return [Link(name, Status.NOT_RECORDED, "The row names no model.") for name in names]
-    place = _missing_database(settings)
+    place = missing_database(settings)
     if place is not None:
         text = f"There is no MLflow database at {place}."
         return [_kept(settings, sha256, Status.MISSING, text), *(Link(one, Status.MISSING, text) for one in names[1:])]
@@ -46,10 +46,18 @@ def model(subject: Subject, settings: Settings) -> list[Link]:
     return [_bytes(found, settings, sha256), _version(found, subject), _run(found, subject)]
 
 
-def _missing_database(settings: Settings) -> str | None:
+def missing_database(settings: Settings) -> str | None:
     """Return where MLflow's own database is missing: a client would make an empty one there."""
     path = settings.tracking_uri.removeprefix("sqlite:///")
     return path if path != settings.tracking_uri and not Path(path).is_file() else None
+
+
+def not_there(settings: Settings) -> str | None:
+    """Return why MLflow cannot be asked, in a sentence; None where it can."""
+    from gridwatch import tracking
+
+    place = missing_database(settings)
+    return tracking.server_away(settings) if place is None else f"There is no MLflow database at {place}."
 
 
 def _kept(settings: Settings, sha256: str | None, status: Status, text: str) -> Link:
@@ -125,7 +133,7 @@ def network(subject: Subject, settings: Settings) -> list[Link]:
     facts = {"uri": uri, "sha256": sha256}
     if not uri:
         return [Link("network", Status.NOT_RECORDED, "The network is kept in the state of its job alone.", facts)]
-    place = _missing_database(settings)
+    place = missing_database(settings)
     if place is not None:
         return [Link("network", Status.MISSING, f"There is no MLflow database at {place}.", facts)]
     away = tracking.server_away(settings)

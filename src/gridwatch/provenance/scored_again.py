@@ -17,6 +17,7 @@ from gridwatch.pipeline.online import SERIES_JSON, OnlineModel
 from gridwatch.pipeline.scored import Rule, Scored
 from gridwatch.pipeline.series import Series
 from gridwatch.provenance.again import NUMBERS, WORDS, Again
+from gridwatch.provenance.model import not_there
 from gridwatch.provenance.rows import read_rows
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def _parts(settings: Settings, subject: Subject) -> Mapping[str, bytes]:
     parts = tracking.kept_parts(settings, sha256)
     if parts is not None:
         return parts
-    away = tracking.server_away(settings)
+    away = not_there(settings)
     if away is not None:
-        raise ProvenanceError(f"The home folder keeps no copy of {subject['model_uri']}, and {away}")
+        raise ProvenanceError(f"The home folder keeps no copy of {subject['model_uri']}. {away}")
     found = tracking.recorded_version(settings, str(subject["model_uri"] or ""))
     if found is None or found.parts_sha256 != sha256:
         why = "MLflow has no such version any more" if found is None else found.parts_error or "its bytes have changed"

@@ -34,12 +34,15 @@ if TYPE_CHECKING:
     from gridwatch.provenance import Subject
     from gridwatch.sources.dataset import Dataset
 
-__all__ = ["REPLAYED_ROWS_MAX", "blueprint"]
+__all__ = ["REPLAYED_ROWS_MAX", "WAIT_S", "blueprint"]
 
 blueprint = page_blueprint("anomaly", __name__)
 
 REPLAYED_ROWS_MAX = 500_000
 """Most rows that the page goes through again; beyond, it names the command that does."""
+
+WAIT_S = 10.0
+"""How long a check waits for another one."""
 
 _EACH_SIDE = 60
 _PIECES_MAX = 4_000
@@ -165,7 +168,7 @@ def around(container: str, key: str) -> Response:
 def _alone() -> Iterator[None]:
     """Let one check run at a time: they read and hash all rows of a model's life."""
     lock: threading.Lock = current_app.extensions.setdefault(_BUSY, threading.Lock())
-    if not lock.acquire(timeout=10.0):
+    if not lock.acquire(timeout=WAIT_S):
         abort(503, "Another anomaly is being checked; try again in a moment.")
     try:
         yield
