@@ -125,7 +125,8 @@ class TestRowsKept:
         kept = RowsKept(store, lambda: now_ms, rows_max=1_000)
         assert kept.span(SOURCE) == (times[0], times[-1])
         store.put(SOURCE.container, scored(times[-1:] + 60_000, np.array([5.0])))
-        for now_ms in (30_000, 31_000):
+        for later_ms in (30_000, 31_000):
+            now_ms = later_ms
             assert kept.span(SOURCE) is None
             rows, count = kept.thinned(SOURCE, int(times[-1]), int(times[-1]) + 60_000, 100)
             assert (count, rows.columns[0][-1]) == (2, 5.0)
