@@ -264,7 +264,7 @@ def _tell(platform: Platform, timeline: Timeline, names: list[str]) -> None:
         if row:
             typer.echo(f"  model    {mlflow_page(platform.addresses['mlflow'], row['run_id'])}")
             typer.echo(f"  flow     {prefect}/runs/flow-run/{row['flow_run_id']}")
-    typer.echo(f"  pages    {base}/anomalies\n")
+    typer.echo(f"  pages    {base}/overview  (`gridwatch login` signs in, to label)\n")
 
 
 def _next(home: Path) -> None:
