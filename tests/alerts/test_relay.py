@@ -307,6 +307,25 @@ def test_old_finished_rows_are_not_read_again(settings: Settings, store: Store, 
     assert {old, late, unstamped, newest, within, just_now} == found
 
 
+def test_what_waits_for_later_is_left_out_where_only_what_is_due_is_asked_for(
+    settings: Settings, store: Store, put_anomaly: Any, clock: Any
+) -> None:
+    store.put_container(DELIVERIES)
+    outbox = Outbox(store, settings)
+    keys = [put_anomaly(day) for day in range(4)]
+    waits = zip(keys, ("pending", "pending", "sending", "pending"), (1, 0, 10**9, None), strict=True)
+    for key, status, wait_ms in waits:
+        next_ms = None if wait_ms is None else clock.now_ms + wait_ms
+        values = [f"{key}:email", key, "ANOMALY_AAPL", "email", status, clock.now_ms, next_ms]
+        store.execute(
+            "INSERT INTO deliveries (id, anomaly_id, container, channel, status, last_ms, next_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
+    assert {row.id for row in outbox.unfinished(now_ms=clock())} == set(keys)
+    assert {row.id for row in outbox.unfinished(now_ms=clock(), due_only=True)} == set(keys[1:])
+
+
 def test_a_stamp_from_the_future_hides_nothing(settings: Settings, store: Store, put_anomaly: Any, clock: Any) -> None:
     store.put_container(DELIVERIES)
     outbox = Outbox(store, settings)

@@ -114,7 +114,7 @@ def storm(folder: Path, api: MailApi, seed: int, *, rows: int, kills: int) -> No
                 wait_for(lambda: len(api.mails) > before + chance.randrange(3), "mails to go out")  # noqa: B023
                 time.sleep(chance.uniform(0, 0.3))
                 assert parts[number % 2].kill()
-            wait_for(lambda: _sent(store) == len(keys), "every mail to be sent")
+            wait_for(lambda: _sent(store) == len(keys), "every mail to be sent", timeout_s=60 * kills)
         finally:
             for part in parts:
                 part.stop()

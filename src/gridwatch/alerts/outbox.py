@@ -73,8 +73,12 @@ class Outbox:
         self._long_ms: int | None = None
         self._new: dict[str, Due] = {}
 
-    def unfinished(self, *, now_ms: int) -> list[Due]:
+    def unfinished(self, *, now_ms: int, due_only: bool = False) -> list[Due]:
         """Return every anomaly whose mail or webhook is neither done nor dead, worst first.
+
+        Args:
+            now_ms: UTC epoch ms.
+            due_only: Leave out what waits for a later time, of which quiet hours may leave thousands.
 
         Raises:
             StoreError: The store failed; nothing is forgotten.
@@ -89,7 +93,7 @@ class Outbox:
         new = {row.key: row for name in names for row in self._found(name, since_ms)}
         new |= {} if full else self._still_new(new)
         due = list(new.values())
-        for container, mails in self._open_deliveries().items():
+        for container, mails in self._open_deliveries(now_ms if due_only else None).items():
             if container in names:
                 rows = self._store.get(container, list(mails)).to_pylist()
                 due += [
@@ -128,11 +132,13 @@ class Outbox:
         found: list[dict[str, Any]] = rows.to_pylist()
         return found
 
-    def _open_deliveries(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
-        """Rows of `deliveries` that are not finished, by container and anomaly."""
+    def _open_deliveries(self, due_ms: int | None) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Rows of `deliveries` that are not finished, by container and anomaly; only those due by then."""
         rows = self._store.sql(
             f"SELECT anomaly_id, container, channel, status, last_ms, next_ms FROM {DELIVERIES.name} "  # noqa: S608 - our own name
             "WHERE status IN ('pending', 'sending')"
+            + (" AND (status = 'sending' OR next_ms IS NULL OR next_ms <= ?)" if due_ms is not None else ""),
+            [] if due_ms is None else [due_ms],
         )
         found: dict[str, dict[str, list[dict[str, Any]]]] = {}
         for row in rows.to_pylist():

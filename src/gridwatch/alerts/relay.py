@@ -163,7 +163,7 @@ class Relay:
         """
         done = _Pass()
         self._collect(done)
-        rows = self._outbox.unfinished(now_ms=self._clock())
+        rows = self._outbox.unfinished(now_ms=self._clock(), due_only=True)
         self._trouble = {key: self._trouble[key] for key in {row.key for row in rows} & self._trouble.keys()}
         done.waiting = len(rows)
         over = time.monotonic() + ROUND_S
