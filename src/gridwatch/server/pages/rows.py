@@ -151,7 +151,7 @@ class RowsKept:
                 kept.rows = Rows.none()
             # What came meanwhile makes a difference too; then all is read once more, and that is no harm.
             elif count != len(kept.rows) or not np.isclose(
-                total, np.nansum(kept.rows.columns[0]), rtol=1e-9, atol=1e-9
+                total, np.nansum(kept.rows.columns[0]), rtol=1e-11, atol=1e-9
             ):
                 kept.rows = self._read(source, 0)
             kept.checked_ms = kept.looked_ms = now_ms
