@@ -46,6 +46,10 @@ DRIVERS = {
         "the course of earlier days at this time",
     ),
     "flat": ("a run of one value, longer than nearly all before", "a value that changes sooner"),
+    "silence": (
+        "a run of zeros, longer than hours like these have had",
+        "something within these hours, as in earlier weeks",
+    ),
     "spectral": (
         "a change that the repeating part of the last rows does not account for",
         "a value that goes on as the last rows do",

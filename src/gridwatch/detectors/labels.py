@@ -29,6 +29,7 @@ _CONCERNS = {
     **dict.fromkeys(("spectral", "zscore", "lstm"), "value"),
     **dict.fromkeys(("deviation", "change"), "spread"),
     **dict.fromkeys(("shape", "nearest", "aligned"), "shape"),
+    "silence": "flat",
 }
 _FOREVER = np.iinfo(np.int64).max
 
