@@ -19,7 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gridwatch.alerts.receipts import Receipt, Receipts, revive
+from gridwatch.alerts.deliveries import revive
+from gridwatch.alerts.receipts import Receipt, Receipts
 from gridwatch.containers import Column, ColumnType, ContainerInfo, ContainerType, Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, LEASES, anomaly_info
 from gridwatch.containers.griddb import GridDBStore
