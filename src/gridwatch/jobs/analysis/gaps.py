@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 __all__ = ["Gaps", "Owed", "day_buckets"]
 
@@ -110,16 +110,3 @@ class Gaps:
         back = many[rows, None] - np.arange(most)
         times = np.where(back > 0, times_ms[0] - back * span_ms, times_ms[0] - back)
         return Owed(rows, times, np.where(back > 0, values[rows, :most], np.nan))
-
-    def pick(self, others: Sequence[Gaps], which: Ints, starts: Sequence[int]) -> None:
-        """Take over the state of series of others.
-
-        Args:
-            others: Where from.
-            which: int64 (s,), the number of each series of this one.
-            starts: The number of the first series of each of the others.
-        """
-        for start, other in zip(starts, others, strict=True):
-            there = (which >= start) & (which < start + len(other.last))
-            for ours, theirs in zip(self.arrays, other.arrays, strict=True):
-                ours[there] = theirs[which[there] - start]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gridwatch.detectors.online.config import AutoConfig
 from gridwatch.jobs.analysis.bursts import CREDIT_FIRST, Scores, update_without_bursts
 from gridwatch.jobs.analysis.gaps import Gaps, Owed
+from gridwatch.jobs.analysis.picking import take_over
 from gridwatch.jobs.analysis.silence import SHARE, Silence
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Models:
                 part, copy = values[judged : judged + len(here)], page.pick(here.tolist())
                 if self.slots:
                     own = Gaps(len(here), self.slots)
-                    own.pick([gaps], here, [0])
+                    take_over(own.arrays, [gaps.arrays], here, [0])
                     part, _, owed = own.fill(times_ms, part)
                     _catch_up(copy, credit[here], owed, self.threads)
                 scores = Scores.of(copy.update(times_ms, part, threads=self.threads))
@@ -185,22 +186,20 @@ class Models:
         Args:
             which: int64 (k,), their numbers, ascending; from here on they are 0 to k - 1.
         """
-        had, gaps, silences, starts = self.credits, self.gaps, self.silences, self._used(self.room)
+        had, gaps, silences, used = self.credits, self.gaps, self.silences, self._used(self.room)
+        starts = [start for start, _ in used]
         self.pages, self.credits, self.gaps, self.silences = [], [], [], []
         for first in range(0, len(which), _PAGE_MAX):
             wanted = which[first : first + _PAGE_MAX]
             new, credit = self.bank(len(wanted)), np.zeros(len(wanted), np.int64)
-            for (start, page), theirs in zip(starts, had, strict=True):
-                there = (wanted >= start) & (wanted < start + len(page))
-                for ours, other in zip(new.state, page.state, strict=True):
-                    ours[there] = other[wanted[there] - start]
-                credit[there] = theirs[wanted[there] - start]
+            take_over(new.state, [page.state for _, page in used], wanted, starts)
+            take_over((credit,), [(theirs,) for theirs in had], wanted, starts)
             self.pages.append(new)
             self.credits.append(credit)
             self.gaps.append(Gaps(len(wanted), self.slots))
-            self.gaps[-1].pick(gaps, wanted, [start for start, _ in starts])
+            take_over(self.gaps[-1].arrays, [part.arrays for part in gaps], wanted, starts)
             self.silences.append(Silence(len(wanted), self.zeros_span_ms))
-            self.silences[-1].pick(silences, wanted, [start for start, _ in starts])
+            take_over(self.silences[-1].arrays, [part.arrays for part in silences], wanted, starts)
 
     def _used(self, series: int) -> list[tuple[int, Bank]]:
         starts = np.cumsum([0, *(len(page) for page in self.pages)])

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 __all__ = ["SHARE", "Silence"]
 
@@ -118,16 +118,3 @@ class Silence:
         if values.shape[1]:
             self.values = np.minimum(many[:, -1], _VALUES)
         return np.asarray((values != 0.0) | (many >= _VALUES))
-
-    def pick(self, others: Sequence[Silence], which: Ints, starts: Sequence[int]) -> None:
-        """Take over the state of series of others.
-
-        Args:
-            others: Where from.
-            which: int64 (s,), the number of each series of this one.
-            starts: The number of the first series of each of the others.
-        """
-        for start, other in zip(starts, others, strict=True):
-            there = (which >= start) & (which < start + len(other.runs))
-            for ours, theirs in zip(self.arrays, other.arrays, strict=True):
-                ours[there] = theirs[which[there] - start]
