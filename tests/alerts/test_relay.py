@@ -326,6 +326,28 @@ def test_what_waits_for_later_is_left_out_where_only_what_is_due_is_asked_for(
     assert {row.id for row in outbox.unfinished(now_ms=clock(), due_only=True)} == set(keys[1:])
 
 
+def test_a_mail_service_that_is_away_is_told_once_and_its_rows_wait(
+    serving: Any, make_settings: Any, store: Store, clock: Any, put_anomaly: Any, mail_server: Any, reply: Any
+) -> None:
+    settings = make_settings(
+        sendgrid={"api_key": "key", "base_url": mail_server.url, "attempts": 1},
+        alerts={"recipients": ["a@b.c"], "poll_s": 0.05},
+    )
+    serving(settings)
+    mail_server.script = [reply(503, {}, "down")] * 20
+    keys = [put_anomaly(day) for day in range(12)]
+    report = drain(store, settings, clock=clock, timeout_s=2)
+    assert (report.sent, report.pending, report.dead) == (0, len(keys), 0)
+    assert [warning for warning in report.warnings if warning.endswith("What waits goes out when it is back.")] == [
+        f"The mail API at {mail_server.url} answered 503: down What waits goes out when it is back."
+    ]
+    # Those that were under way together, and none of the others.
+    assert len(mail_server.mails) <= 6
+    mail_server.script.clear()
+    clock.now_ms += 60_000
+    assert drain(store, settings, clock=clock).sent == len(keys)
+
+
 def test_a_stamp_from_the_future_hides_nothing(settings: Settings, store: Store, put_anomaly: Any, clock: Any) -> None:
     store.put_container(DELIVERIES)
     outbox = Outbox(store, settings)

@@ -69,6 +69,7 @@ class Delivery:
         )
         self._webhook = Webhook(settings, clock=clock) if settings.alerts.webhook_url else None
         self._breakers = {CHANNEL: Breaker(), WEBHOOK: Breaker()}
+        self._why_away: dict[str, str] = {}
 
     def deliver(self, container: str, anomaly_id: str, channel: str | None = None) -> Outcome:
         """Send what is due for one anomaly unless it was sent, is being sent, or must wait.
@@ -185,9 +186,7 @@ class Delivery:
 
     def _away(self, row: Receipt, wait_ms: int) -> Outcome:
         """The service is known to be away: nothing is tried, and the row loses no try."""
-        waits = replace(
-            row, next_ms=self._clock() + wait_ms, error=row.error or "the service is away; tried again soon"
-        )
+        waits = replace(row, next_ms=self._clock() + wait_ms, error=self._why_away.get(row.channel))
         return outcome_of("away", waits)
 
     def _send(self, row: Receipt, anomaly: Anomaly, recipients: list[str] | None) -> Outcome:
@@ -241,6 +240,7 @@ class Delivery:
             if error.permanent:
                 breaker.passed()
             else:
+                self._why_away[channel] = str(error)
                 breaker.failed(self._clock(), error.retry_after_s)
             raise
         if breaker.passed():

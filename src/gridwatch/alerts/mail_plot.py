@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ INK, AXIS, GRID, VALUE, EXPECTED, ALERT = "#1f2933", "#9aa5b1", "#e4e7eb", "#1d4
 WIDTH, HEIGHT = 1280, 560
 TITLE, TICK, SMALL = 28, 22, 19
 """Sizes of text, in pixels; a mail shows the picture at half its size."""
+
+_LOADING = threading.Lock()
 
 _DAY_MS = 86_400_000
 _TOP, _RIGHT, _TICKS, _LINE = 62, 24, 84, 26
@@ -59,6 +62,7 @@ def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo =
     Returns:
         A PNG of 1280 x 560 pixels.
     """
+    _load()
     times, columns = _columns(rows)
     below = _normal(anomaly)
     marked = np.array([value for value in (anomaly.actual, anomaly.expected) if value is not None], np.float64)
@@ -81,6 +85,14 @@ def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo =
     for place, line in enumerate(below):
         raster.text(frame.left, frame.bottom + 62 + _LINE * place, line, INK, SMALL, anchor="lm")
     return raster.png()
+
+
+def _load() -> None:
+    # Two threads that import matplotlib for the first time at once may each see half of it.
+    with _LOADING:
+        import matplotlib.dates
+        import matplotlib.ticker  # noqa: F401
+        import PIL.ImageFont  # noqa: F401
 
 
 def _columns(rows: pa.Table) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:

@@ -206,11 +206,11 @@ class Relay:
             done.taken += 1
             self._note(row, answer)
             if answer.status == "away":
-                done.warnings.append(
-                    f"The {row.channel} service is away ({answer.error}); what waits goes out when it is back."
-                )
+                done.warnings.append(f"{answer.error} What waits goes out when it is back.")
+            # The one that was let through to look: the service is back, and what had failed is due, the worst of all.
+            back = answer.status == "sent" and self._closed_until_ms.pop(row.channel, None) is not None
             # A digest took others along: which ones, the store says.
-            done.more = done.more or answer.digest > 1
+            done.more = done.more or back or answer.digest > 1
 
     def _note(self, row: Due, answer: Answer) -> None:
         if answer.recorded:

@@ -113,7 +113,7 @@ class _StoreCollector(Collector):
     @staticmethod
     def _deliveries() -> GaugeMetricFamily:
         return GaugeMetricFamily(
-            "gridwatch_deliveries", "Mails by status; all but sent and dead wait.", labels=["status"]
+            "gridwatch_deliveries", "Mails by status; those that are pending or sending wait.", labels=["status"]
         )
 
     @staticmethod
