@@ -105,6 +105,16 @@ def test_only_the_data_docs_are_given(app: Flask, validated: Path, path: str) ->
     assert app.test_client().get(f"/data_docs/{path}").status_code == 404
 
 
+@pytest.mark.usefixtures("validated")
+@pytest.mark.parametrize(
+    "path",
+    ["/validations/%00", "/validations?dataset=%00", "/data_docs/%00", "/pages/data/models/%00",
+     "/pages/data/lanes?detector=a&detector=%00"],
+)  # fmt: skip
+def test_an_address_with_a_nul_is_refused_with_a_sentence(app: Flask, path: str) -> None:
+    assert "The address holds a NUL character" in text_of(app.test_client(), path, 400)
+
+
 def test_a_store_that_has_nothing_says_so(app: Flask) -> None:
     client = app.test_client()
     assert "Nothing was validated so far" in text_of(client, "/validations")

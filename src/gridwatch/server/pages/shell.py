@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, current_app, make_response, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, url_for
 
 from gridwatch.server.pages.session import Sessions, check_csrf, csrf_token, may_write, signed_in
 from gridwatch.server.state import state
@@ -47,6 +47,7 @@ def page_blueprint(name: str, import_name: str) -> Blueprint:
     """
     blueprint = Blueprint(name, import_name)
     blueprint.before_request(check_csrf)
+    blueprint.before_request(_check_address)
     return blueprint
 
 
@@ -82,6 +83,12 @@ def local_path(path: str | None) -> str | None:
     if not path or not path.startswith("/") or path.startswith(("//", "/\\")):
         return None
     return None if any(ord(character) < 32 for character in path) else path
+
+
+def _check_address() -> None:
+    """Refuse what no name, key or path can hold, before a store or a file system does so with an error of its own."""
+    if "\0" in request.path or any("\0" in value for _, value in request.args.items(multi=True)):
+        abort(400, "The address holds a NUL character (%00); leave it out.")
 
 
 def _context() -> dict[str, Any]:
