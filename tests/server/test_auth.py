@@ -101,6 +101,8 @@ def test_pages_stay_open_to_this_machine(client: Any) -> None:
     assert client.get("/inbox").status_code == 200
     assert client.get("/inbox", environ_base=AWAY).status_code == 401
     assert client.get("/inbox", environ_base=AWAY, auth=("me", "right")).status_code == 200
+    # An address is seen by logs and proxies.
+    assert client.get("/inbox?token=right", environ_base=AWAY).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,8 @@ def _check_caller(settings: Settings, signed_in: Callable[[], object]) -> Respon
     # The form and its style are for everybody: who fills it in is checked there.
     if request.blueprint == "login" or request.endpoint == "static":
         return None
-    given = _given_token() or request.args.get("token")
+    # Not from the address, where logs and proxies see it: a browser asks for it, or has the form.
+    given = _given_token()
     if given is None and signed_in():
         return None
     if given is None and is_private(settings) and wants_page():
