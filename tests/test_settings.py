@@ -55,6 +55,19 @@ def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> N
     assert settings.sendgrid.api_key is None
 
 
+def test_a_webhooks_address_is_kept_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With the slash and without it are two addresses to many servers; of the others' paths hang below theirs.
+    monkeypatch.setenv("GRIDWATCH_ALERTS__WEBHOOK_URL", "https://hook.example/in/")
+    monkeypatch.setenv("GRIDWATCH_LINKS__GRAFANA_URL", "https://grafana.example/")
+    settings = load_settings()
+    assert settings.alerts.webhook_url == "https://hook.example/in/"
+    assert settings.links.grafana_url == "https://grafana.example"
+    monkeypatch.setenv("GRIDWATCH_ALERTS__WEBHOOK_URL", "https://me:s3cret@hook.example/in/")
+    with pytest.raises(ConfigError, match="must not carry a user or password, which pages and logs") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
+
+
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, _, _ in keys(Settings):
         if name.endswith(("KEY", "PASSWORD", "TOKEN")):

@@ -39,13 +39,22 @@ def _without_password(url: str) -> str:
 
 
 def _web_address(url: str | None) -> str | None:
+    found = _posted_to(url)
+    return None if found is None else found.rstrip("/")
+
+
+def _posted_to(url: str | None) -> str | None:
+    # As it stands: to many servers an address with a slash at its end is another one.
     if url is None or not url.strip():
         return None
-    parts = urlsplit(_without_password(url))
+    parts = urlsplit(url.strip())
+    if "@" in parts.netloc:
+        msg = "must not carry a user or password, which pages and logs would show"
+        raise ValueError(msg)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = "must be an address such as http://connect:8083"
         raise ValueError(msg)
-    return url.rstrip("/")
+    return url.strip()
 
 
 def _network(text: str) -> str:
@@ -88,6 +97,7 @@ Url = Annotated[str, AfterValidator(_without_password)]
 # `NAME=` in a file of settings is how one is left unset; a secret of no characters would let everybody in.
 Secret = Annotated[SecretStr | None, AfterValidator(_none_when_blank)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]
+Webhook = Annotated[str | None, AfterValidator(_posted_to)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -268,7 +278,7 @@ class AlertSettings(_Group):
     label_links_days: float = Field(
         14.0, ge=0, le=365, description="How long the label links of a mail hold, in days. 0: mails carry none."
     )
-    webhook_url: WebAddress = Field(None, description="Address that every anomaly is POSTed to as JSON, beside mail.")
+    webhook_url: Webhook = Field(None, description="Address that every anomaly is POSTed to as JSON, beside mail.")
     webhook_secret: Secret = Field(
         None, description="Secret that signs the webhook's requests (HMAC-SHA256; `whsec_...` or any text)."
     )
