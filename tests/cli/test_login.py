@@ -32,5 +32,21 @@ def test_a_link_names_the_server_and_who_is_signed_in(tmp_path: Path, monkeypatc
     assert "A login link cannot be kept in" in str(run(app, ["login"]).exception)
 
 
+def test_the_demos_server_is_meant_where_no_other_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDWATCH_HOME", str(tmp_path))
+    demo = tmp_path / "demo"
+    demo.mkdir()
+    (demo / "store.db").touch()
+    (demo / "server.json").write_text('{"url": "http://127.0.0.1:4711", "pid": 1}')
+    run = CliRunner().invoke
+    url = json.loads(run(app, ["login", "--by", "anna", "--json"]).stdout)["url"]
+    assert url.startswith("http://127.0.0.1:4711/")
+    assert use_link(demo, url.rpartition("/")[2], now_ms=0) == "anna"
+    (tmp_path / "server.json").write_text('{"url": "http://127.0.0.1:4712", "pid": 1}')
+    url = json.loads(run(app, ["login", "--by", "anna", "--json"]).stdout)["url"]
+    assert url.startswith("http://127.0.0.1:4712/"), "a server that runs, though its store has no data yet"
+    assert use_link(tmp_path, url.rpartition("/")[2], now_ms=0) == "anna"
+
+
 def _refuse(*_: object) -> int:
     raise PermissionError(13, "Permission denied")

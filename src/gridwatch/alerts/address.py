@@ -14,7 +14,7 @@ from gridwatch.folders import make_private
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["forget_address", "handler_url", "remember_address", "url_of"]
+__all__ = ["forget_address", "handler_url", "is_served", "remember_address", "url_of"]
 
 
 def url_of(host: str, port: int) -> str:
@@ -43,6 +43,11 @@ def handler_url(settings: Settings) -> str:
             f"GRIDWATCH_ALERTS__HANDLER_URL is {url!r}, no http(s) URL; use one such as http://127.0.0.1:8090/trigger."
         )
     return url
+
+
+def is_served(settings: Settings) -> bool:
+    """Tell whether a server of this home folder has written down where it serves."""
+    return _remembered(settings) is not None
 
 
 def remember_address(settings: Settings, url: str) -> None:

@@ -34,11 +34,14 @@ def login(
 
     The server of `gridwatch up`, `gridwatch serve` or the demo has to run.
     """
-    from gridwatch.alerts.address import handler_url
+    from gridwatch.alerts.address import handler_url, is_served
     from gridwatch.server.pages.login_links import LINK_MS, make_link
     from gridwatch.server.users import check_name
 
-    found = settings(demo=True)
+    found = settings()
+    if not is_served(found):
+        # A server over a store that is still empty takes its own links alone, and not the demo's.
+        found = settings(demo=True)
     author = _author() if by is None else by
     check_name(author)
     own = found.model_copy(update={"alerts": found.alerts.model_copy(update={"handler_url": None})})
