@@ -213,6 +213,7 @@ def anomaly(store: Store, key: str, day: int, *statuses: str, found: int | None 
 
 def test_anomalies_go_with_their_deliveries_once_people_know(store: SqliteStore, tmp_path: Path) -> None:
     anomaly(store, "sent", 100, "sent", "dead")
+    anomaly(store, "skipped", 100, "sent", "skipped")
     anomaly(store, "half", 101, "sent", "pending")
     anomaly(store, "none", 102)
     anomaly(store, "sending", 103, "sending")
@@ -222,10 +223,10 @@ def test_anomalies_go_with_their_deliveries_once_people_know(store: SqliteStore,
     say(store, "true", Target("pump", "", None, 106 * DAY_MS, 106 * DAY_MS), author="me", now_ms=NOW_MS)
     planned = sweep(store, tmp_path, dataset(anomalies_days=365), dry_run=True)
     anomalies, deliveries = sweep(store, tmp_path, dataset(anomalies_days=365))
-    assert (anomalies.rows, anomalies.kept) == (1, 5) == (planned[0].rows, planned[0].kept)
+    assert (anomalies.rows, anomalies.kept) == (2, 5) == (planned[0].rows, planned[0].kept)
     assert anomalies.needed_by == ("alerts that are not finished: 4", "labelled: 1")
     assert ids_in(store, "ANOMALY_pump") == ["half", "labelled", "new state", "none", "sending", "young"]
-    assert deliveries.rows == 2
+    assert deliveries.rows == 4
     assert ids_in(store, "deliveries") == ["half:0", "half:1", "labelled:0", "new state:0", "sending:0", "young:0"]
 
 

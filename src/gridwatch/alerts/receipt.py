@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gridwatch.alerts.anomaly import Anomaly
 
-__all__ = ["CHANNEL", "WEBHOOK", "Receipt", "delivery_key", "new_receipt"]
+__all__ = ["CHANNEL", "FINISHED", "WEBHOOK", "Receipt", "delivery_key", "new_receipt"]
 
 CHANNEL = "email"
 WEBHOOK = "webhook"
+
+FINISHED = ("sent", "dead", "skipped")
+"""The states of a delivery that nothing follows by itself."""
 
 
 def delivery_key(anomaly_id: str, channel: str = CHANNEL) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gridwatch.alerts.anomalies import anomaly_containers
+from gridwatch.alerts.receipt import FINISHED
 from gridwatch.containers.catalog import DELIVERIES, DETECTIONS, TRAININGS, VALIDATIONS
 from gridwatch.jobs.tables import BUCKETS, JOBS, MESSAGES
-from gridwatch.upkeep.needs import FINISHED
 from gridwatch.upkeep.reading import instant, ms, pages, quoted
 from gridwatch.upkeep.sweeps import DAY_MS
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.alerts.anomalies import anomaly_containers
+from gridwatch.alerts.receipt import FINISHED
 from gridwatch.containers.catalog import (
     DELIVERIES,
     DETECTIONS,
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
     from gridwatch.containers import Store
     from gridwatch.sources import Dataset
 
-__all__ = ["FINISHED", "Need", "needs_of_rows", "needs_of_scores", "scored_again", "unfinished"]
-
-FINISHED = ("sent", "dead")
-"""Deliveries that nobody works on any more; whatever else there is, is kept."""
+__all__ = ["Need", "needs_of_rows", "needs_of_scores", "scored_again", "unfinished"]
 
 _MODEL = "the model goes on from there"
 _HELD_ROWS_MIN = 5
