@@ -123,6 +123,8 @@ def _copied(pool: Pool, files: ObjectFiles, copies: ObjectFiles, part: Path, pro
     # Before as well as after: what is deleted after the snapshot has been copied, what came before it is copied then.
     files.copy_to(copies)
     part.unlink(missing_ok=True)
+    # SQLite takes an empty file too: so the copy is its owner's alone, as the store is in its folder.
+    part.touch(mode=0o600)
     with pool.session() as session, _watched(session, part, progress):
         session.query("VACUUM INTO ?", [str(part)])
     # SQLite leaves a vacuumed copy in the page cache; a power cut would make a backup of it that is none.

@@ -52,10 +52,7 @@ def restore_store(backup: Path, target: Path, *, force: bool = False, progress: 
         for suffix in _SUFFIXES:
             part.with_name(part.name + suffix).unlink(missing_ok=True)
         _copy(backup, part, progress)
-        # Opening checks that it is a store, and brings one of an older gridwatch up to date; the backup is not touched.
-        with SqliteStore(part) as store:
-            store.compact()
-        check_copy(part)
+        _bring_up(part, backup)
         files = ObjectFiles(target.with_name(f"{target.name}.objects"))
         _check_objects(part, backup, files, force=force)
         flush(part)
@@ -120,6 +117,16 @@ def _copy(backup: Path, part: Path, progress: Progress | None) -> None:
             done += len(piece)
             if progress:
                 progress(done, total)
+
+
+def _bring_up(part: Path, backup: Path) -> None:
+    """Open the copy, which checks that it is a store and brings one of an older gridwatch up to date; then read it."""
+    try:
+        with SqliteStore(part) as store:
+            store.compact()
+        check_copy(part)
+    except StoreError as error:
+        raise StoreError(f"Backup {str(backup)!r} cannot be restored. {error}", path=str(backup)) from error
 
 
 def _check_objects(part: Path, backup: Path, there: ObjectFiles, *, force: bool) -> None:
