@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridwatch.errors import JobsBodyError, JobsError, JobsValueError
-from gridwatch.jobs.config import parse_job
+from gridwatch.jobs.config import check_new, parse_job
 
 # As in an article on datafeeds; must be taken as it stands.
 EVENT_RATE: dict[str, Any] = {
@@ -149,3 +149,36 @@ def test_whatever_json_comes_nothing_but_our_error_is_raised(key: str, junk: Any
     body = job({key: junk}) if key in {"detectors", "bucket_span"} else {**job(), key: junk}
     with contextlib.suppress(JobsError):
         parse_job(body, job_id="j")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            job(data_description={"time_field": "ts", "time_format": "foo"}),
+            r"\[data_description.time_format\] Invalid date format \[foo\]",
+        ),
+        (
+            job(detector={"function": "count", "by_field_name": "mlcategory"}),
+            r"\[analysis_config.detectors\[0\]\] \[mlcategory\] stands for categories",
+        ),
+        (
+            job(custom_settings={"gridwatch": {"alert": 50}}),
+            r"\[custom_settings.gridwatch.alert\] unknown key \[alert\]; allowed: alert_score",
+        ),
+        (
+            job(custom_settings={"gridwatch": {"alert_score": "50"}}),
+            r"\[custom_settings.gridwatch.alert_score\] '50' is not taken: should be a number from 0 to 100",
+        ),
+        (job(custom_settings={"gridwatch": [50]}), r"\[custom_settings.gridwatch\] \[50\] is not taken"),
+    ],
+)
+def test_what_a_new_job_may_not_hold_is_still_read_from_the_store(body: dict[str, Any], says: str) -> None:
+    stored = parse_job(body, job_id="a")
+    with pytest.raises(JobsValueError, match=says):
+        check_new(stored)
+
+
+def test_a_new_job_may_hold_what_others_keep_in_its_settings() -> None:
+    check_new(parse_job(job(custom_settings={"created_by": "wizard", "gridwatch": {"alert_score": 50}}), job_id="a"))
+    check_new(parse_job(job(data_description={"time_field": "ts", "time_format": "yyyy-MM-dd HH:mm"}), job_id="a"))

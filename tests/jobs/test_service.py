@@ -12,7 +12,14 @@ import pytest
 
 from gridwatch.containers import Store
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
-from gridwatch.errors import JobsConflictError, JobsExistsError, JobsNotFoundError, JobsRequestError, JobsValueError
+from gridwatch.errors import (
+    JobsConflictError,
+    JobsError,
+    JobsExistsError,
+    JobsNotFoundError,
+    JobsRequestError,
+    JobsValueError,
+)
 from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.results import Page, Wanted
 from gridwatch.jobs.service import JobsService
@@ -190,6 +197,51 @@ def test_a_job_and_its_datafeed_are_both_made_or_neither(service: JobsService) -
         service.put_job(EVENT_RATE, job_id="event_rate_logs")
     with pytest.raises(JobsConflictError, match=r"already exists for job \[event_rate_logs\]"):
         service.put_datafeed({"indices": ["a"], "job_id": "event_rate_logs"}, datafeed_id="second")
+
+
+@pytest.mark.parametrize(
+    ("feed", "says"),
+    [
+        ({"query": {"match": {"bytes": 1}}}, r"\[query.match\] the query \[match\] is unknown or not supported"),
+        ({"query": {"range": {"bytes": {"gt": "many"}}}}, r"\[query.range.bytes.gt\] expected a number"),
+        ({"runtime_mappings": {"a": {"type": "ip"}}}, r"\[runtime_mappings.a.type\] the type \[ip\]"),
+        (
+            {"runtime_mappings": {"a": {"type": "keyword", "script": "emit('x'"}}},
+            r"\[runtime_mappings.a.script.source\] line 1",
+        ),
+        ({"indices": ["nowhere"], "query": {"match": {"bytes": 1}}}, r"\[query.match\] the query \[match\]"),
+    ],
+)
+def test_what_can_never_be_read_is_refused_when_it_is_made(
+    service: JobsService, feed: dict[str, Any], says: str
+) -> None:
+    config = {**EVENT_RATE["datafeed_config"], "datafeed_id": "other", **feed}
+    with pytest.raises(JobsError, match=says):
+        service.put_job({**EVENT_RATE, "datafeed_config": config}, job_id="other")
+    with pytest.raises(JobsError, match=says):
+        service.validate_job({**EVENT_RATE, "job_id": "other", "datafeed_config": config})
+    with pytest.raises(JobsError, match=says):
+        service.update_datafeed(FEED, feed)
+    service.put_job({**EVENT_RATE, "datafeed_config": None}, job_id="other")
+    with pytest.raises(JobsError, match=says):
+        service.put_datafeed({**config, "job_id": "other"})
+    assert [one.id for one in service.resources.datafeeds()] == [FEED]
+
+
+def test_a_container_that_comes_later_stops_no_datafeed_from_being_made(service: JobsService) -> None:
+    config = {
+        "indices": ["later"],
+        "query": {"term": {"a": 1}},
+        "runtime_mappings": {"b": {"type": "keyword", "script": "emit(doc['a'].value)"}},
+    }
+    service.put_job({**EVENT_RATE, "datafeed_config": config}, job_id="other")
+    assert service.resources.datafeed("other").config.indices == ["later"]
+
+
+def test_a_group_may_not_have_the_name_of_a_job(service: JobsService) -> None:
+    with pytest.raises(JobsExistsError, match=r"share one name space; \[event_rate_logs\] is a job"):
+        service.put_job({**EVENT_RATE, "datafeed_config": None, "groups": ["event_rate_logs"]}, job_id="other")
+    assert [job.id for job in service.resources.jobs()] == ["event_rate_logs"]
 
 
 def test_what_the_state_does_not_allow_is_refused(service: JobsService) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gridwatch.containers import ContainerInfo, Store
     from gridwatch.jobs.config import DatafeedConfig
 
-__all__ = ["FOREVER_MS", "Source", "containers_of", "open_sources"]
+__all__ = ["FOREVER_MS", "Source", "check_asked", "containers_of", "open_sources"]
 
 FOREVER_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, where GridDB's time ends."""
@@ -116,16 +116,44 @@ def _named(every: Sequence[str], mask: str) -> set[str]:
     return {name for name in wanted if not any(fnmatch.fnmatchcase(name.lower(), own) for own in _OWN)}
 
 
+def check_asked(store: Store, feed: DatafeedConfig, *, now_ms: int) -> None:
+    """Refuse a query or script that can never be right; fields and containers may still come.
+
+    Args:
+        store: Any backend.
+        feed: The datafeed.
+        now_ms: What `now` in date maths means, UTC epoch ms.
+
+    Raises:
+        JobsError: The query is wrong or not supported, or a script is wrong over a container that is there.
+    """
+    try:
+        names = containers_of(store, feed.index_names)
+    except JobsNotFoundError:
+        names = []
+    found = [info for info in map(store.container, names) if info is not None]
+    for info in found:
+        compile_query(feed.query, _fields_of(info, feed), now_ms=now_ms)
+    if not found:
+        # Without columns a script cannot be compiled, but a query can be read.
+        compile_query(feed.query, Fields({}), now_ms=now_ms)
+
+
+def _fields_of(info: ContainerInfo, feed: DatafeedConfig) -> Fields:
+    fields = Fields.of(info)
+    if not feed.runtime_mappings:
+        return fields
+    # The grammar of scripts takes a while to load.
+    from gridwatch.jobs.runtime import with_runtime_fields
+
+    return with_runtime_fields(feed.runtime_mappings, fields)
+
+
 def _open(store: Store, name: str, feed: DatafeedConfig, time_field: str, now_ms: int) -> Source:
     info = store.container(name)
     if info is None:
         raise JobsNotFoundError(f"no such index [{name}]: the container is gone.", index=name)
-    fields = Fields.of(info)
-    if feed.runtime_mappings:
-        # The grammar of scripts takes a while to load.
-        from gridwatch.jobs.runtime import with_runtime_fields
-
-        fields = with_runtime_fields(feed.runtime_mappings, fields)
+    fields = _fields_of(info, feed)
     time = fields.get(time_field)
     if time is None:
         near = fields.near(time_field)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsError
-from gridwatch.jobs.config import check_together, parse_job
+from gridwatch.jobs.config import check_new, check_together, parse_job
 from gridwatch.jobs.files.steps import Change, Step, changes, top_of
 from gridwatch.jobs.service.updates import updated_job
 
@@ -28,6 +28,8 @@ def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
     """Return what has to be done about a job; its config is known from then on."""
     try:
         config = parse_job(one.body, job_id=one.id)
+        if one.id not in known.jobs:
+            check_new(config)
     except JobsError as error:
         return Step("job", one.id, "refuse", one.file, reason=str(error))
     known.wanted[one.id] = config

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.errors import JobsValueError
 from gridwatch.jobs.analysis import Results
-from gridwatch.jobs.config import JobConfig, parse_datafeed, parse_job
+from gridwatch.jobs.config import JobConfig, check_new, parse_datafeed, parse_job
 from gridwatch.jobs.config.detector import Detector, check_detectors
 from gridwatch.jobs.config.reading import read_body
+from gridwatch.jobs.extraction import check_asked
 from gridwatch.jobs.resources import Job
 from gridwatch.jobs.service.training import Trainings
 from gridwatch.jobs.service.updates import check_pair
@@ -120,8 +121,11 @@ class JobData(Trainings):
         """
         given = raw.get("job_id") if isinstance(raw, Mapping) else None
         config = parse_job(raw, job_id=None if given else "validated")
+        check_new(config)
         if config.datafeed_config is not None:
-            check_pair(config, parse_datafeed(config.datafeed_config, job_id=config.job_id))
+            feed = parse_datafeed(config.datafeed_config, job_id=config.job_id)
+            check_pair(config, feed)
+            check_asked(self.store, feed, now_ms=self.now_ms())
         return config
 
     def validate_detector(self, raw: object) -> Detector:

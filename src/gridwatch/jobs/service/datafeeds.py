@@ -10,7 +10,7 @@ import structlog
 
 from gridwatch.errors import JobsConflictError, JobsRequestError, JobsValueError
 from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, parse_job
-from gridwatch.jobs.extraction import Extraction
+from gridwatch.jobs.extraction import Extraction, check_asked
 from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.service.life import JobLife
 from gridwatch.jobs.service.updates import check_pair, updated_datafeed
@@ -31,6 +31,7 @@ class FeedLife(JobLife):
         """
         config = parse_datafeed(raw, datafeed_id=datafeed_id)
         check_pair(self.resources.job(config.job_id).config, config)
+        check_asked(self.store, config, now_ms=self.now_ms())
         feed = Datafeed(config, "stopped", self.now_ms())
         self.resources.add_datafeed(feed)
         return feed
@@ -53,6 +54,7 @@ class FeedLife(JobLife):
         if not running or feed.state != "started":
             config = updated_datafeed(feed, raw)
             check_pair(self.resources.job(config.job_id).config, config)
+            check_asked(self.store, config, now_ms=self.now_ms())
             return self.resources.change_datafeed(datafeed_id, states=("stopped",), config=config)
         config = updated_datafeed(replace(feed, state="stopped"), raw)
         job, now_ms = self.resources.job(config.job_id), self.now_ms()

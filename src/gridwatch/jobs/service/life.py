@@ -8,7 +8,8 @@ from dataclasses import replace
 import structlog
 
 from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError
-from gridwatch.jobs.config import parse_datafeed, parse_job
+from gridwatch.jobs.config import JobConfig, check_new, parse_datafeed, parse_job
+from gridwatch.jobs.extraction import check_asked
 from gridwatch.jobs.resources import Datafeed, Job
 from gridwatch.jobs.service.parts import Parts
 from gridwatch.jobs.service.updates import check_pair, updated_job
@@ -28,15 +29,18 @@ class JobLife(Parts):
             JobsError: The JSON is wrong, or an id is taken.
         """
         config = parse_job(raw, job_id=job_id)
+        check_new(config)
         job = Job(config.model_copy(update={"datafeed_config": None}), "closed", self.now_ms())
         feed = None
         if config.datafeed_config is not None:
             inline = parse_datafeed(config.datafeed_config, job_id=config.job_id)
             check_pair(config, inline)
+            check_asked(self.store, inline, now_ms=self.now_ms())
             feed = Datafeed(inline, "stopped", self.now_ms())
         if job.id not in {other.id for other in self.resources.jobs()}:
             # What a process left that died while it deleted a job of this name.
             self._forget_all(job.id)
+        self._check_groups(config)
         self.resources.add_job(job)
         if feed is not None:
             try:
@@ -51,6 +55,13 @@ class JobLife(Parts):
                 f"An LSTM is trained after {config.train_buckets:,} buckets; until then the usual model judges.",
             )  # fmt: skip
         return job
+
+    def _check_groups(self, config: JobConfig) -> None:
+        taken = {other.id for other in self.resources.jobs()} & set(config.groups)
+        if taken:
+            raise JobsExistsError(
+                f"job and group names share one name space; [{min(taken)}] is a job.", path="groups", group=min(taken)
+            )
 
     def open_job(self, job_id: str) -> Job:
         """Open a job; one that is open stays so.
@@ -137,11 +148,7 @@ class JobLife(Parts):
         """
         job = self.resources.job(job_id)
         config = updated_job(job, raw)
-        taken = {other.id for other in self.resources.jobs()} & set(config.groups)
-        if taken:
-            raise JobsExistsError(
-                f"job and group names share one name space; [{min(taken)}] is a job.", path="groups", group=min(taken)
-            )
+        self._check_groups(config)
         feed = self.resources.datafeed_of(job_id)
         if feed is not None:
             check_pair(config, feed.config)

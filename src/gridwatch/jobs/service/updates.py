@@ -9,7 +9,14 @@ from pydantic import Field
 from gridwatch.errors import JobsBodyError, JobsConflictError, JobsRequestError, JobsValueError
 from gridwatch.jobs import units
 from gridwatch.jobs.aggregations import check_aggregations
-from gridwatch.jobs.config import DatafeedConfig, JobConfig, check_together, parse_datafeed, parse_job
+from gridwatch.jobs.config import (
+    DatafeedConfig,
+    JobConfig,
+    check_own_settings,
+    check_together,
+    parse_datafeed,
+    parse_job,
+)
 from gridwatch.jobs.config.job import AnalysisLimits, ModelPlot
 from gridwatch.jobs.config.reading import Body, read_body
 from gridwatch.jobs.resources import Datafeed, Job
@@ -84,6 +91,8 @@ def updated_job(job: Job, raw: object) -> JobConfig:
     for name, value in given.items():
         _set(config, name, value)
     changed = parse_job(config)
+    if update.custom_settings is not None:
+        check_own_settings(changed)
     _check_limit(job, changed)
     return changed
 
