@@ -22,7 +22,7 @@ from gridwatch.cli._jobs import (
     short_id,
 )
 from gridwatch.cli._output import moment, print_json, print_table, progress
-from gridwatch.errors import GridwatchError, JobsBusyError
+from gridwatch.errors import GridwatchError, JobsBusyError, JobsConflictError
 
 if TYPE_CHECKING:
     from gridwatch.jobs.resources import Datafeed
@@ -190,6 +190,12 @@ def start(
     with open_service() as service:
         feed = service.resources.datafeed(feed_id)
         first, last = instant(start, "--start"), instant(end, "--end")
+        if feed.state == "started":
+            raise JobsConflictError(
+                f"datafeed {feed_id} has already been started. Where nobody is at work with it, since its process was "
+                f"killed, `gridwatch datafeeds stop {feed_id}` and a start go on where it was.",
+                datafeed_id=feed_id,
+            )
         closed = open_job and service.resources.job(feed.config.job_id).state in {"closed", "failed"}
         if closed:
             service.open_job(feed.config.job_id)
