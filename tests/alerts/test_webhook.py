@@ -126,6 +126,29 @@ def test_a_webhook_that_fails_keeps_no_mail_back(
         assert [delivery.deliver("ANOMALY_AAPL", one, "webhook").status for one in (key, other)] == ["sent", "sent"]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Cannot POST /hook/p4th", "Cannot POST ***"),
+        ("no route for /hook/p4th?key=q here", "no route for *** here"),
+        ("unknown token abcdefgh+1", "unknown token ***"),
+        ("<a href='/in/abcdefgh%2B1?a=1&amp;key=s3cr3tkey'>", "<a href='***'>"),
+        ("bad key s3cr3tkey", "bad key ***"),
+        ("hooks are off", "hooks are off"),
+    ],
+)
+def test_an_answer_that_says_the_address_back_is_told_without_it(
+    make: Any, put_anomaly: Any, mail_server: Any, reply: Any, store: Store, said: str, told: str
+) -> None:
+    path = "/hook/p4th?key=q" if "hook" in said else "/in/abcdefgh%2B1?a=1&key=s3cr3tkey"
+    delivery, key = make(webhook_url=mail_server.url + path), put_anomaly()
+    mail_server.script = [reply(404, {}, said)]
+    delivery.deliver("ANOMALY_AAPL", key, "webhook")
+    row = Receipts(store).read(f"{key}:webhook")
+    assert row is not None
+    assert row.error == f"The webhook at {mail_server.url} answered 404: {told}"
+
+
 def test_what_a_webhook_wants_and_a_snooze_leaves_it_alone(
     make: Any, put_anomaly: Any, status: Any, store: Store, clock: Any, mail_server: Any
 ) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from gridwatch.alerts.sendgrid import is_loopback, retry_after_s
 from gridwatch.alerts.signing import signed_headers
@@ -20,6 +21,8 @@ __all__ = ["Webhook", "message_of"]
 
 _RETRIABLE = frozenset({408, 409, 423, 425, 429})
 _REASON_BYTES = 2_000
+_SECRET_MIN = 8
+"""Length from which one part of a path, or one value of a query, may be a secret by itself."""
 
 
 def message_of(
@@ -58,6 +61,7 @@ class Webhook:
         parts = urlsplit(self._url)
         # Paths and queries of webhooks are often secrets themselves.
         self.name = f"{parts.scheme}://{parts.netloc}"
+        self._hidden = _hidden(parts)
         self._session = requests.Session()
         self._session.trust_env = not is_loopback(parts.hostname)
 
@@ -85,7 +89,7 @@ class Webhook:
             return str(answer.headers.get("X-Message-Id") or "")
         # A redirection is a wrong address, or a login page that may be gone at the next try.
         permanent = 400 <= answer.status_code < 500 and answer.status_code not in _RETRIABLE
-        reason = " ".join(said.decode("utf-8", "replace").split())[:300]
+        reason = self._without_address(" ".join(said.decode("utf-8", "replace").split()))[:300]
         raise self._error(
             f"answered {answer.status_code}: {reason or 'no reason given'}",
             permanent=permanent,
@@ -93,9 +97,25 @@ class Webhook:
             status=answer.status_code,
         )
 
+    def _without_address(self, text: str) -> str:
+        """Return an answer without the address: many servers say which one they do not know."""
+        for hidden in self._hidden:
+            text = text.replace(hidden, "***")
+        return text
+
     def _error(
         self, what: str, *, permanent: bool, wait_s: float | None = None, status: int | None = None
     ) -> DeliveryError:
         return DeliveryError(
             f"The webhook at {self.name} {what}", permanent=permanent, retry_after_s=wait_s, status=status
         )
+
+
+def _hidden(parts: SplitResult) -> list[str]:
+    """Return what may not be told of an address, as it stands and as servers write it back, the longest first."""
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    found = {one for one in (target, parts.path, parts.query) if len(one) > 1}
+    values = [value for _, value in parse_qsl(parts.query)]
+    found |= {one for one in (*parts.path.split("/"), *values) if len(one) >= _SECRET_MIN}
+    found |= {unquote(one) for one in found}
+    return sorted(found | {escape(one) for one in found}, key=len, reverse=True)
