@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridwatch.alerts.raster import Raster, mixed, text_width
+from gridwatch.alerts.ticks import time_ticks, value_ticks
 from gridwatch.alerts.wording import number, one_in
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["anomaly_plot"]
 
 INK, AXIS, GRID, VALUE, EXPECTED, ALERT = "#1f2933", "#9aa5b1", "#e4e7eb", "#1d4e89", "#e08e0b", "#d02c2c"
+BAND = mixed(EXPECTED, 0.18)
+COLOURS = (BAND, GRID, AXIS, EXPECTED, VALUE, ALERT)
 WIDTH, HEIGHT = 1280, 560
 TITLE, TICK, SMALL = 28, 22, 19
 """Sizes of text, in pixels; a mail shows the picture at half its size."""
@@ -44,9 +47,15 @@ class _Frame:
 
     def points(self, times: Any, values: Any) -> NDArray[np.float64]:
         """Places of rows in the picture, float64 (n, 2)."""
-        x = self.left + (times - self.times[0]) / (self.times[1] - self.times[0]) * (self.right - self.left)
-        y = self.bottom - (values - self.values[0]) / (self.values[1] - self.values[0]) * (self.bottom - self.top)
-        return np.stack(np.broadcast_arrays(x, y), axis=-1).astype(np.float64)
+        return np.stack(np.broadcast_arrays(self.x(times), self.y(values)), axis=-1).astype(np.float64)
+
+    def x(self, times: Any) -> Any:
+        """Where times are, in pixels from the left."""
+        return self.left + (times - self.times[0]) / (self.times[1] - self.times[0]) * (self.right - self.left)
+
+    def y(self, values: Any) -> Any:
+        """Where values are, in pixels from the top."""
+        return self.bottom - (values - self.values[0]) / (self.values[1] - self.values[0]) * (self.bottom - self.top)
 
 
 def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo = UTC, label: str = "actual") -> bytes:
@@ -67,11 +76,12 @@ def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo =
     below = _normal(anomaly)
     marked = np.array([value for value in (anomaly.actual, anomaly.expected) if value is not None], np.float64)
     values = _value_range(np.concatenate([*columns.values(), marked]))
-    ticks, names = _value_ticks(values)
+    ticks = value_ticks(*values)
+    names = [f"{tick:,.10g}" for tick in ticks]
     left = 44 + max((text_width(name, TICK) for name in names), default=0.0)
     frame = _Frame(left, WIDTH - _RIGHT, _TOP, HEIGHT - _TICKS - _LINE * len(below), _time_range(times), values)
-    raster = Raster(WIDTH, HEIGHT)
-    moments, words, offset = _time_ticks(frame.times, zone)
+    raster = Raster(WIDTH, HEIGHT, COLOURS, INK)
+    moments, words, offset = time_ticks(*frame.times, zone)
     _rows(raster, frame, times, columns, ticks, moments)
     _mark(raster, frame, anomaly)
     entries = _entries(columns, label, anomaly)
@@ -80,18 +90,17 @@ def anomaly_plot(rows: pa.Table, anomaly: Anomaly, *, title: str, zone: tzinfo =
     # Text comes last: it is drawn at its own size.
     _axis_texts(raster, frame, zip(ticks, names, strict=True), zip(moments, words, strict=True), offset)
     for (x, y), (_, _, name) in zip(_places(corner, entries), entries, strict=True):
-        raster.text(x + 64, y, name, "#000000", TICK, anchor="lm")
-    raster.text(frame.left, _TOP - 16, title, INK, TITLE, anchor="ls", bold=True)
+        raster.text(x + 64, y, name, TICK, anchor="lm")
+    raster.text(frame.left, _TOP - 16, title, TITLE, anchor="ls", bold=True)
     for place, line in enumerate(below):
-        raster.text(frame.left, frame.bottom + 62 + _LINE * place, line, INK, SMALL, anchor="lm")
+        raster.text(frame.left, frame.bottom + 62 + _LINE * place, line, SMALL, anchor="lm")
     return raster.png()
 
 
 def _load() -> None:
     # Two threads that import matplotlib for the first time at once may each see half of it.
     with _LOADING:
-        import matplotlib.dates
-        import matplotlib.ticker  # noqa: F401
+        import matplotlib as mpl  # noqa: F401
         import PIL.ImageFont  # noqa: F401
 
 
@@ -125,28 +134,6 @@ def _value_range(values: NDArray[np.float64]) -> tuple[float, float]:
     return low - side, high + side
 
 
-def _value_ticks(values: tuple[float, float]) -> tuple[list[float], list[str]]:
-    from matplotlib.ticker import MaxNLocator
-
-    found = MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]).tick_values(*values)
-    ticks = [float(tick) for tick in found if values[0] <= tick <= values[1]]
-    return ticks, [f"{tick:,.10g}" for tick in ticks]
-
-
-def _time_ticks(times: tuple[float, float], zone: tzinfo) -> tuple[list[float], list[str], str]:
-    """Ticks of the time axis in ms, their words, and what all of them have in common."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num, num2date
-
-    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    first, last = (datetime.fromtimestamp(at_ms / 1000, UTC) for at_ms in times)
-    found = locator.tick_values(first, last)  # type: ignore[no-untyped-call]
-    found = [tick for tick in found if date2num(first) <= tick <= date2num(last)]  # type: ignore[no-untyped-call]
-    formatter = ConciseDateFormatter(locator, tz=zone)  # type: ignore[no-untyped-call]
-    words = formatter.format_ticks(found)  # type: ignore[no-untyped-call]
-    moments = [num2date(tick).timestamp() * 1000 for tick in found]  # type: ignore[no-untyped-call]
-    return moments, words, formatter.get_offset()  # type: ignore[no-untyped-call]
-
-
 def _rows(
     raster: Raster,
     frame: _Frame,
@@ -157,17 +144,15 @@ def _rows(
 ) -> None:
     """Draw band, grid, axes and lines."""
     places = {name: frame.points(times, values) for name, values in columns.items()}
-    raster.band(places["lower"], places["upper"], mixed(EXPECTED, 0.18))
-    for tick in ticks:
-        y = frame.points(0.0, tick)[1]
-        raster.line(np.array([[frame.left, y], [frame.right, y]]), GRID, 1.5)
-        raster.line(np.array([[frame.left - 8, y], [frame.left, y]]), AXIS, 2)
-    for moment in moments:
-        x = frame.points(moment, 0.0)[0]
-        raster.line(np.array([[x, frame.top], [x, frame.bottom]]), GRID, 1.5)
-        raster.line(np.array([[x, frame.bottom], [x, frame.bottom + 8]]), AXIS, 2)
-    corner = [[frame.left, frame.top], [frame.left, frame.bottom], [frame.right, frame.bottom]]
-    raster.line(np.array(corner), AXIS, 2)
+    raster.band(places["lower"], places["upper"], BAND)
+    for y in map(frame.y, ticks):
+        raster.rule(frame.left, y, frame.right, y, colour=GRID, width=1.5)
+        raster.rule(frame.left - 8, y, frame.left, y, colour=AXIS, width=2)
+    for x in map(frame.x, moments):
+        raster.rule(x, frame.top, x, frame.bottom, colour=GRID, width=1.5)
+        raster.rule(x, frame.bottom, x, frame.bottom + 8, colour=AXIS, width=2)
+    corner = (frame.left, frame.top, frame.left, frame.bottom, frame.right, frame.bottom)
+    raster.rule(*corner, colour=AXIS, width=2)
     raster.dashes(places["expected"], EXPECTED, 3, on=11, off=5)
     raster.line(places["actual"], VALUE, 4)
 
@@ -188,7 +173,7 @@ _Entry = tuple[str, str, str]
 
 def _entries(columns: dict[str, NDArray[np.float64]], label: str, anomaly: Anomaly) -> list[_Entry]:
     known = {name for name, values in columns.items() if np.isfinite(values).any()}
-    found = [("band", mixed(EXPECTED, 0.18), "expected range")] if {"lower", "upper"} <= known else []
+    found = [("band", BAND, "expected range")] if {"lower", "upper"} <= known else []
     found += [("dashes", EXPECTED, "expected")] if "expected" in known else []
     found.append(("line", VALUE, label))
     if anomaly.actual is not None:
@@ -233,10 +218,10 @@ def _legend(raster: Raster, box: tuple[float, float, float, float], entries: lis
 
 def _axis_texts(raster: Raster, frame: _Frame, ticks: Any, moments: Any, offset: str) -> None:
     for tick, name in ticks:
-        raster.text(frame.left - 14, frame.points(0.0, tick)[1], name, INK, TICK, anchor="rm")
+        raster.text(frame.left - 14, frame.y(tick), name, TICK, anchor="rm")
     for moment, name in moments:
-        raster.text(frame.points(moment, 0.0)[0], frame.bottom + 14, name, INK, TICK, anchor="ma")
-    raster.text(frame.right, frame.bottom + 62, offset, INK, SMALL, anchor="rm")
+        raster.text(frame.x(moment), frame.bottom + 14, name, TICK, anchor="ma")
+    raster.text(frame.right, frame.bottom + 62, offset, SMALL, anchor="rm")
 
 
 def _normal(anomaly: Anomaly) -> list[str]:
