@@ -168,6 +168,7 @@ def test_a_link_signs_in_once_and_here(app: Flask, make_settings: Any, clock: Cl
     home = make_settings().home
     word = make_link(home, "anna", now_ms=clock())
     assert app.test_client().get(f"/login/{word}", environ_base=AWAY).status_code == 403
+    assert app.test_client().head(f"/login/{word}").status_code == 405, "and the link is not used up"
     client = app.test_client()
     assert client.get(f"/login/{word}?next=//evil.example").headers["Location"] == "/"
     assert client.post("/change").text == "by anna"

@@ -59,6 +59,9 @@ def enter() -> Response | WerkzeugResponse:
 def by_link(word: str) -> WerkzeugResponse:
     """Sign in who opens the one-time link of `gridwatch login` in a browser of this machine."""
     parts = state(current_app)
+    if request.method == "HEAD":
+        # Who only looks whether there is such an address must not use the link up.
+        abort(405)
     if not is_local():
         abort(403, "A login link works only in a browser on the machine that gridwatch runs on.")
     author = use_link(parts.settings.home, word, now_ms=parts.clock())
