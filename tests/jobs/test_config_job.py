@@ -179,6 +179,12 @@ def test_what_a_new_job_may_not_hold_is_still_read_from_the_store(body: dict[str
         check_new(stored)
 
 
+def test_what_is_switched_off_is_not_refused() -> None:
+    parse_job(job({"per_partition_categorization": {"enabled": False}, "multivariate_by_fields": False}), job_id="a")
+    with pytest.raises(JobsValueError, match=r"\[analysis_config.per_partition_categorization\] is not supported yet"):
+        parse_job(job({"per_partition_categorization": {"enabled": True}}), job_id="a")
+
+
 def test_a_new_job_may_hold_what_others_keep_in_its_settings() -> None:
     check_new(parse_job(job(custom_settings={"created_by": "wizard", "gridwatch": {"alert_score": 50}}), job_id="a"))
     check_new(parse_job(job(data_description={"time_field": "ts", "time_format": "yyyy-MM-dd HH:mm"}), job_id="a"))

@@ -13,6 +13,7 @@ import pytest
 from gridwatch.containers import Store
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.errors import (
+    JobsBodyError,
     JobsConflictError,
     JobsError,
     JobsExistsError,
@@ -236,6 +237,17 @@ def test_a_container_that_comes_later_stops_no_datafeed_from_being_made(service:
     }
     service.put_job({**EVENT_RATE, "datafeed_config": config}, job_id="other")
     assert service.resources.datafeed("other").config.indices == ["later"]
+
+
+def test_a_container_that_is_not_there_is_passed_over_where_that_is_asked(service: JobsService) -> None:
+    config = {"indices": [LOGS.name, "nowhere"], "indices_options": {"ignore_unavailable": True}}
+    job = {**EVENT_RATE, "job_id": "other"}
+    del job["datafeed_config"]
+    assert service.preview_datafeed(datafeed=config, job=job)
+    with pytest.raises(JobsNotFoundError, match=r"no such index \[nowhere\]"):
+        service.preview_datafeed(datafeed={**config, "indices_options": {"ignore_unavailable": False}}, job=job)
+    with pytest.raises(JobsBodyError, match=r"\[indices_options.ignore\] unknown key \[ignore\]"):
+        service.put_job({**job, "datafeed_config": {**config, "indices_options": {"ignore": True}}})
 
 
 def test_a_group_may_not_have_the_name_of_a_job(service: JobsService) -> None:

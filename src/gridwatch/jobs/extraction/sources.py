@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gridwatch.errors import JobsNotFoundError, JobsValueError
+from gridwatch.errors import JobsBodyError, JobsNotFoundError, JobsValueError
 from gridwatch.jobs import sql
 from gridwatch.jobs.fields import Field, Fields, FieldType
 from gridwatch.jobs.query import compile_query
@@ -25,6 +25,7 @@ FOREVER_MS = 253_402_300_799_999
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 _OWN = ("ml_*", "mlflow_*", "validations", "deliveries", "detections", "trainings", "labels", "loads", "leases")
+_OPTIONS = ("expand_wildcards", "ignore_unavailable", "allow_no_indices", "ignore_throttled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,15 @@ def _instant(ms: int) -> Sql:
     return sql.value(_EPOCH + timedelta(milliseconds=min(max(ms, 0), FOREVER_MS)))
 
 
-def containers_of(store: Store, patterns: Sequence[str]) -> list[str]:
+def containers_of(store: Store, patterns: Sequence[str], *, ignore_missing: bool = False) -> list[str]:
     """Return the containers that a datafeed's `indices` stand for, sorted; `-` before a pattern leaves out.
 
     Wildcards pass over gridwatch's own tables; a name finds them.
+
+    Args:
+        store: Any backend.
+        patterns: Names and wildcards.
+        ignore_missing: Whether a name that is not there is passed over: `ignore_unavailable`.
 
     Raises:
         JobsNotFoundError: A name, or all patterns together, find nothing.
@@ -74,7 +80,7 @@ def containers_of(store: Store, patterns: Sequence[str]) -> list[str]:
         out = pattern.startswith("-") and bool(chosen)
         mask = pattern[1:] if out else "*" if pattern == "_all" else pattern
         found = _named(every, mask)
-        if not found and not out and "*" not in mask and "?" not in mask:
+        if not found and not out and not ignore_missing and "*" not in mask and "?" not in mask:
             raise JobsNotFoundError(f"no such index [{mask}]: the store has no container of this name.", index=mask)
         chosen = chosen - found if out else chosen | found
     if not chosen:
@@ -98,7 +104,8 @@ def open_sources(
         JobsNotFoundError: A container does not exist.
         JobsError: The query or a script is wrong, or a field is missing or has no fit type.
     """
-    sources = [_open(store, name, feed, time_field, now_ms) for name in containers_of(store, feed.index_names)]
+    names = containers_of(store, feed.index_names, ignore_missing=_ignores_missing(feed))
+    sources = [_open(store, name, feed, time_field, now_ms) for name in names]
     for name in needed:
         if not any(name in source.fields for source in sources):
             near = sorted({near for source in sources for near in source.fields.near(name)})
@@ -125,10 +132,14 @@ def check_asked(store: Store, feed: DatafeedConfig, *, now_ms: int) -> None:
         now_ms: What `now` in date maths means, UTC epoch ms.
 
     Raises:
-        JobsError: The query is wrong or not supported, or a script is wrong over a container that is there.
+        JobsError: The query is wrong or not supported, a script is wrong over a container that is there, or an index
+            option is unknown.
     """
+    for option in feed.indices_options or {}:
+        if option not in _OPTIONS:
+            raise JobsBodyError(f"unknown key [{option}]", path=f"indices_options.{option}", allowed=_OPTIONS)
     try:
-        names = containers_of(store, feed.index_names)
+        names = containers_of(store, feed.index_names, ignore_missing=_ignores_missing(feed))
     except JobsNotFoundError:
         names = []
     found = [info for info in map(store.container, names) if info is not None]
@@ -137,6 +148,10 @@ def check_asked(store: Store, feed: DatafeedConfig, *, now_ms: int) -> None:
     if not found:
         # Without columns a script cannot be compiled, but a query can be read.
         compile_query(feed.query, Fields({}), now_ms=now_ms)
+
+
+def _ignores_missing(feed: DatafeedConfig) -> bool:
+    return (feed.indices_options or {}).get("ignore_unavailable") in (True, "true")
 
 
 def _fields_of(info: ContainerInfo, feed: DatafeedConfig) -> Fields:
