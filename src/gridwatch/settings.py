@@ -446,6 +446,7 @@ class Settings(BaseSettings):
 # Read by the `gridwatch` script and the tests, not by Settings.
 _RUNNER_NAMES = {
     "GRIDWATCH_ENV",
+    "GRIDWATCH_TEST_CHROMIUM",
     "GRIDWATCH_TEST_EXAMPLES",
     "GRIDWATCH_TEST_FAULTS_SEED",
     "GRIDWATCH_TEST_GRIDDB_RESTART",
