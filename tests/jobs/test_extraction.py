@@ -44,7 +44,9 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with request.param(tmp_path_factory.mktemp("feeds")) as found:
         found.put_container(ContainerInfo("logs-1", ContainerType.COLLECTION, COLUMNS, ("id",)))
         found.put_container(ContainerInfo("logs-2", ContainerType.COLLECTION, COLUMNS[:3], ("id",)))
-        found.put_container(ContainerInfo("ml_logs", ContainerType.COLLECTION, COLUMNS[:3], ("id",)))
+        for own in ("ml_logs", "ANOMALY_logs"):
+            found.put_container(ContainerInfo(own, ContainerType.COLLECTION, COLUMNS[:3], ("id",)))
+        found.put_container(ContainerInfo("untimed", ContainerType.COLLECTION, COLUMNS[:1], ("id",)))
         when = START + np.arange(6) * 5 * MINUTE
         rows = {
             "id": np.arange(6),
@@ -75,8 +77,16 @@ def test_wildcards_pass_over_our_own_tables_and_names_find_any(store: Store) -> 
     assert look(store, indices="logs-*").containers == ["logs-1", "logs-2"]
     assert look(store, indices="*,-*2").containers == ["logs-1"]
     assert look(store, indices=["LOGS-2", "ml_logs"]).containers == ["logs-2", "ml_logs"]
+    assert look(store, indices="ANOMALY_*").containers == ["ANOMALY_logs"]
     for indices, says in (("nowhere", r"no such index \[nowhere\]"), ("n*", r"no such index \['n\*'\]: no container")):
         with pytest.raises(JobsNotFoundError, match=says):
+            look(store, indices=indices)
+
+
+def test_wildcards_pass_over_containers_without_the_time_field_and_names_are_told(store: Store) -> None:
+    assert look(store, indices="*").containers == ["logs-1", "logs-2"]
+    for indices in (["*", "untimed"], "unt*"):
+        with pytest.raises(JobsValueError, match="container 'untimed' has no time field '@timestamp'"):
             look(store, indices=indices)
 
 

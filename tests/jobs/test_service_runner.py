@@ -133,6 +133,18 @@ def test_a_feed_with_an_end_stops_there_and_its_job_closes(world: World) -> None
     assert world.told()[-2:] == ["Datafeed [job] stopped.", "Job closed: its datafeed has come to its end."]
 
 
+def test_a_job_whose_rows_have_no_values_is_told_so(world: World) -> None:
+    world.store.put_container(
+        ContainerInfo("named", LOGS.type, (*LOGS.columns, Column("host", ColumnType.STRING)), ("id",))
+    )
+    when = pa.array([START, START + HOUR], pa.timestamp("ms", "UTC"))
+    world.store.put("named", pa.table({"id": [1, 2], "timestamp": when, "host": ["a", "b"]}))
+    analysis = {"bucket_span": "15m", "detectors": [{"function": "mean", "field_name": "host"}]}
+    world.start({**JOB, "analysis_config": analysis, "datafeed_config": {"indices": ["named"]}})
+    world.service.run_datafeed("job")
+    assert [one for one in world.told() if one.startswith("None of the 2 rows of datafeed [job] has a value")]
+
+
 def test_whoever_sees_a_job_closed_at_its_end_sees_its_feed_stopped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,10 @@ FOREVER_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, where GridDB's time ends."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
-_OWN = ("ml_*", "mlflow_*", "validations", "deliveries", "detections", "trainings", "labels", "loads", "leases")
+_OWN = (
+    *("ml_*", "mlflow_*", "anomaly_*", "score_*"),
+    *("validations", "deliveries", "detections", "trainings", "labels", "loads", "leases", "snoozes"),
+)
 _OPTIONS = ("expand_wildcards", "ignore_unavailable", "allow_no_indices", "ignore_throttled")
 
 
@@ -64,7 +67,8 @@ def _instant(ms: int) -> Sql:
 def containers_of(store: Store, patterns: Sequence[str], *, ignore_missing: bool = False) -> list[str]:
     """Return the containers that a datafeed's `indices` stand for, sorted; `-` before a pattern leaves out.
 
-    Wildcards pass over gridwatch's own tables; a name finds them.
+    Wildcards pass over gridwatch's own tables, what it finds included; a name finds them, and so does a wildcard that
+    begins as they do, such as `ANOMALY_*`.
 
     Args:
         store: Any backend.
@@ -93,6 +97,8 @@ def open_sources(
 ) -> list[Source]:
     """Return the containers of a datafeed, its query and scripts compiled for each.
 
+    Containers without the time field are passed over where a wildcard found them and another one has it.
+
     Args:
         store: Any backend.
         feed: The datafeed.
@@ -105,7 +111,10 @@ def open_sources(
         JobsError: The query or a script is wrong, or a field is missing or has no fit type.
     """
     names = containers_of(store, feed.index_names, ignore_missing=_ignores_missing(feed))
-    sources = [_open(store, name, feed, time_field, now_ms) for name in names]
+    exact = {name.lower() for name in feed.index_names}
+    found = [(info, _fields_of(info, feed)) for info in (_info(store, name) for name in names)]
+    timed = [(info, fields) for info, fields in found if time_field in fields or info.name.lower() in exact]
+    sources = [_open(info, fields, feed, time_field, now_ms) for info, fields in timed or found]
     for name in needed:
         if not any(name in source.fields for source in sources):
             near = sorted({near for source in sources for near in source.fields.near(name)})
@@ -120,7 +129,8 @@ def _named(every: Sequence[str], mask: str) -> set[str]:
     if "*" not in mask and "?" not in mask:
         return {name for name in every if name.lower() == mask.lower()}
     wanted = {name for name in every if fnmatch.fnmatchcase(name.lower(), mask.lower())}
-    return {name for name in wanted if not any(fnmatch.fnmatchcase(name.lower(), own) for own in _OWN)}
+    passed = [own for own in _OWN if not mask.lower().startswith(own.rstrip("*"))]
+    return {name for name in wanted if not any(fnmatch.fnmatchcase(name.lower(), own) for own in passed)}
 
 
 def check_asked(store: Store, feed: DatafeedConfig, *, now_ms: int) -> None:
@@ -164,12 +174,15 @@ def _fields_of(info: ContainerInfo, feed: DatafeedConfig) -> Fields:
     return with_runtime_fields(feed.runtime_mappings, fields)
 
 
-def _open(store: Store, name: str, feed: DatafeedConfig, time_field: str, now_ms: int) -> Source:
+def _info(store: Store, name: str) -> ContainerInfo:
     info = store.container(name)
     if info is None:
         raise JobsNotFoundError(f"no such index [{name}]: the container is gone.", index=name)
-    fields = _fields_of(info, feed)
-    time = fields.get(time_field)
+    return info
+
+
+def _open(info: ContainerInfo, fields: Fields, feed: DatafeedConfig, time_field: str, now_ms: int) -> Source:
+    name, time = info.name, fields.get(time_field)
     if time is None:
         near = fields.near(time_field)
         hint = f", did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(fields))}."

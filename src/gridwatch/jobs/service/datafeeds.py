@@ -14,6 +14,7 @@ from gridwatch.jobs.extraction import Extraction, check_asked
 from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.service.life import JobLife
 from gridwatch.jobs.service.updates import check_pair, updated_datafeed
+from gridwatch.jobs.units import iso_text
 
 __all__ = ["FeedLife"]
 
@@ -117,7 +118,7 @@ class FeedLife(JobLife):
             searched_ms=None, tried_ms=None, fed_to_ms=None, empty_searches=0, late={}, error=None,
             failing_since_ms=None, failures=0,
         )  # fmt: skip
-        until = "and goes on in real time" if end_ms is None else f"up to {end_ms}"
+        until = "and goes on in real time" if end_ms is None else f"up to {iso_text(end_ms)}"
         self.messages.say(job.id, "info", f"Datafeed [{datafeed_id}] started {until}.")
         return started
 

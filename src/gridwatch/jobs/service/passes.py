@@ -126,6 +126,8 @@ class Passes(FeedLife):
                 f"Datafeed [{feed.id}] reads its rows again, after {feed.failures} searches that failed.",
             )
         self._drop_old(feed.config.job_id)
+        if feed.searched_ms is None:
+            self._look_for_values(feed)
         if done.done:
             self._end(feed)
             return
@@ -143,6 +145,16 @@ class Passes(FeedLife):
         self.stop_datafeed(feed.id)
         self.resources.change_job(job_id, states=("closing", "closed"), state="closed", finished_ms=self.now_ms())
         self.messages.say(job_id, "info", "Job closed: its datafeed has come to its end.")
+
+    def _look_for_values(self, feed: Datafeed) -> None:
+        """Warn where what has been read up to now has rows, but no value in any field that the job needs."""
+        job = self.resources.job(feed.config.job_id)
+        if job.counts.get("missing_field_count") and not job.counts.get("processed_field_count"):
+            self.messages.say(
+                job.id, "warning",
+                f"None of the {job.counts['processed_record_count']} rows of datafeed [{feed.id}] has a value in the "
+                "fields that the job needs; a metric takes numbers alone. Check field_name of its detectors.",
+            )  # fmt: skip
 
     def _drop_old(self, job_id: str) -> None:
         """Delete results that are older than the job keeps them, counted from its newest bucket."""
