@@ -57,6 +57,8 @@ def fitted(value: Expr, column: Column) -> str:
 
 def _integer(value: Expr, column: Column) -> str:
     low, high = LIMITS[column.type]
+    if value.kind in INTEGRAL and value.fits((low, high)):
+        return value.sql
     if value.kind in FLOATING:
         if not isinstance(value.value, float):
             return whole(value, column.type).sql
@@ -101,13 +103,11 @@ def _time(value: Expr, column: Column) -> str:
 
 
 def _string(value: Expr, column: Column) -> str:
-    if isinstance(value.value, str):
-        if len(value.value.encode()) > STRING_BYTES_MAX:
-            raise refused(
-                f"text of more than {STRING_BYTES_MAX} bytes for column {column.name!r}",
-                code=TOO_LONG,
-                hint="use a BLOB",
-            )
+    if value.is_text_of(STRING_BYTES_MAX):
         return value.sql
+    if isinstance(value.value, str):
+        raise refused(
+            f"text of more than {STRING_BYTES_MAX} bytes for column {column.name!r}", code=TOO_LONG, hint="use a BLOB"
+        )
     fail = failing(TOO_LONG, f"text of more than {STRING_BYTES_MAX} bytes", value.sql)
     return f"(CASE WHEN octet_length({value.sql}) > {STRING_BYTES_MAX} THEN {fail} ELSE {value.sql} END)"

@@ -12,6 +12,7 @@ from sqlglot import exp
 from gridwatch.containers._sqlite_format import quoted, table_of, unexpired, upsert
 from gridwatch.containers.dialect.assignments import fitted
 from gridwatch.containers.dialect.expressions import Expressions
+from gridwatch.containers.dialect.kept import Kept
 from gridwatch.containers.dialect.kinds import UNREADABLE, Expr, failing
 from gridwatch.containers.dialect.parse import only, parse_statement, refused
 from gridwatch.containers.dialect.queries import numbered
@@ -59,8 +60,17 @@ def compile_change(
     """
     if _NO_INTO.match(statement):
         raise refused("INSERT or REPLACE without INTO")
-    tree = parse_statement(_UPDATE_OR.sub("UPDATE ", statement), parameters)
-    context = Context(lookup, parameters)
+    text = _UPDATE_OR.sub("UPDATE ", statement)
+    (sql, info), values = _KEPT.get(
+        text, parameters, lookup, lambda context: _compiled(parse_statement(text, parameters), context)
+    )
+    return Change(sql, values, info)
+
+
+_KEPT: Kept[tuple[str, ContainerInfo]] = Kept()
+
+
+def _compiled(tree: exp.Expression, context: Context) -> tuple[tuple[str, ContainerInfo], Sequence[int]]:
     try:
         if isinstance(tree, exp.Insert):
             sql, info = _insert(tree, context)
@@ -72,8 +82,8 @@ def compile_change(
             raise refused(f"{tree.key.upper()} in execute()", code=240000, hint="sql() takes SELECT")
     except RecursionError as error:
         raise refused("a statement that is nested too deep", code=None) from error
-    text, bound = numbered(sql, context.bound)
-    return Change(text, bound, info)
+    text, used = numbered(sql)
+    return (text, info), used
 
 
 def _container(node: exp.Expression, context: Context) -> ContainerInfo:

@@ -117,6 +117,15 @@ class Expr:
         low, high = LIMITS.get(self.kind, LIMITS[T.LONG]) if self.kind else LIMITS[T.LONG]
         return max(low, self.low), min(high, self.high)
 
+    def fits(self, limits: tuple[int, int]) -> bool:
+        """Tell whether an integer is known to be within the limits of a type."""
+        low, high = self.bounds
+        return limits[0] <= low and high <= limits[1]
+
+    def is_text_of(self, bytes_max: int) -> bool:
+        """Tell whether it is constant text of at most so many bytes."""
+        return isinstance(self.value, str) and len(self.value.encode()) <= bytes_max
+
 
 def make(sql: str, kind: ColumnType | None, parts: Iterable[Expr] = (), **more: Any) -> Expr:
     """Return an expression made of parts, with their columns and aggregates.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +34,12 @@ class Query:
     infinite: frozenset[int] = frozenset()
 
 
-def numbered(sql: str, bound: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
-    """Return the SQL with its `?N` numbered anew from 1, and the values of those that are left in it."""
+def numbered(sql: str) -> tuple[str, tuple[int, ...]]:
+    """Return the SQL with its `?N` numbered anew from 1, and the old numbers of those that are left in it."""
     # Text and names of the statement are bound or checked, so no other '?' followed by a digit can occur.
     used = sorted({int(mark) for mark in re.findall(r"\?(\d+)", sql)})
     places = {number: place for place, number in enumerate(used, start=1)}
-    text = re.sub(r"\?(\d+)", lambda found: f"?{places[int(found.group(1))]}", sql)
-    return text, tuple(bound[number - 1] for number in used)
+    return re.sub(r"\?(\d+)", lambda found: f"?{places[int(found.group(1))]}", sql), tuple(used)
 
 
 def infinite(exprs: Iterable[Expr]) -> frozenset[int]:

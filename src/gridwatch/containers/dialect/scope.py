@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlglot import exp
+from typing_extensions import override
 
-from gridwatch.containers.dialect.kinds import Expr, T, number_literal
+from gridwatch.containers.dialect.kinds import INTEGRAL, LIMITS, Expr, T, number_literal
 from gridwatch.containers.dialect.parse import check_text, refused, time_parameter
-from gridwatch.containers.schema import ContainerInfo, View
+from gridwatch.containers.schema import ColumnType, ContainerInfo, View
 from gridwatch.errors import ContainerNotFoundError
 
-__all__ = ["Context", "Scope", "Source", "same_name"]
+__all__ = ["SHORT_MAX", "Context", "Lookup", "Scope", "Source", "bindable", "same_name"]
+
+Lookup = Callable[[str], ContainerInfo | View | None]
 
 NO_TABLE = 280005
 IS_VIEW = 280010
@@ -43,9 +46,15 @@ class Source:
 class Context:
     """What one statement shares: how to find containers, parameters, numbering."""
 
-    lookup: Callable[[str], ContainerInfo | View | None]
+    lookup: Lookup
     parameters: Sequence[Any]
+    watched: bool = False
+    """Whether parameters say when their values are asked for."""
+    asked: bool = False
+    """Whether one was."""
     bound: list[Any] = field(default_factory=list)
+    places: dict[int, int] = field(default_factory=dict)
+    """Which of the bound values, from 1, are parameters, and their numbers."""
     sources: int = 0
     views: int = 0
     """How many views, each read by the one before, are being read."""
@@ -97,23 +106,17 @@ class Context:
         value = self.parameters[number]
         if value is None:
             return Expr("NULL", None, value=None)
+        bound = bindable(number, value)
+        sql = self.bind(bound)
+        self.places[len(self.bound)] = number
+        found = Expr(sql, _kind_of(value), value=bound, nullable=False)
         if isinstance(value, bool):
-            return Expr(self.bind(int(value)), T.BOOL, value=value, nullable=False)
-        if isinstance(value, datetime):
-            ms = time_parameter(number + 1, value)
-            return Expr(self.bind(ms), T.TIMESTAMP, ms, ms, ms, nullable=False)
-        if isinstance(value, int | float):
-            literal = number_literal(value)
-            if isinstance(value, int) and literal.kind is not T.LONG:
-                raise refused(f"parameter {number + 1}, {value}, which is outside the range of LONG", code=305004)
-            return Expr(
-                self.bind(literal.value), literal.kind, literal.low, literal.high, literal.value, nullable=False
-            )
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, bytes | bytearray):
-            return Expr(self.bind(bytes(value)), T.BLOB, value=bytes(value), nullable=False)
-        raise refused(f"parameter {number + 1} of type {type(value).__name__}", code=None)
+            found = replace(found, value=value)
+        elif isinstance(bound, int):
+            found = replace(found, low=bound, high=bound)
+        if not self.watched:
+            return found
+        return Given(**{name: getattr(found, name) for name in Expr.__dataclass_fields__}, context=self)
 
     def text(self, value: str) -> Expr:
         """Return constant text; it is bound, so nothing in it can be taken for SQL.
@@ -123,6 +126,70 @@ class Context:
         """
         check_text(value)
         return Expr(self.bind(value), T.STRING, value=value, nullable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Expr):
+    """A parameter of a statement that may be kept: tells its context when its value is asked for.
+
+    What all values of its shape answer alike is none of that: `kept` says which shapes there are.
+    """
+
+    context: Context | None = field(default=None, compare=False, repr=False)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _ASKING:
+            object.__getattribute__(self, "context").asked = True
+        return object.__getattribute__(self, name)
+
+    @override
+    def fits(self, limits: tuple[int, int]) -> bool:
+        if limits not in _TYPES:
+            return Expr.fits(self, limits)
+        value: int = object.__getattribute__(self, "value")
+        return limits[0] <= value <= limits[1]
+
+    @override
+    def is_text_of(self, bytes_max: int) -> bool:
+        return self.kind is T.STRING and bytes_max >= 4 * SHORT_MAX
+
+
+_ASKING = frozenset({"value", "low", "high", "most", "magnitude", "constant", "bounds"})
+_TYPES = frozenset(LIMITS[kind] for kind in INTEGRAL)
+SHORT_MAX = 1_000
+"""Longest text, in characters, of a parameter of a statement that may be kept."""
+
+
+def _kind_of(value: Any) -> ColumnType:
+    kinds = ((bool, T.BOOL), (datetime, T.TIMESTAMP), (int, T.LONG), (float, T.DOUBLE), (str, T.STRING))
+    return next((kind for kind_of, kind in kinds if isinstance(value, kind_of)), T.BLOB)
+
+
+def bindable(number: int, value: Any) -> Any:
+    """Return a parameter as SQLite takes it.
+
+    Args:
+        number: Of the parameter, from 0, for messages.
+        value: Its value; not None.
+
+    Raises:
+        SqlRefusedError: A value of a type that GridDB has not, or out of range.
+    """
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, datetime):
+        return time_parameter(number + 1, value)
+    if isinstance(value, int | float):
+        literal = number_literal(value)
+        if isinstance(value, int) and literal.kind is not T.LONG:
+            raise refused(f"parameter {number + 1}, {value}, which is outside the range of LONG", code=305004)
+        return literal.value
+    if isinstance(value, str):
+        check_text(value)
+        return value
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    raise refused(f"parameter {number + 1} of type {type(value).__name__}", code=None)
 
 
 class Scope:

@@ -21,6 +21,7 @@ from gridwatch.containers.dialect.clauses import (
     without_null_keys,
 )
 from gridwatch.containers.dialect.expressions import Expressions
+from gridwatch.containers.dialect.kept import Kept
 from gridwatch.containers.dialect.kinds import (
     Expr,
     without_signed_zero,
@@ -54,16 +55,24 @@ def compile_query(
         SqlFailedError: A constant in it cannot be worked out.
         ContainerNotFoundError: It names a container that is not there.
     """
-    tree = parse_statement(statement, parameters)
+    query, values = _KEPT.get(
+        statement, parameters, lookup, lambda context: _compiled(parse_statement(statement, parameters), context)
+    )
+    return replace(query, parameters=values)
+
+
+_KEPT: Kept[Query] = Kept()
+
+
+def _compiled(tree: exp.Expression, context: Context) -> tuple[Query, Sequence[int]]:
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Values):
         raise refused(f"{tree.key.upper()} as a query", hint="sql() takes SELECT; execute() takes the rest")
-    context = Context(lookup, parameters)
     try:
         query = Selects(context).compile(tree, None)
     except RecursionError as error:
         raise refused("a statement that is nested too deep", code=None) from error
-    sql, bound = numbered(query.sql, context.bound)
-    return replace(query, sql=sql, parameters=bound)
+    sql, used = numbered(query.sql)
+    return replace(query, sql=sql), used
 
 
 class Selects:
