@@ -8,13 +8,15 @@ the small faults that the usual model does not. docs/jobs.md has the figures.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gridwatch.detectors.online.config import AutoConfig
+from gridwatch.detectors.online.layout import State
 from gridwatch.jobs.analysis.lstm_windows import Seen, take
 
 if TYPE_CHECKING:
@@ -43,53 +45,16 @@ _TOLD = 2.0
 """-log10 p from which on a bucket is a record: its band is that of who found it odd."""
 
 
-class MissState(NamedTuple):
-    """What is known of the misses of s series: as `detectors.online.layout.State` names it, and `Seen`."""
+_MISSED = (*(f"miss_{name}" for name in State._fields), *(f"window_{name}" for name in Seen._fields))
 
-    miss_counts: Any
-    miss_numbers: Any
-    miss_steps: Any
-    miss_newest: Any
-    miss_rows: Any
-    miss_stretches: Any
-    miss_distances: Any
-    miss_sums: Any
-    miss_forecast: Any
-    miss_past: Any
-    miss_held: Any
-    window_recent: Any
-    window_rows: Any
-    window_level: Any
+# Mypy wants the names of fields spelt out; these follow from those of what is put together.
+_named: Any = namedtuple
 
+MissState = _named("MissState", _MISSED)
+"""What is known of the misses of s series: arrays as `State` names them, and as `Seen` does."""
 
-class LstmState(NamedTuple):
-    """All that is known of s series: as usual, and of the misses; see `MissState`."""
-
-    counts: Any
-    numbers: Any
-    steps: Any
-    newest: Any
-    rows: Any
-    stretches: Any
-    distances: Any
-    sums: Any
-    forecast: Any
-    past: Any
-    held: Any
-    miss_counts: Any
-    miss_numbers: Any
-    miss_steps: Any
-    miss_newest: Any
-    miss_rows: Any
-    miss_stretches: Any
-    miss_distances: Any
-    miss_sums: Any
-    miss_forecast: Any
-    miss_past: Any
-    miss_held: Any
-    window_recent: Any
-    window_rows: Any
-    window_level: Any
+LstmState = _named("LstmState", (*State._fields, *_MISSED))
+"""All that is known of s series: as usual, and of the misses; see `MissState`."""
 
 
 class MissBank:
@@ -116,12 +81,12 @@ class MissBank:
         return tuple(_NAMES.get(name, f"{name}-lstm") for name in self._misses.members)
 
     @property
-    def state(self) -> MissState:
-        """The arrays that it goes on with; what is written into them counts."""
+    def state(self) -> Any:
+        """The arrays that it goes on with, a `MissState`; what is written into them counts."""
         return MissState(*self._misses.state, *self._seen)
 
     @state.setter
-    def state(self, state: MissState) -> None:
+    def state(self, state: tuple[Any, ...]) -> None:
         own = len(self._misses.state)
         self._misses.state = type(self._misses.state)(*state[:own])
         self._seen = Seen(*state[own:])
@@ -193,12 +158,12 @@ class LstmBank:
         return (*self.usual.members, *self.misses.members)
 
     @property
-    def state(self) -> LstmState:
-        """The arrays that it goes on with; what is written into them counts."""
+    def state(self) -> Any:
+        """The arrays that it goes on with, an `LstmState`; what is written into them counts."""
         return LstmState(*self.usual.state, *self.misses.state)
 
     @state.setter
-    def state(self, state: LstmState) -> None:
+    def state(self, state: tuple[Any, ...]) -> None:
         own = len(self.usual.state)
         self.usual.state = type(self.usual.state)(*state[:own])
         self.misses.state = MissState(*state[own:])
