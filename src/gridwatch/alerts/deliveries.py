@@ -13,7 +13,7 @@ from gridwatch.errors import ConfigError
 if TYPE_CHECKING:
     from gridwatch.containers import Store
 
-__all__ = ["STATUSES", "list_deliveries", "revive"]
+__all__ = ["STATUSES", "deliveries_of", "list_deliveries", "revive"]
 
 STATUSES = ("pending", "sending", "sent", "dead", "skipped")
 
@@ -56,6 +56,19 @@ def list_deliveries(
         list(parts.values()),
     ).to_pylist()
     return _with_anomalies(store, rows)
+
+
+def deliveries_of(store: Store, anomaly_id: str) -> list[dict[str, Any]]:
+    """Return the deliveries of one anomaly, one a channel, by their keys; none where nobody was told.
+
+    Raises:
+        StoreError: The store failed.
+    """
+    if store.container(DELIVERIES.name) is None:
+        return []
+    statement = f"SELECT * FROM {DELIVERIES.name} WHERE anomaly_id = ? ORDER BY id"  # noqa: S608 - a constant
+    rows: list[dict[str, Any]] = store.sql(statement, [anomaly_id]).to_pylist()
+    return rows
 
 
 def _with_anomalies(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridwatch.alerts.deliveries import deliveries_of
 from gridwatch.alerts.inbox import INBOX_ID, Inbox
 from gridwatch.alerts.receipts import CHANNEL
-from gridwatch.containers.catalog import DELIVERIES, VALIDATIONS
+from gridwatch.containers.catalog import VALIDATIONS
 from gridwatch.pipeline.anomaly_rows import library_versions
 from gridwatch.pipeline.label_targets import instant
 from gridwatch.pipeline.labels import labels_of
@@ -71,10 +72,7 @@ def labels(subject: Subject, store: Store) -> list[Link]:
 
 def receipts(subject: Subject, store: Store, settings: Settings) -> list[Link]:
     """Return a link for each channel that people were told by."""
-    rows: list[dict[str, Any]] = []
-    if store.container(DELIVERIES.name) is not None:
-        statement = f"SELECT * FROM {DELIVERIES.name} WHERE anomaly_id = ? ORDER BY id"  # noqa: S608 - a constant
-        rows = store.sql(statement, [subject.id]).to_pylist()
+    rows = deliveries_of(store, subject.id)
     if not rows:
         return [Link("receipt", Status.NOT_RECORDED, "Nobody was told: no delivery has been made yet.")]
     return [_receipt(row, settings) for row in rows]

@@ -12,12 +12,12 @@ from flask import Response, abort, current_app, flash, get_flashed_messages, jso
 from flask import url_for as address_of
 
 from gridwatch.alerts.anomaly import Anomaly, find_anomaly, is_anomaly_container
+from gridwatch.alerts.deliveries import deliveries_of
 from gridwatch.alerts.email import compose, subject_of
 from gridwatch.alerts.inbox import Mail
 from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.receipts import delivery_key
 from gridwatch.alerts.wording import one_in
-from gridwatch.containers.catalog import DELIVERIES
 from gridwatch.detectors.labels import VERDICTS
 from gridwatch.errors import ConfigError
 from gridwatch.server.inbox import MAIL_POLICY
@@ -227,10 +227,7 @@ def _inside(subject: Subject) -> dict[str, str]:
 
 
 def _receipts(parts: State, key: str) -> list[dict[str, Any]]:
-    if parts.store.container(DELIVERIES.name) is None:
-        return []
-    statement = f"SELECT * FROM {DELIVERIES.name} WHERE anomaly_id = ? ORDER BY id"  # noqa: S608 - a constant
-    rows = parts.store.sql(statement, [key]).to_pylist()
+    rows = deliveries_of(parts.store, key)
     # A mail that the local inbox keeps can be looked at.
     return [{**row, "kept": parts.inbox.mail(row["message_id"] or "") is not None} for row in rows]
 
