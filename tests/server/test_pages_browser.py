@@ -134,6 +134,24 @@ def test_filters_of_the_overview_stay_in_the_address(site: Site, open_page: Call
     page.get_by_text("No anomalies here").wait_for()
 
 
+def test_a_filter_can_be_sent_before_the_lanes_are_here(site: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{site.url}/login")
+    held: list[Any] = []
+
+    def hold_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    page.route("**/pages/data/lanes?*", hold_first)
+    page.goto(f"{site.url}/overview")
+    page.get_by_label("Severity").select_option("critical")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**/overview?severity=critical")
+    page.get_by_role("cell", name="pump").wait_for()
+    assert len(held) == 2
+
+
 def test_a_chart_zooms_and_pans_by_mouse_and_keyboard(site: Site, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{site.url}/series/pump")
     page.get_by_text("20,000 rows, drawn by the lowest and highest of each pixel").wait_for()

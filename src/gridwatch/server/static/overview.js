@@ -145,6 +145,14 @@ async function show() {
   }
 }
 
+// Fields that are empty need not stand in the address. This waits for no data: a form can be sent before they are here.
+form.addEventListener("submit", () => {
+  for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
+});
+addEventListener("pageshow", () => {
+  for (const field of form.elements) field.disabled = false;
+});
+
 let shownData = await show();
 let width = host.clientWidth;
 new ResizeObserver(() => {
@@ -152,11 +160,3 @@ new ResizeObserver(() => {
   width = host.clientWidth;
   draw(shownData);
 }).observe(host);
-
-// Fields that are empty need not stand in the address.
-form.addEventListener("submit", () => {
-  for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
-});
-addEventListener("pageshow", () => {
-  for (const field of form.elements) field.disabled = false;
-});
