@@ -324,7 +324,7 @@ class ServerSettings(_Group):
     elastic_product_header: bool = Field(
         False,
         description="Whether answers below `/_ml` and `/_transform` carry `X-Elastic-Product: Elasticsearch`, without "
-        "which Elasticsearch's own clients refuse a server.",
+        "which Elasticsearch's own clients refuse a server; `/` answers these clients then, and browsers as before.",
     )
 
 

@@ -179,7 +179,8 @@ def test_other_addresses_are_refused_as_elasticsearch_does(
     ("path", "what"),
     [(f"{ROOT}/loads/_forecast", "forecasts"), (f"{ROOT}/loads/model_snapshots/1/_revert", "model snapshots"),
      (f"{ROOT}/loads/results/categories/1", "categories"), ("/_ml/calendars", "calendars"),
-     ("/_ml/filters/safe", "filters"), ("/_transform/daily/_schedule_now", "schedule of transforms")],
+     ("/_ml/filters/safe", "filters"), ("/_transform/daily/_schedule_now", "schedule of transforms"),
+     ("/_cat/ml/anomaly_detectors/loads?v", "tables for the eye")],
 )  # fmt: skip
 def test_what_gridwatch_has_not_is_refused_by_name(client: FlaskClient, path: str, what: str) -> None:
     told = refused(client.post(path), 400, "illegal_argument_exception")
@@ -335,6 +336,37 @@ def test_the_product_header_is_sent_only_where_it_is_wanted(
         assert told.get(path).headers["X-Elastic-Product"] == "Elasticsearch"
         assert "X-Elastic-Product" not in client.get(path).headers
     assert "X-Elastic-Product" not in told.get("/healthz").headers
+
+
+def test_what_a_client_asks_of_the_whole_is_answered_where_it_may_be(
+    client: FlaskClient, client_of: Callable[..., FlaskClient]
+) -> None:
+    page, json_8 = {"Accept": "text/html,*/*;q=0.8"}, {"Accept": JSON_8}
+    told = client_of(server={"elastic_product_header": True, "cluster": "mine"})
+    answer = told.get("/", headers=json_8)
+    assert (answer.status_code, answer.headers["X-Elastic-Product"]) == (200, "Elasticsearch")
+    found = answer.get_json()
+    assert (found["name"], found["cluster_name"], len(found["cluster_uuid"])) == ("gridwatch", "mine", 22)
+    assert told.get("/").get_json() == found
+    other = client_of(server={"elastic_product_header": True}).get("/").get_json()
+    assert other["cluster_uuid"] != found["cluster_uuid"]
+    assert (told.head("/").status_code, told.head("/").data) == (200, b"")
+    for one, headers in ((told, page), (client, {}), (client, json_8)):
+        answer = one.get("/", headers=headers)
+        assert (answer.status_code, answer.location) == (302, "/overview")
+        assert "X-Elastic-Product" not in answer.headers
+    nowhere = told.get("/logs/_search", headers=json_8)
+    assert nowhere.headers["X-Elastic-Product"] == "Elasticsearch"
+    assert nowhere.status_code == 400
+    assert nowhere.get_json() == {"error": "no handler found for uri [/logs/_search] and method [GET]"}
+    wrong = told.post("/", json={})
+    assert (wrong.status_code, "allowed: [GET]" in wrong.get_json()["error"]) == (405, True)
+    assert told.get("/logs/_search", headers=page).mimetype == "text/html"
+    assert client.get("/logs/_search").status_code == 404
+    assert told.get("/griddb/nothing").status_code == 404
+    away = client_of(server={"elastic_product_header": True, "insecure_http": True}, alerts={"token": "right"})
+    assert refused(away.get("/", environ_base=AWAY), 401, "security_exception")
+    assert away.get("/", environ_base=AWAY, headers={"Authorization": "Bearer right"}).get_json()["name"] == "gridwatch"
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,13 @@ def test_the_client_refuses_a_server_that_does_not_say_what_it_is(serving: Calla
 def test_what_else_the_client_can_ask(client: Elasticsearch, logs: np.ndarray[Any, Any]) -> None:
     ml = client.ml
     assert ml.info()["defaults"]["datafeeds"]["scroll_size"] == 1000
+    found = client.info()
+    assert (found["name"], found["version"]["number"].split(".")[0]) == ("gridwatch", "9")
+    assert client.ping() is True
+    with pytest.raises(BadRequestError, match="no handler found"):
+        client.search(index="kibana_sample_data_logs")
+    with pytest.raises(BadRequestError, match="not supported by gridwatch"):
+        client.cat.ml_jobs()
     job = {name: value for name, value in EVENT_RATE.items() if name != "datafeed_config"}
     assert ml.validate(job_id="any", **job)["acknowledged"] is True
     assert ml.validate_detector(detector={"function": "high_mean", "field_name": "bytes"})["acknowledged"] is True

@@ -6,18 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask, Response, current_app, jsonify, redirect, request, url_for
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.alerts.wording import number
 from gridwatch.server import health, inbox, metrics, trigger
-from gridwatch.server.auth import guard, is_ml_api, is_web_api, wants_page
+from gridwatch.server.auth import guard, is_ml_api, is_web_api, speaks_elastic, wants_page
 from gridwatch.server.griddb_webapi import blueprint as griddb_webapi
 from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.griddb_webapi.routes import http_error
 from gridwatch.server.ml_api import blueprint as ml_api
+from gridwatch.server.ml_api import home
 from gridwatch.server.ml_api import http_error as ml_http_error
 from gridwatch.server.pages import blueprints
 from gridwatch.server.pages.session import signed_in
@@ -70,7 +71,7 @@ def create_app(settings: Settings, store: Store, *, clock: Callable[[], int]) ->
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     # Rows beside a zip archive may come as a field of the form, as large as any other body.
     app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
-    app.add_url_rule("/", "home", lambda: redirect(url_for("overview.page")))
+    app.add_url_rule("/", "home", home)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
     app.after_request(_harden)
@@ -82,7 +83,7 @@ def _http_error(error: HTTPException) -> Response | WerkzeugResponse:
         return error.get_response()
     if is_web_api():
         return http_error(error.code, error.description or error.name)
-    if is_ml_api():
+    if speaks_elastic():
         return ml_http_error(error)
     if wants_page():
         return error_page(error.code, error.name, error.description or error.name)
@@ -112,7 +113,7 @@ def _harden(answer: Response) -> Response:
     answer.headers.setdefault("Referrer-Policy", "same-origin")
     if request.endpoint != "static":
         answer.headers.setdefault("Cache-Control", "no-store")
-    if is_ml_api() and state(current_app).settings.server.elastic_product_header:
+    if speaks_elastic() and state(current_app).settings.server.elastic_product_header:
         # Elasticsearch's own clients speak to nothing that does not say so.
         answer.headers["X-Elastic-Product"] = "Elasticsearch"
     return answer

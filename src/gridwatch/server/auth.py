@@ -23,18 +23,20 @@ __all__ = [
     "WEB_API",
     "caller_address",
     "guard",
+    "is_elastic_client",
     "is_local",
     "is_ml_api",
     "is_private",
     "is_tls",
     "is_web_api",
+    "speaks_elastic",
     "wants_page",
 ]
 
 WEB_API = "/griddb/"
 """Where the addresses of GridDB's Web API begin."""
 
-_ML_API = ("/_ml", "/_transform")
+_ML_API = ("/_ml", "/_transform", "/_cat")
 
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
 
@@ -60,7 +62,24 @@ def is_web_api() -> bool:
 
 def is_ml_api() -> bool:
     """Tell whether the request is for Elasticsearch's API of jobs, which has the Web API's users and its own errors."""
-    return request.path.startswith(tuple(f"{root}/" for root in _ML_API)) or request.path in _ML_API
+    path = request.path
+    if path.startswith(tuple(f"{root}/" for root in _ML_API)) or path in _ML_API:
+        return True
+    # Elasticsearch's clients ask there first whom they talk to.
+    return path == "/" and is_elastic_client()
+
+
+def is_elastic_client() -> bool:
+    """Tell whether the caller may take the server for Elasticsearch: the settings allow it, and no page is wanted."""
+    return state(current_app).settings.server.elastic_product_header and not wants_page()
+
+
+def speaks_elastic() -> bool:
+    """Tell whether the answer is one of Elasticsearch's kind: of its APIs, or to a client of it that asks for more.
+
+    What such clients ask of indices and clusters leads nowhere here, and is told in words that they know.
+    """
+    return is_ml_api() or (request.url_rule is None and not is_web_api() and is_elastic_client())
 
 
 def refusal(status: int, message: str) -> Response:

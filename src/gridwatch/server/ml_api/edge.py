@@ -15,7 +15,8 @@ from gridwatch.server.ml_api.media import answer
 __all__ = ["blueprint", "http_error"]
 
 
-@blueprint.errorhandler(MlApiError)
+# `/` is outside the blueprint, and refuses as it does.
+@blueprint.app_errorhandler(MlApiError)
 def _refused(error: MlApiError) -> Response:
     told = answer(error_body(error), error.status)
     told.headers.update(error.headers)
@@ -29,7 +30,7 @@ def _refused_by_ours(error: GridwatchError) -> Response:
     return _refused(of_ours(error))
 
 
-blueprint.teardown_request(end_turns)
+blueprint.teardown_app_request(end_turns)
 
 
 def http_error(error: HTTPException) -> Response:

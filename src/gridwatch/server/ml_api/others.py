@@ -27,6 +27,7 @@ _ABSENT = {
     "the schedule of transforms beside their frequency is": ("/_transform/<transform_id>/_schedule_now",),
     "the upgrade of transforms is": ("/_transform/_upgrade",),
     "the deletion of expired data is": ("/_ml/_delete_expired_data",),
+    "tables for the eye are": ("/_cat",),
 }
 """What is refused, by the addresses it begins at."""
 
