@@ -72,7 +72,7 @@ def four_writers(store: SqliteStore, seconds: float, rows: int) -> None:
     writers = [start_writer(store.path, number, seconds, rows) for number in range(4)]
     batches = []
     for writer in writers:
-        out, err = writer.communicate(timeout=seconds + 120)
+        out, err = writer.communicate(timeout=seconds + 240)
         assert writer.returncode == 0, err
         batches.append(out.split()[1:])
     counted = store.sql("SELECT v, COUNT(*) n FROM shared GROUP BY v ORDER BY v").to_pydict()["n"]
@@ -97,7 +97,26 @@ def test_processes_that_make_the_same_store_at_once(path: Path) -> None:
         )
         for _ in range(4)
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0] * 4
+    assert [writer.wait(timeout=240) for writer in writers] == [0] * 4
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_store_that_another_makes_meanwhile_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    number, asked = layout._number, 0
+
+    def another_makes_it(session: Session, sql: str) -> int:
+        nonlocal asked
+        found = number(session, sql)
+        asked += 1
+        if asked == place:
+            SqliteStore(path).close()
+        return found
+
+    monkeypatch.setattr(layout, "_number", another_makes_it)
+    with SqliteStore(path) as store:
+        assert store.containers() == []
 
 
 @pytest.mark.parametrize("delay_ms", [15, 60, 130])
@@ -114,7 +133,7 @@ def test_a_killed_writer_leaves_whole_batches_only(store: SqliteStore, delay_ms:
     committed = [0, *map(int, writer.stdout.read().split())]
     writer.stderr.close()
     writer.stdout.close()
-    writer.wait(timeout=30)
+    writer.wait(timeout=240)
     counted = store.sql("SELECT n, COUNT(*) c FROM shared GROUP BY n ORDER BY n").to_pydict()
     assert set(counted["c"]) == {rows}
     assert set(committed) <= set(counted["n"])
@@ -190,7 +209,7 @@ def test_threads_that_fork_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert not any(thread.is_alive() for thread in threads)
     for store in stores:
         assert store.containers() == []
@@ -521,4 +540,4 @@ def test_one_sqlite_library_only() -> None:
 def test_the_store_itself_loads_no_other_sqlite_library(path: Path) -> None:
     opened = f"from gridwatch.containers import open_store; open_store('sqlite:///{path}').close()"
     code = f"import sys; {opened}; assert 'sqlite3' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)

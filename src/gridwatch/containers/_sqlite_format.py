@@ -120,8 +120,10 @@ def free_pages(session: Session) -> int:
 
 
 def _prepare(session: Session, path: Path) -> None:
+    # In this order: another process may make the store meanwhile, and tables without the mark look like a foreign file.
+    empty = _number(session, "SELECT count(*) FROM sqlite_schema") == 0
     mark = _number(session, "PRAGMA application_id")
-    if mark == 0 and _number(session, "SELECT count(*) FROM sqlite_schema") == 0:
+    if mark == 0 and empty:
         # Both can only be set before the first table. Rows lie in the order of time, so larger pages than SQLite's
         # 4 KiB save some of a bulk write's CPU time (0 to 20%, near the noise); the log is checkpointed at 16 MiB.
         session.query(f"PRAGMA page_size = {PAGE_BYTES}")
