@@ -38,6 +38,25 @@ def test_table_json_and_scores(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "mlflow.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "drawn"),
+    [([], True), (["--no-plots"], False), (["--no-track"], False), (["--no-track", "--plots"], True)],
+)
+def test_a_run_has_pictures_unless_told_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], drawn: bool
+) -> None:
+    seen: dict[str, object] = {}
+
+    def judge(*_series: object, **how: object) -> None:
+        seen.update(how)
+        raise ConfigError("Enough was seen.")
+
+    monkeypatch.setattr("gridwatch.pipeline.evaluate.evaluate_series", judge)
+    done = CliRunner().invoke(app, ["evaluate", str(folder), *words])
+    assert "Enough was seen" in str(done.exception)
+    assert seen["plots"] is drawn
+
+
 def test_detectors_are_listed_and_a_folder_is_asked_for(folder: Path) -> None:
     done = CliRunner().invoke(app, ["evaluate", "--list"])
     assert "lstm-fixed" in done.stdout

@@ -58,6 +58,20 @@ def test_rows_at_one_time_are_kept_and_told_apart(folder: Folder) -> None:
     assert series.timestamps[2] == series.timestamps[4]
 
 
+def test_an_hour_that_comes_twice_is_kept_in_the_order_of_its_lines(folder: Folder) -> None:
+    lines = ROWS.splitlines()
+    # Minutes 4 to 6 come again, and the clock goes on from there.
+    twice = "\n".join([*lines[:8], *lines[5:]])
+    labels = {"a/x.csv": [[minute(1), minute(2)], [minute(5), minute(7)]]}
+    [series] = read_labelled(folder(labels, {"a/x.csv": twice}))
+    assert series.values.tolist() == [0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 9]
+    since = (series.times_ms - series.times_ms[0]).tolist()
+    assert since[6:11] == [360_000, 360_001, 360_002, 360_003, 420_000]
+    assert (series.repeats, series.timestamps[7]) == (3, "2024-01-01 00:04:00")
+    # A window reaches from its first row to its last, as NAB's masks of time do.
+    assert series.windows == ((1, 2), (5, 10))
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -97,10 +111,9 @@ def test_wrong_labels_are_told(folder: Folder, labels: object, message: str) -> 
         (ROWS + "2024-01-01 00:10:00,\n", r"data/a/x\.csv line 12: '' is no finite number"),
         (ROWS.replace(",4\n", ",inf\n").replace(",5\n", ",x\n"), r"line 6: 'inf' is no finite number, and 1 more are"),
         (ROWS + "yesterday,1\n", r"line 12: 'yesterday' is no time such as 2014-04-01 00:05:00"),
-        (ROWS + "2023-01-01,1\n", r"line 12: '2023-01-01' comes before the line above it \('2024-01-01 00:09:00'\)"),
         (
-            "timestamp,value\n" + "2024-01-01,1\n" * 3 + "2024-01-01 00:00:00.002,1\n",
-            r"too many rows at one time to tell them apart",
+            ROWS + "2023-12-31 12:00:00,1\n2023-01-01,1\n",
+            r"line 13: '2023-01-01' comes more than a day before line 11 \('2024-01-01 00:09:00'\); sort the file",
         ),
     ],
 )

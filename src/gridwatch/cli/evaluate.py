@@ -57,7 +57,12 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Write GROUP/FILE.csv with the scores and report.json there.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
-    plots: Annotated[bool, typer.Option("--plots", help="Draw each file, beside its scores and in MLflow.")] = False,
+    plots: Annotated[
+        bool | None,
+        typer.Option(
+            "--plots/--no-plots", help="Draw each file, beside its scores and in MLflow.", show_default="with --track"
+        ),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Files judged at the same time.", show_default="cores")
     ] = None,
@@ -101,7 +106,7 @@ def evaluate(
             read,
             detector,
             out=out,
-            plots=plots,
+            plots=track if plots is None else plots,
             jobs=jobs or os.cpu_count() or 1,
             splits=splits,
             seed=seed,

@@ -121,7 +121,7 @@ def evaluate_series(
     series = read()
     repeats = {one.name: one.repeats for one in series if one.repeats}
     if repeats:
-        log.info("rows_at_one_time", files=len(repeats), rows=sum(repeats.values()))
+        log.info("rows_not_after_the_one_before", files=len(repeats), rows=sum(repeats.values()))
     files = _judge_all(detector, series, jobs, progress)
     report = summarise(detector, called, files, splits=splits, seed=seed, seconds=time.monotonic() - started_s)
     if out is not None or settings is not None:

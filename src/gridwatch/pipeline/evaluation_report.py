@@ -94,7 +94,7 @@ class FileReport:
         false_rows: Flagged rows outside windows, at that threshold.
         standard: NAB's standard score of this file alone, at that threshold.
         vus_pr: Of `segment_score`.
-        repeats: Rows at the time of the row before.
+        repeats: Rows that are not after the row before.
         rows_per_s: Rows scored in a second of processor time.
     """
 

@@ -29,6 +29,8 @@ LABELS = "labels/combined_windows.json"
 FAULT_LIST = "labels/faults.json"
 """Which kind of fault is where, below the folder; there may be none."""
 
+_BACK_MS_MAX = 86_400_000  # a row of a daily file in the wrong place, or a clock that was set to another zone
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledSeries:
@@ -37,10 +39,11 @@ class LabelledSeries:
     Attributes:
         name: `GROUP/FILE.csv`.
         timestamps: The times as the file has them, n texts.
-        times_ms: int64 (n,), UTC epoch ms, strictly increasing: of rows at one time each is moved 1 ms further.
+        times_ms: int64 (n,), UTC epoch ms, strictly increasing: a row that is not after the one before it is moved to
+            1 ms after it.
         values: float64 (n,), finite.
         windows: First and last row of each window, both included, in order.
-        repeats: Rows at the time of the row before.
+        repeats: Rows that were so moved.
         kinds: What is wrong in each window, where the folder says so; otherwise none.
         lead: Rows at the beginning that the detector sees, and that count for nothing, not even probation.
         unjudged: First and last row of stretches that no figure counts, in order.
@@ -64,8 +67,8 @@ def read_labelled(folder: Path) -> list[LabelledSeries]:
     """Return the files of a labelled folder, by name.
 
     Raises:
-        SourceError: A file or its labels are missing, a CSV is broken or its times go back, or windows are reversed,
-            overlap or lie where the file has no rows; names the file and the place.
+        SourceError: A file or its labels are missing, a CSV is broken or its times go back by more than a day, or
+            windows are reversed, overlap or lie where the file has no rows; names the file and the place.
     """
     labels = _read_object(folder / LABELS)
     found = sorted(path.relative_to(folder / "data").as_posix() for path in (folder / "data").glob("*/*.csv"))
@@ -95,7 +98,7 @@ def read_unlabelled(path: Path) -> LabelledSeries:
     """Return one CSV of `timestamp,value` without windows, such as a base for made-up faults; named as its file.
 
     Raises:
-        SourceError: The file is missing, broken, or its times go back; names the file and the line.
+        SourceError: The file is missing, broken, or its times go back by more than a day; names the file and line.
     """
     return _read_series(path, path.name, [])
 
@@ -152,7 +155,7 @@ def _read_series(path: Path, name: str, labels: Any) -> LabelledSeries:
             f"{_further(len(broken))}."
         )
     windows = _windows(name, labels, times)
-    spread, repeats = _apart(name, times)
+    spread, repeats = _apart(name, frame["timestamp"], times)
     return LabelledSeries(name, tuple(frame["timestamp"]), spread, values, windows, repeats)
 
 
@@ -161,7 +164,7 @@ def _further(count: int) -> str:
 
 
 def _times(name: str, texts: pd.Series[str]) -> npt.NDArray[np.int64]:
-    """Return times int64 (n,), UTC epoch ms, never going back."""
+    """Return times int64 (n,), UTC epoch ms, as the file has them."""
     parsed = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
     broken = np.flatnonzero(parsed.isna().to_numpy())
     if len(broken):
@@ -169,30 +172,26 @@ def _times(name: str, texts: pd.Series[str]) -> npt.NDArray[np.int64]:
             f"data/{name} line {broken[0] + 2}: {texts.iloc[broken[0]]!r} is no time such as 2014-04-01 00:05:00"
             f"{_further(len(broken))}."
         )
-    times = parsed.dt.tz_convert(None).to_numpy().astype("datetime64[ms]").astype(np.int64)
-    back = np.flatnonzero(np.diff(times) < 0)
-    if len(back):
-        row = int(back[0]) + 1
-        raise SourceError(
-            f"data/{name} line {row + 2}: {texts.iloc[row]!r} comes before the line above it "
-            f"({texts.iloc[row - 1]!r}); sort the file by time."
-        )
-    return times
+    return parsed.dt.tz_convert(None).to_numpy().astype("datetime64[ms]").astype(np.int64)
 
 
-def _apart(name: str, times: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
-    """Return times that strictly increase, each row at the time of the one before it 1 ms later, and how many are."""
+def _apart(name: str, texts: pd.Series[str], times: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return times that strictly increase, a row that is not after the one before it 1 ms after that, and how many are.
+
+    Times stand still or go back where an hour comes twice in autumn and where a clock was set: what came after what is
+    told by the lines. What goes back further is no file in the order of its rows.
+    """
     rows = np.arange(len(times))
-    again = np.diff(times, prepend=times[0] - 1) == 0
-    if not again.any():
-        return times, 0
-    spread = times + rows - np.maximum.accumulate(np.where(again, 0, rows))
-    if (np.diff(spread) <= 0).any():
-        row = int(np.flatnonzero(np.diff(spread) <= 0)[0])
+    spread = np.maximum.accumulate(times - rows) + rows
+    far = np.flatnonzero(spread - times > _BACK_MS_MAX)
+    if len(far):
+        row = int(far[0])
+        latest = int(np.argmax(times[:row]))
         raise SourceError(
-            f"data/{name} line {row + 2}: too many rows at one time to tell them apart before the next (1 ms each)."
+            f"data/{name} line {row + 2}: {texts.iloc[row]!r} comes more than a day before line {latest + 2} "
+            f"({texts.iloc[latest]!r}); sort the file by time."
         )
-    return spread, int(again.sum())
+    return spread, int((spread > times).sum())
 
 
 def _windows(name: str, labels: Any, times: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
@@ -216,15 +215,15 @@ def _window(name: str, label: Any, times: npt.NDArray[np.int64]) -> tuple[int, i
         raise SourceError(f"{LABELS}: a window of {name!r} is {label!r}; expected [start, end], two times.") from error
     if start_ms > end_ms:
         raise SourceError(f"{LABELS}: the window {label[0]!r} to {label[1]!r} of {name!r} ends before it begins.")
-    if start_ms < times[0] or end_ms > times[-1]:
+    if start_ms < times.min() or end_ms > times.max():
         raise SourceError(
             f"{LABELS}: the window {label[0]!r} to {label[1]!r} of {name!r} reaches out of the file, which goes from "
-            f"{_text(times[0])} to {_text(times[-1])}."
+            f"{_text(times.min())} to {_text(times.max())}."
         )
-    first, last = np.searchsorted(times, start_ms), np.searchsorted(times, end_ms, side="right") - 1
-    if first > last:
+    inside = np.flatnonzero((times >= start_ms) & (times <= end_ms))
+    if not len(inside):
         raise SourceError(f"{LABELS}: no row of {name!r} lies in its window {label[0]!r} to {label[1]!r}.")
-    return int(first), int(last)
+    return int(inside[0]), int(inside[-1])
 
 
 def _utc_ms(time: pd.Timestamp) -> int:
