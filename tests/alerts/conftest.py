@@ -64,7 +64,7 @@ class MailServer:
                 outer.keys.append(self.headers.get("Authorization"))
                 outer.arrived.set()
                 if reply.gate:
-                    reply.gate.wait(20)
+                    reply.gate.wait(120)
                 if reply.status == 0:
                     self.close_connection = True
                     return

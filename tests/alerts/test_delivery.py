@@ -34,7 +34,7 @@ def deliverer(store: Store, clock: Any, mail_server: Any) -> Callable[..., Deliv
     store.put_container(DELIVERIES)
 
     def make(settings: Settings, **other: Any) -> Delivery:
-        mailer = Mailer("key", mail_server.url, timeout_s=5, attempts=1, clock=clock)
+        mailer = Mailer("key", mail_server.url, timeout_s=60, attempts=1, clock=clock)
         return Delivery(
             other.get("store", store), settings, mailer=mailer, address_book=AddressBook(settings), clock=clock
         )
@@ -206,7 +206,7 @@ def test_many_triggers_at_once_make_one_mail(
     key = put_anomaly()
     with ThreadPoolExecutor(20) as pool:
         calls = [pool.submit(delivery.deliver, "ANOMALY_AAPL", key) for _ in range(20)]
-        mail_server.arrived.wait(20)
+        assert mail_server.arrived.wait(120)
         gate.set()
         states = sorted(call.result().status for call in calls)
     assert len(mail_server.mails) == 1

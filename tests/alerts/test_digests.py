@@ -29,7 +29,7 @@ def make(store: Store, clock: Any, mail_server: Any, make_settings: Any) -> Call
 
     def new(**alerts: Any) -> Delivery:
         settings = make_settings(alerts={"recipients": ["ops@example.com"], "mails_per_hour": 2} | alerts)
-        mailer = Mailer("key", mail_server.url, timeout_s=5, attempts=1, clock=clock)
+        mailer = Mailer("key", mail_server.url, timeout_s=60, attempts=1, clock=clock)
         return Delivery(store, settings, mailer=mailer, address_book=AddressBook(settings), clock=clock)
 
     return new

@@ -144,7 +144,7 @@ def test_deliveries_of_an_older_store_get_their_new_columns(
     snooze(store, "IBM", until_ms=clock.now_ms + 1_000, now_ms=clock(), author="ann")
     assert revive(store, now_ms=clock()) == 1
     Relay(store, settings, clock=clock)
-    mailer = Mailer("key", mail_server.url, timeout_s=5, attempts=1, clock=clock)
+    mailer = Mailer("key", mail_server.url, timeout_s=60, attempts=1, clock=clock)
     delivery = Delivery(store, settings, mailer=mailer, address_book=AddressBook(settings), clock=clock)
     assert [delivery.deliver("ANOMALY_AAPL", key).status for key in (done, dead, new)] == [
         "already_sent",

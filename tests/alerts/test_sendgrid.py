@@ -25,7 +25,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def mailer(mail_server: Any, clock: Any, pauses: list[float]) -> Mailer:
-    return Mailer(KEY, mail_server.url, timeout_s=5, attempts=3, clock=clock, sleep=pauses.append)
+    return Mailer(KEY, mail_server.url, timeout_s=60, attempts=3, clock=clock, sleep=pauses.append)
 
 
 def test_a_mail_is_handed_over_with_the_key(mailer: Mailer, mail_server: Any) -> None:
@@ -123,7 +123,7 @@ def test_nobody_listening(clock: Any, pauses: list[float]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        mailer = Mailer(KEY, url, timeout_s=1, attempts=2, clock=clock, sleep=pauses.append)
+        mailer = Mailer(KEY, url, timeout_s=60, attempts=2, clock=clock, sleep=pauses.append)
         with pytest.raises(DeliveryError, match=r"does not answer: .*refused"):
             mailer.send(MAIL)
     assert pauses == [0.5]

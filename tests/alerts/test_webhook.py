@@ -32,7 +32,7 @@ def make(store: Store, clock: Any, mail_server: Any, make_settings: Any) -> Call
     def new(**alerts: Any) -> Delivery:
         hook = {"webhook_url": f"{mail_server.url}/hook/p4th?key=q"}
         settings = make_settings(alerts=HOOK | hook | alerts)
-        mailer = Mailer("key", mail_server.url, timeout_s=5, attempts=1, clock=clock)
+        mailer = Mailer("key", mail_server.url, timeout_s=60, attempts=1, clock=clock)
         return Delivery(store, settings, mailer=mailer, address_book=AddressBook(settings), clock=clock)
 
     return new
