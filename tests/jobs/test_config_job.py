@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -117,6 +118,8 @@ _DETECTOR = r"\[analysis_config.detectors\[0\]"
         (job({"influencers": ["ts"]}), r"time field 'ts' may not be used"),
         (job({"influencers": ["geo", "geo.country"]}), r"'geo' and 'geo.country' cannot both"),
         (job(analysis_limits={"model_memory_limit": "1kb"}), r"model_memory_limit\] has to be at least 1mb"),
+        (job(analysis_limits={"model_memory_limit": 1 << 43}), r"model_memory_limit\] has to be below 8388608tb"),
+        (job(analysis_limits={"model_memory_limit": "8192pb"}), r"has to be below 8388608tb, got '8192pb'"),
         (job(background_persist_interval="5m"), "at least 1h"),
         (job(daily_model_snapshot_retention_after_days=11), r"more than model_snapshot_retention_days \(10\)"),
         (job(create_time=1), r"cannot be set: create_time"),
@@ -171,6 +174,28 @@ def test_whatever_json_comes_nothing_but_our_error_is_raised(key: str, junk: Any
             r"\[custom_settings.gridwatch.alert_score\] '50' is not taken: should be a number from 0 to 100",
         ),
         (job(custom_settings={"gridwatch": [50]}), r"\[custom_settings.gridwatch\] \[50\] is not taken"),
+        (job({"bucket_span": "366d"}), r"\[analysis_config.bucket_span\] has to be at most 365d, got '366d'"),
+        *(
+            (
+                job(data_description={"time_field": "ts", "time_format": pattern}),
+                rf"\[data_description.time_format\] no moment .*{re.escape(pattern)}.* has no {lacks}; .*"
+                "allowed: epoch, epoch_ms",
+            )
+            for pattern, lacks in (
+                ("yyyy", "month"),
+                ("year", "month"),
+                ("yyyy-MM-dd", "hour"),
+                ("HH:mm:ss", "year"),
+                ("MMM dd HH:mm:ss", "year"),
+                ("yyyy-MM-dd hh:mm", "hour"),
+                ("yyyy-MM HH", "day"),
+                ("epoch_millis||yyyy", "month"),
+            )
+        ),
+        *(
+            (job(results_index_name=name), r"\[results_index_name\] invalid name of an index '")
+            for name in ("Mine", "mine,yours", "-mine", "mine_", "..", "a/b", "a*", "a" * 235)
+        ),
     ],
 )
 def test_what_a_new_job_may_not_hold_is_still_read_from_the_store(body: dict[str, Any], says: str) -> None:
@@ -187,4 +212,7 @@ def test_what_is_switched_off_is_not_refused() -> None:
 
 def test_a_new_job_may_hold_what_others_keep_in_its_settings() -> None:
     check_new(parse_job(job(custom_settings={"created_by": "wizard", "gridwatch": {"alert_score": 50}}), job_id="a"))
-    check_new(parse_job(job(data_description={"time_field": "ts", "time_format": "yyyy-MM-dd HH:mm"}), job_id="a"))
+    for pattern in ("yyyy-MM-dd HH:mm", "yy-D H", "epoch_second||date_time", "strict_date_optional_time"):
+        check_new(parse_job(job(data_description={"time_field": "ts", "time_format": pattern}), job_id="a"))
+    check_new(parse_job(job({"bucket_span": "365d"}, results_index_name="mine.2-b"), job_id="a"))
+    assert parse_job(job(results_index_name=""), job_id="a").results_index_name == "shared"

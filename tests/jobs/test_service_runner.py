@@ -432,8 +432,11 @@ def test_messages_of_a_store_of_an_earlier_gridwatch_are_read(tmp_path: Path) ->
 
 def test_results_are_kept_as_long_as_the_job_says(world: World) -> None:
     world.put(*range(START - 30 * HOUR, START, 5 * MINUTE))
-    world.start({**JOB, "results_retention_days": 1})
+    world.start({**JOB, "results_retention_days": 10**12})
     world.runner.run_due()
+    assert world.service.buckets("job", Wanted(interim=False))["count"] > 24 * 4 + 1
+    world.service.update_job("job", {"results_retention_days": 1})
+    world.service.run_datafeed("job")
     found = world.service.buckets("job", Wanted(interim=False))
     newest = START + 6 * HOUR - SPAN - SPAN
     assert found["buckets"][0]["timestamp"] == newest - 24 * HOUR

@@ -45,10 +45,27 @@ class DateFormat:
         text: As given, `||` between several.
         readers: One for each: returns the instant of a text, or None where it has another form. It is given the zone
             for a text without one, and whether what is missing of the time of day is rounded up.
+        parts: For each, the parts of a date that it can hold; empty for a count since 1970.
     """
 
     text: str
     readers: tuple[Callable[[str, tzinfo, bool], Instant | None], ...]
+    parts: tuple[frozenset[str], ...] = ()
+
+    @property
+    def lacks(self) -> str:
+        """What one of the formats never says of a moment: `year`, `month`, `day` or `hour`; "" for nothing.
+
+        A time of 12 hours says the hour together with its half of the day.
+
+        >>> date_format("yyyy-MM-dd").lacks, date_format("yyyy-MM-dd hh:mma").lacks, date_format("epoch_millis").lacks
+        ('hour', '', '')
+        """
+        for parts in filter(None, self.parts):
+            for name, ways in _MOMENT.items():
+                if not any(way <= parts for way in ways):
+                    return name
+        return ""
 
     def parse(self, text: str, zone: tzinfo = UTC, *, round_up: bool = False) -> Instant:
         """Return the instant of a text.
@@ -111,14 +128,15 @@ def date_format(text: str) -> DateFormat:
     """
     if len(text) > FORMAT_MAX:
         raise JobsValueError(f"a date format of {len(text)} characters; at most {FORMAT_MAX} are taken")
-    return DateFormat(text, tuple(_reader(part) for part in text.split("||")))
+    found = [_reader(part) for part in text.split("||")]
+    return DateFormat(text, tuple(read for read, _ in found), tuple(parts for _, parts in found))
 
 
-def _reader(part: str) -> Callable[[str, tzinfo, bool], Instant | None]:
+def _reader(part: str) -> tuple[Callable[[str, tzinfo, bool], Instant | None], frozenset[str]]:
     if part in _EPOCHS:
-        return functools.partial(_read_epoch, _EPOCHS[part])
-    source = _NAMED.get(part) or _pattern(part)
-    return functools.partial(_read_fields, re.compile(source, re.IGNORECASE | re.ASCII))
+        return functools.partial(_read_epoch, _EPOCHS[part]), frozenset()
+    pattern = re.compile(_NAMED.get(part) or _pattern(part), re.IGNORECASE | re.ASCII)
+    return functools.partial(_read_fields, pattern), frozenset(pattern.groupindex)
 
 
 def _read_epoch(per_ms: Decimal, text: str, zone: tzinfo, round_up: bool) -> Instant | None:
@@ -166,6 +184,14 @@ def _instant(parts: Mapping[str, str], zone: tzinfo, round_up: bool) -> Instant:
 
 
 _CLOCK = ("hour", "minute", "second")
+_DAYS_OF_YEAR = frozenset({"day_of_year"})
+_MOMENT: dict[str, tuple[frozenset[str], ...]] = {
+    "year": (frozenset({"year"}), frozenset({"year2"})),
+    "month": (frozenset({"month"}), frozenset({"month_name"}), _DAYS_OF_YEAR),
+    "day": (frozenset({"day"}), _DAYS_OF_YEAR),
+    "hour": (frozenset({"hour"}), frozenset({"hour12", "half"})),
+}
+"""The ways in which the parts of a pattern can say each part of a moment."""
 _EPOCHS = {"epoch_millis": Decimal(1), "epoch_second": Decimal(1000)}
 
 _YEAR, _MONTH, _DAY = r"(?P<year>\d{4})", r"(?P<month>\d\d)", r"(?P<day>\d\d)"

@@ -18,7 +18,7 @@ _DAY_MS = 86_400_000
 _TRAIN_DAYS, _TRAIN_MIN, _TRAIN_MAX = 21, 300, 4000
 _SET_BY_US = ("create_time", "finished_time", "job_type", "job_version", "model_snapshot_id", "state", "node")
 _PARTS = {"analysis_config", "datafeed_config"}
-_MEMORY_DEFAULT, _MEMORY_MIN = 1 << 30, 1 << 20
+_MEMORY_DEFAULT, _MEMORY_MIN, _MEMORY_MAX = 1 << 30, 1 << 20, (1 << 63) - 1
 _CATEGORIES = (
     "categorization_field_name", "categorization_filters", "categorization_analyzer", "per_partition_categorization",
 )  # fmt: skip
@@ -236,7 +236,9 @@ def parse_job(raw: object, *, job_id: str | None = None) -> JobConfig:
         check_id(group, f"groups[{index}]")
     if known in job.groups:
         raise JobsValueError(f"a job may not have its own id {known!r} as a group.", path="groups")
-    return _checked(job.model_copy(update={"job_id": known}))
+    # As Elasticsearch takes an empty name.
+    results = job.results_index_name or "shared"
+    return _checked(job.model_copy(update={"job_id": known, "results_index_name": results}))
 
 
 def _checked(job: JobConfig) -> JobConfig:
@@ -281,11 +283,11 @@ def _check_spans(job: JobConfig) -> None:
 
 
 def _check_limits(job: JobConfig) -> None:
+    given, path = job.analysis_limits.model_memory_limit, "analysis_limits.model_memory_limit"
     if job.memory_limit < _MEMORY_MIN:
-        raise JobsValueError(
-            f"has to be at least 1mb, got {job.analysis_limits.model_memory_limit!r}.",
-            path="analysis_limits.model_memory_limit",
-        )
+        raise JobsValueError(f"has to be at least 1mb, got {given!r}.", path=path)
+    if job.memory_limit > _MEMORY_MAX:
+        raise JobsValueError(f"has to be below 8388608tb, got {given!r}.", path=path)
 
 
 def _check_absent(job: JobConfig) -> None:

@@ -161,7 +161,7 @@ class Passes(FeedLife):
         job = self.resources.job(job_id)
         days, newest = job.config.results_retention_days, job.counts.get("latest_bucket_timestamp")
         if days is not None and newest is not None:
-            self.results.drop(job_id, before_ms=newest - days * _DAY_MS)
+            self.results.drop(job_id, before_ms=max(newest - days * _DAY_MS, 0))
 
     def _look_for_silence(self, feed: Datafeed, done: Pass) -> None:
         job = self.resources.job(feed.config.job_id)
