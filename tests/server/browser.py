@@ -66,7 +66,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             timezone_id="UTC",
         )
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(120_000)
         page = context.new_page()
 
         def problem(text: str) -> None:

@@ -86,10 +86,10 @@ def serving(store: Store) -> Iterator[Callable[..., str]]:
         parts = {"clock": lambda: NOW_MS, "on_ready": on_ready, "stop": stop}
         threads.append(threading.Thread(target=serve, args=(settings, store), kwargs=parts))
         threads[-1].start()
-        assert ready.wait(30)
+        assert ready.wait(120)
         return urls[0]
 
     yield start
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)

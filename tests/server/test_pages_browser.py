@@ -57,10 +57,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         parts: dict[str, Any] = {"clock": lambda: NOW_MS, "on_ready": on_ready, "stop": stop}
         thread = threading.Thread(target=serve, args=(settings, store), kwargs=parts)
         thread.start()
-        assert ready.wait(30)
+        assert ready.wait(120)
         yield Site(urls[0], settings)
         stop.set()
-        thread.join(30)
+        thread.join(120)
 
 
 def _fill(store: Any, name: str, spikes: dict[int, str]) -> None:

@@ -91,13 +91,16 @@ def test_few_passwords_are_checked_at_once(path: Path, monkeypatch: pytest.Monke
     users = Users(path)
     users.add("ana", "pw")
     at_once, most, hashes = 0, 0, 0
-    lock = threading.Lock()
+    lock = threading.Condition()
 
     def slow(stored: str, secret: bytes) -> bool:
         nonlocal at_once, most, hashes
         with lock:
             at_once, hashes = at_once + 1, hashes + 1
             most = max(most, at_once)
+            lock.notify_all()
+            # The first wait until as many as may are here; were more allowed in, they would be here soon after.
+            lock.wait_for(lambda: most >= HASHES_MAX, 120)
         time.sleep(0.01)
         with lock:
             at_once -= 1

@@ -37,7 +37,7 @@ with hold(home):
 def supervisor(home: Path) -> subprocess.Popen[bytes]:
     """A running supervisor with two running services."""
     popen = subprocess.Popen([sys.executable, "-c", PROGRAM, str(home)])
-    state = wait_settled(home, popen.pid, 30)
+    state = wait_settled(home, popen.pid, 120)
     assert [service.state for service in state.services] == [State.RUNNING, State.RUNNING]
     return popen
 
@@ -45,7 +45,7 @@ def supervisor(home: Path) -> subprocess.Popen[bytes]:
 def test_down_stops_the_supervisor_and_its_services(home: Path, supervisor: subprocess.Popen[bytes]) -> None:
     pids = [service.pid for service in _services(home)]
     assert down(home) == (True, 0)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(120) == 0
     assert [started_s(pid) for pid in pids if pid] == [None, None]
     assert {service.state for service in _services(home)} == {State.STOPPED}
     assert down(home) == (False, 0)
@@ -64,10 +64,10 @@ def test_down_finds_orphans_that_the_state_does_not_name(home: Path) -> None:
     environ = {**os.environ, MARKER: str(run_dir(home))}
     orphan = subprocess.Popen([sys.executable, "-c", SLEEPER], env=environ, start_new_session=True)
     # The mark is there once the new program has taken over the process.
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while down(home) == (False, 0):
         assert time.monotonic() < deadline
-    assert orphan.wait(10) == -signal.SIGTERM
+    assert orphan.wait(120) == -signal.SIGTERM
 
 
 def test_down_leaves_a_process_alone_that_has_got_a_service_number(home: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_supervisor_that_ends_while_starting_is_told(home: Path) -> None:
     with pytest.raises(
         MissingServiceError, match=rf"process {popen.pid}\) ended while starting; its log is .*supervisor.log"
     ):
-        wait_settled(home, popen.pid, 30)
+        wait_settled(home, popen.pid, 120)
     popen.wait()
 
 

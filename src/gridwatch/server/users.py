@@ -86,10 +86,11 @@ class Users:
                 # Another request may have checked it meanwhile.
                 if mark not in self._checked and not _matches(user.password, secret):
                     return None
-            with self._lock:
-                if len(self._checked) > 1000:
-                    self._checked.clear()
-                self._checked[mark] = name
+                # Noted before the next has its turn, which would check it once more.
+                with self._lock:
+                    if len(self._checked) > 1000:
+                        self._checked.clear()
+                    self._checked[mark] = name
         return user
 
     def add(self, name: str, password: str, *, rights: str = "write", replace: bool = True) -> bool:
