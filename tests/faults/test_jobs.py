@@ -23,8 +23,8 @@ from tests.faults.jobs_data import BUCKETS, EACH, JOB, ORDERS, SPAN, START, now_
 SCRIPT = Path(__file__).parent / "jobs_process.py"
 KILLS = 4
 POSTED = 25
-# What says when and by which state a record was found, not what it is.
-CIRCUMSTANCES = ("detected_ms", "scored_ms", "model_sha256")
+# What says when, by which state and how fast a record was found, not what it is.
+CIRCUMSTANCES = ("detected_ms", "scored_ms", "model_sha256", "processing_ms")
 
 
 class Workers:

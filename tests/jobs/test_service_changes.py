@@ -310,6 +310,10 @@ def test_stats_tell_how_long_buckets_take_over_all_processes(empty: JobsService)
     average = timing["exponential_average_bucket_processing_time_ms"]
     assert least <= average <= most
     assert timing["exponential_average_bucket_processing_time_per_hour_ms"] == pytest.approx(2 * average)
+    buckets = empty.buckets("timed")["buckets"]
+    each = [one["processing_time_ms"] for one in buckets]
+    assert min(each) >= 1
+    assert timing["total_bucket_processing_time_ms"] <= sum(each) <= timing["total_bucket_processing_time_ms"] + 39
     # Rows of the open bucket are no part of what the limit bounds.
     assert stats["model_size_stats"]["open_bucket_bytes"] > 0
     empty.close_job("timed")

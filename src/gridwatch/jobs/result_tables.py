@@ -139,7 +139,7 @@ def _buckets(job_id: str, found: Sequence[Bucket]) -> _Columns:
     scores = dict.fromkeys(("anomaly_score", "initial_anomaly_score"), "score")
     return {
         "id": [_key(job_id, one.timestamp) for one in found],
-        **_of(found, {"event_count": "event_count", "series": "series", "is_interim": "is_interim"}),
+        **_of(found, {name: name for name in ("event_count", "series", "is_interim", "processing_ms")}),
         **_floats(found, {"probability": "probability", **scores}),
         "influencers": [json.dumps([list(influencer) for influencer in one.influencers]) for one in found],
     }

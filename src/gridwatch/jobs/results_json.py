@@ -54,7 +54,8 @@ def bucket_json(row: Mapping[str, Any], records: Iterable[Mapping[str, Any]] | N
         "event_count": row["event_count"],
         "is_interim": row["is_interim"],
         "bucket_influencers": influencers,
-        "processing_time_ms": 0,
+        # A row of an earlier gridwatch has none.
+        "processing_time_ms": row.get("processing_ms") or 0,
         "probability": row["probability"],
         "series": row["series"],
     }

@@ -48,7 +48,7 @@ TRANSFORMS = collection(
 BUCKETS = collection(
     "ml_buckets",
     "id:STRING! job_id:STRING ts:TIMESTAMP bucket_span_ms:LONG event_count:LONG series:LONG probability:DOUBLE "
-    "anomaly_score:DOUBLE initial_anomaly_score:DOUBLE influencers:STRING is_interim:BOOL",
+    "anomaly_score:DOUBLE initial_anomaly_score:DOUBLE influencers:STRING is_interim:BOOL processing_ms:LONG",
     "id",
     indexes=("job_id", "ts"),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["timing_json", "with_buckets"]
+__all__ = ["timing_json", "whole_ms", "with_buckets"]
 
 _DECAY = 0.01
 """Weight of the newest bucket in the exponential average, as in Elasticsearch: some 100 buckets count."""
@@ -50,6 +51,15 @@ def with_buckets(timing: Mapping[str, Any], pieces: Iterable[tuple[int, float]])
         found[f"exponential_average_{_PREFIX}"] = each + kept * (before - each)
         found[f"average_{_PREFIX}"] = found[f"total_{_PREFIX}"] / found["bucket_count"]
     return found
+
+
+def whole_ms(took_ms: float, buckets: int) -> int:
+    """Return what each of some buckets took, in whole milliseconds as Elasticsearch tells it: rounded up, from 1.
+
+    >>> whole_ms(30.0, 20), whole_ms(0.01, 3)
+    (2, 1)
+    """
+    return max(math.ceil(took_ms / max(buckets, 1)), 1)
 
 
 def timing_json(job_id: str, timing: Mapping[str, Any], *, bucket_span_ms: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from gridwatch.jobs.analysis.results import Bucket, InfluencerResult, Record, Re
 from gridwatch.jobs.analysis.rows import Rows, columns_of
 from gridwatch.jobs.analysis.series import SERIES_BYTES
 from gridwatch.jobs.analysis.silence import Silence
+from gridwatch.jobs.timing import whole_ms
 
 if TYPE_CHECKING:
     import zipfile
@@ -159,11 +160,13 @@ class Analyzer:
         rows = self.open_rows()
         if self.next_bucket is None or not len(rows):
             return Results()
+        began = time.monotonic()
         last = self._floor(int(rows.times.max()))
         grid = self._grid(rows, self.next_bucket, last + self.job.bucket_span_ms)
         results = self._results(grid, [detector.preview(grid) for detector in self.detectors])
+        each_ms = whole_ms((time.monotonic() - began) * 1000.0, len(results.buckets))
         return Results(
-            [replace(bucket, is_interim=True) for bucket in results.buckets],
+            [replace(bucket, is_interim=True, processing_ms=each_ms) for bucket in results.buckets],
             results.records,
             [replace(one, is_interim=True) for one in results.influencers],
         )
@@ -244,10 +247,14 @@ class Analyzer:
         for first, last in self._pieces(start, end, len(rows)):
             began = time.monotonic()
             grid = self._grid(rows, first, last)
-            results.extend(self._results(grid, self._judge(grid)))
+            found = self._results(grid, self._judge(grid))
             if self.course is not None:
                 self.course.passed(last, self.detectors)
-            self._took.append((len(grid.starts), (time.monotonic() - began) * 1000.0))
+            took_ms = (time.monotonic() - began) * 1000.0
+            self._took.append((len(grid.starts), took_ms))
+            each_ms = whole_ms(took_ms, len(grid.starts))
+            found.buckets[:] = [replace(bucket, processing_ms=each_ms) for bucket in found.buckets]
+            results.extend(found)
             if last % self._prune_every_ms == 0:
                 self.counts.pruned_series_count += sum(
                     one.prune(last - self.job.prune_window_ms) for one in self.detectors

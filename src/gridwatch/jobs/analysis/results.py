@@ -78,6 +78,8 @@ class Bucket:
         score: 0 to 100.
         influencers: (field, score) of each influencer field that is to blame, the greatest score of its values.
         is_interim: Whether it may still change.
+        processing_ms: What it took: an equal share of the buckets that were judged together, in whole milliseconds
+            from 1. No part of what the bucket is: the same rows give equal buckets.
     """
 
     timestamp: int
@@ -87,6 +89,7 @@ class Bucket:
     score: float
     influencers: tuple[tuple[str, float], ...] = ()
     is_interim: bool = False
+    processing_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
