@@ -77,7 +77,7 @@ def test_filters(store: Store, put_anomaly: Any) -> None:
 
 
 def test_severities_are_those_of_the_detectors() -> None:
-    words = [severity_of(p_value) for p_value in (1e-7, 5e-6, 5e-5, 5e-4)]
+    words = [severity_of(score) for score in (99.96, 99.4, 98.2, 96.98)]
     assert tuple(words) == SEVERITIES
     assert sorted(SEVERITIES) == sorted(get_args(Severity))
     assert [severity_rank(word) for word in (*words, None, "awful")] == [0, 1, 2, 3, 4, 4]

@@ -20,8 +20,9 @@ from gridwatch.errors import GridwatchError, SourceError
 from gridwatch.sources import Dataset
 
 SPLIT = {
-    "ts_ms": 1109566800000, "score": 99.6, "severity": "high", "mail": "sent", "mail_error": None, "actual": 44.86,
-    "expected": 88.8, "lower": 85.5, "upper": 92.1, "driver": "value", "explanation": "44.86 is below.",
+    "ts_ms": 1109566800000, "score": 95.2, "severity_score": 99.6, "severity": "high", "mail": "sent",
+    "mail_error": None, "actual": 44.86, "expected": 88.8, "lower": 85.5, "upper": 92.1, "driver": "value",
+    "explanation": "44.86 is below.",
 }  # fmt: skip
 OTHER = {**SPLIT, "ts_ms": 1109566800000 + 86_400_000}
 
@@ -39,7 +40,9 @@ def test_the_verdict_counts_the_others() -> None:
 def test_the_table_and_the_words_say_why(capsys: pytest.CaptureFixture[str]) -> None:
     result = _result(OTHER, SPLIT)
     result.table()
-    assert "85.50 to 92.10" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "85.50 to 92.10" in shown
+    assert "99.60" in shown  # the number that the severity beside it goes by
     assert result.why() == ["44.86 is below."]
     assert result.summary() == "2 of 252 scored rows were flagged."
     empty = _result()

@@ -14,7 +14,6 @@ from gridwatch.detectors.calibration import (
     local_scale,
     p_of_score,
     score_of,
-    severity_of,
 )
 
 residuals = hnp.arrays(np.float64, st.integers(60, 300), elements=st.floats(-1e6, 1e6))
@@ -101,10 +100,3 @@ def test_no_spread_at_all_is_finite() -> None:
     assert p_values[0] == 1.0
     assert np.all(np.isfinite(p_values))
     assert Calibration.from_dict(calibration.to_dict()) == calibration
-
-
-@pytest.mark.parametrize(
-    ("p_value", "severity"), [(1e-3, "low"), (1e-4, "medium"), (1e-5, "high"), (1e-6, "critical"), (1e-12, "critical")]
-)
-def test_severity_bands(p_value: float, severity: str) -> None:
-    assert severity_of(p_value) == severity

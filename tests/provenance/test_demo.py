@@ -16,6 +16,9 @@ import pyarrow as pa
 import pytest
 
 from gridwatch import tracking
+from gridwatch.alerts.anomalies import list_anomalies
+from gridwatch.alerts.anomaly import find_anomaly
+from gridwatch.alerts.email import compose
 from gridwatch.containers.catalog import DELIVERIES, VALIDATIONS, anomaly_info
 from gridwatch.errors import ProvenanceError
 from gridwatch.pipeline.detect import detect
@@ -64,6 +67,37 @@ def test_every_anomaly_of_the_demo_is_bit_equal(demo: Demo) -> None:
     assert {one.verdict for one in done} == {"bit-equal"}, [one.differing for one in done]
     assert len(done) == demo.report.anomalies > 0
     assert told[-1] == (len(done), len(done))
+
+
+def test_how_bad_the_split_is_goes_by_the_score_that_its_mail_shows(demo: Demo) -> None:
+    [split] = subjects(demo.store)
+    assert split["score"] < 99.0
+    assert (split["severity"], split["anomaly_score"] > 99.75) == ("critical", True)
+    anomaly = find_anomaly(demo.store, split.container, split.id)
+    assert anomaly is not None
+    mail = compose(anomaly, demo.dataset, demo.store, demo.settings, recipients=["a@example.com"], key="k")
+    text = mail["content"][0]["value"]
+    assert "critical anomaly 2005-02-28" in mail["subject"]
+    assert f"(score {split['anomaly_score']:.4g})" in mail["subject"]
+    assert "Severity          critical (a score of 99.75 or more)\nAlarm score       99." in text
+    assert f"Score by itself   {split['score']:.4g} of 100" in text
+    [listed] = list_anomalies(demo.store)
+    assert listed["severity_score"] == split["anomaly_score"]
+
+
+def test_rows_whose_severity_goes_by_the_p_value_are_replayed_as_they_were(copied: Demo) -> None:
+    """Rows of before the scores decided keep their word, and it is still checked."""
+    [split] = subjects(copied.store)
+    said = {name: value for name, value in split.said.items() if name != "severity_by"}
+    old = {"id": split.id, "provenance": json.dumps(said), "severity": "low"}
+    row = copied.store.read(split.container).to_pylist()[0] | old
+    schema = anomaly_info(split.series).arrow
+    copied.store.put(split.container, pa.Table.from_pylist([row], schema=schema))
+    [done] = replay(copied.store, copied.settings, subjects(copied.store), now_ms=NOW_MS)
+    assert done.verdict == "bit-equal", done.differing
+    copied.store.put(split.container, pa.Table.from_pylist([row | {"severity": "high"}], schema=schema))
+    [done] = replay(copied.store, copied.settings, subjects(copied.store), now_ms=NOW_MS)
+    assert [(one.column, one.stored, one.again) for one in done.differing] == [("severity", "high", "low")]
 
 
 def test_later_rows_are_replayed_with_the_labels_of_their_time(copied: Demo) -> None:
@@ -213,7 +247,9 @@ def test_a_row_of_an_older_version_is_replayed_by_its_dataset_file(copied: Demo)
     row = copied.store.get(first.container, [first.id]).to_pylist()[0]
     names = list(row)
     new = dict.fromkeys(names[names.index("scored_ms") :])
-    copied.store.put(first.container, pa.Table.from_pylist([{**row, **new}], schema=anomaly_info("AAPL").arrow))
+    copied.store.put(
+        first.container, pa.Table.from_pylist([{**row, **new, "severity": "low"}], schema=anomaly_info("AAPL").arrow)
+    )
     said = found(copied)
     assert {said[name] for name in ("anomaly", "input rows", "training rows", "libraries")} == {Status.NOT_RECORDED}
     [one] = replay(copied.store, copied.settings, subjects(copied.store), now_ms=NOW_MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +15,9 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Store, open_store
+from gridwatch.containers.catalog import anomaly_info
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.detectors.severity import job_severity_of, severity_by_p
 from gridwatch.jobs.service import JobsService
 from gridwatch.provenance import Status, explain, replay, subjects
 from gridwatch.settings import Settings
@@ -95,6 +98,21 @@ def test_every_anomaly_of_a_job_is_found_again_bit_by_bit(store: Store, settings
     assert {one.verdict for one in done} == {"bit-equal"}, [(one.text, one.differing) for one in done]
     assert {one["detector"] for one in wanted} == {"visits_job/0/count", "visits_job/1/mean"}
     assert "Found by job 'visits_job' in 9,4" in done[0].text
+
+
+def test_how_bad_a_record_is_goes_by_its_score_now_and_by_its_p_value_in_older_rows(
+    store: Store, settings: Settings
+) -> None:
+    wanted = subjects(store)
+    assert {one["severity"] for one in wanted} == {job_severity_of(one["score"]) for one in wanted}
+    assert {one["severity"] for one in wanted} <= {"high", "critical"}  # the job tells from 50 on
+    first = next(one for one in wanted if severity_by_p(one["p_value"]) != one["severity"])
+    row = store.get(first.container, [first.id]).to_pylist()[0]
+    said = {name: value for name, value in first.said.items() if name != "severity_by"}
+    old = {"severity": severity_by_p(row["p_value"]), "provenance": json.dumps(said)}
+    schema = anomaly_info(first.series).arrow
+    store.put(first.container, pa.Table.from_pylist([row | old], schema=schema))
+    assert {one.verdict for one in replay(store, settings, subjects(store), now_ms=NOW_MS)} == {"bit-equal"}
 
 
 def test_rows_that_changed_show(store: Store, settings: Settings) -> None:

@@ -163,10 +163,14 @@ def test_of_too_many_anomalies_the_worst_are_told(
     times, _ = pump
     info = anomaly_info("pump")
     rows = [{"id": f"{at:032x}", "ts": int(times[at]), "score": float(at), "severity": "low"} for at in range(5)]
+    rows[0]["anomaly_score"] = 99.0  # the greater of the two is what is shown, and what its severity goes by
+    rows[1]["anomaly_score"] = 0.5
     store.put(info.name, pa.Table.from_pylist(rows, schema=info.arrow))
     monkeypatch.setattr(series_module, "_ANOMALIES_MAX", 3)
     found = app.test_client().get("/pages/data/series/pump").json
-    assert ([row["score"] for row in found["anomalies"]], found["anomalies_found"]) == ([3.0, 4.0, 90.0], 6)
+    assert ([row["severity_score"] for row in found["anomalies"]], found["anomalies_found"]) == ([99.0, 4.0, 90.0], 6)
+    [lane] = app.test_client().get("/pages/data/lanes?series=pump").json["lanes"]
+    assert max(lane["scores"]) == 99.0
     assert found["anomalies"][0]["explanation"] is None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gridwatch.alerts.anomaly import PREFIX, SEVERITIES, is_anomaly_container, severity_rank
 from gridwatch.alerts.receipts import delivery_key
 from gridwatch.containers.catalog import DELIVERIES, LABELS, anomaly_container
+from gridwatch.detectors import severity_score
 
 if TYPE_CHECKING:
     from gridwatch.alerts.anomaly import Anomaly
@@ -48,6 +49,7 @@ def list_anomalies(
 
     Returns:
         A dict a row, of plain values: `series`, `time` (ISO 8601, UTC), `ts_ms`, all other columns of the container,
+        `severity_score` (the greatest of its scores, by which the severity goes),
         `mail` (pending, sending, sent, dead, skipped), `mail_held` (why a pending one waits: digest, quiet, snoozed),
         `mail_id`, `mail_error`, `mail_to`, `mail_possible_duplicate`, and what people say of it: `label` (true, false,
         expected; None for nothing), `label_note` and `label_by`.
@@ -85,6 +87,7 @@ def _plain(container: str, row: dict[str, Any]) -> dict[str, Any]:
         "time": when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "ts_ms": round(when.timestamp() * 1000),
         "severity": row.pop("severity"),
+        "severity_score": severity_score(row["score"], row.get("anomaly_score")),
         "score": row.pop("score"),
     }
     return head | row | {"container": container}

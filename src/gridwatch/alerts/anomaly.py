@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from gridwatch.detectors import explain
+from gridwatch.detectors import explain, severity_score
+from gridwatch.detectors.severity import band_in_words
 from gridwatch.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -79,6 +80,18 @@ class Anomaly:
         driver = self.driver or self.detector or ""
         p_value = nan if self.p_value is None else self.p_value
         return explain(driver, actual=actual, expected=expected, lower=lower, upper=upper, p_value=p_value)
+
+    @property
+    def severity_score(self) -> float | None:
+        """The greatest of its scores, 0 to 100, by which its severity goes."""
+        return severity_score(self.score, self.anomaly_score)
+
+    @property
+    def severity_band(self) -> str:
+        """The scores that have its severity, in words; empty where the word is of another scale, as in older rows."""
+        score = self.severity_score
+        by_job = (self.model_uri or "").startswith("jobs:/")
+        return "" if score is None else band_in_words(self.severity or "", score, job=by_job)
 
     @property
     def series(self) -> str:

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gridwatch.alerts.email import COLOURS, PLOT_ID, Told, envelope, inline_picture
+from gridwatch.alerts.email import COLOURS, PLOT_ID, Told, envelope, inline_picture, score_of
 from gridwatch.alerts.mail_plot import anomaly_plot
 from gridwatch.alerts.page_links import anomaly_url
 from gridwatch.alerts.plot import rows_around
-from gridwatch.alerts.wording import NONE, number
+from gridwatch.alerts.wording import number
 
 if TYPE_CHECKING:
     from gridwatch.alerts.address_book import AddressBook
@@ -104,6 +104,6 @@ def _row(anomaly: Anomaly, address_book: AddressBook, settings: Settings) -> dic
         "colour": COLOURS.get(_severity(anomaly), "#475467"),
         "actual": number(anomaly.actual),
         "expected": number(anomaly.expected),
-        "score": NONE if anomaly.score is None else f"{anomaly.score:.4g}",
+        "score": score_of(anomaly),
         "link": anomaly_url(settings, anomaly),
     }

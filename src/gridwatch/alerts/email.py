@@ -31,6 +31,7 @@ __all__ = [
     "compose",
     "envelope",
     "inline_picture",
+    "score_of",
     "subject_of",
     "warm_up",
 ]
@@ -69,7 +70,7 @@ def subject_of(anomaly: Anomaly, dataset: Dataset | None) -> str:
     series = Told.of(anomaly, dataset)
     text = (
         f"[gridwatch] {series.symbol}: {anomaly.severity or 'unrated'} anomaly {series.when(anomaly.ts_ms)}, "
-        f"{series.value} {number(anomaly.actual)}, expected {number(anomaly.expected)} (score {_score(anomaly)})"
+        f"{series.value} {number(anomaly.actual)}, expected {number(anomaly.expected)} (score {score_of(anomaly)})"
     )
     # A line break in a subject would start a new header at some servers.
     return re.sub(r"\s+", " ", text)[:250]
@@ -171,12 +172,18 @@ def warm_up() -> None:
     anomaly_plot(pa.table({"ts": ts, "actual": [0.0, 1.0]}), nothing, title="warm-up")
 
 
-def _score(anomaly: Anomaly) -> str:
-    return NONE if anomaly.score is None else f"{anomaly.score:.4g}"
+def score_of(anomaly: Anomaly) -> str:
+    """Return the number that the severity goes by, so that word and number agree wherever both stand."""
+    return NONE if anomaly.severity_score is None else f"{anomaly.severity_score:.4g}"
 
 
-def _hundred(score: float) -> str:
-    return f"{score:.4g} of 100"
+def _hundred(score: float | None) -> str:
+    return NONE if score is None else f"{score:.4g} of 100"
+
+
+def _severity(anomaly: Anomaly) -> str:
+    word = anomaly.severity or "unrated"
+    return f"{word} ({anomaly.severity_band})" if anomaly.severity_band else word
 
 
 def _words(
@@ -199,12 +206,13 @@ def _words(
         ("Expected range", NONE if anomaly.lower is None and anomaly.upper is None else band),
         *([("What stood out", why.odd), ("Normal would be", why.normal)] if why else []),
         ("Driven by", anomaly.driver or NONE),
-        ("Score", f"{_score(anomaly)} of 100"),
-        ("By chance", one_in(anomaly.p_value)),
+        ("Severity", _severity(anomaly)),
         *([("Alarm score", _hundred(anomaly.anomaly_score))] if anomaly.anomaly_score is not None else []),
+        # Where there is an alarm score, the mail's score is the greater of both.
+        ("Score" if anomaly.anomaly_score is None else "Score by itself", _hundred(anomaly.score)),
+        ("By chance", one_in(anomaly.p_value)),
         *([("Segment score", _hundred(anomaly.segment_score))] if anomaly.segment_score is not None else []),
         ("Loss", number(anomaly.loss)),
-        ("Severity", anomaly.severity or "unrated"),
     ]
     source = [
         ("Dataset", dataset.name if dataset else NONE),
@@ -225,7 +233,7 @@ def _words(
         "when": series.when(anomaly.ts_ms),
         "severity": anomaly.severity or "unrated",
         "colour": COLOURS.get((anomaly.severity or "").lower(), "#475467"),
-        "score": _score(anomaly),
+        "score": score_of(anomaly),
         "actual": number(anomaly.actual),
         "expected": number(anomaly.expected),
         "sentence": " ".join(part for part in (_sentence(anomaly), validation.warning) if part),

@@ -54,7 +54,7 @@ class Result:
     @property
     def shown(self) -> dict[str, Any] | None:
         """The row to look at: the split, or the oddest."""
-        return self.split or max(self.rows, key=lambda row: float(row["score"]), default=None)
+        return self.split or max(self.rows, key=lambda row: float(row["severity_score"]), default=None)
 
     def table(self) -> None:
         """Print the anomalies, oldest first."""
@@ -68,7 +68,7 @@ class Result:
                     f"{r['actual']:.2f}",
                     f"{r['expected']:.2f}",
                     f"{r['lower']:.2f} to {r['upper']:.2f}",
-                    f"{r['score']:.2f}",
+                    f"{r['severity_score']:.2f}",
                     r["severity"],
                     r.get("driver") or "",
                     r["mail"],
@@ -103,7 +103,7 @@ class Result:
             raise GridwatchError(f"The mail about {SPLIT_DAY} is {found['mail']}, not sent: {why}.")
         others = len(self.rows) - 1
         return (
-            f"The 2-for-1 split of {SPLIT_DAY} was found (score {found['score']:.1f}, {found['severity']}). "
+            f"The 2-for-1 split of {SPLIT_DAY} was found (score {found['severity_score']:.2f}, {found['severity']}). "
             f"{others or 'No'} other row{'' if others == 1 else 's'} of {self.scored} scored "
             f"{'was' if others == 1 else 'were'} flagged."
         )

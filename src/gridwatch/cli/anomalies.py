@@ -66,7 +66,7 @@ def anomalies(
                     row["time"],
                     f"{row['actual']:.6g}",
                     f"{row['expected']:.6g}",
-                    f"{row['score']:.2f}",
+                    "" if row["severity_score"] is None else f"{row['severity_score']:.2f}",
                     row["severity"],
                     row.get("driver") or "",
                     row["mail"],

@@ -9,13 +9,13 @@ become wilder does not raise alarms all day. The ratio's p-value is its rank amo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from gridwatch.detectors.base import Floats
 
-__all__ = ["SCALE_ROWS", "Calibration", "Severity", "local_scale", "score_of", "severity_of", "surprise_of"]
+__all__ = ["SCALE_ROWS", "Calibration", "local_scale", "score_of", "surprise_of"]
 
 SCALE_ROWS = 50
 """Residuals before a row that say how wild the series is just then."""
@@ -28,8 +28,6 @@ _SHAPE = 0.25  # of the tail: a power of 4, near that of returns of all kinds; t
 _ANOMALIES = 0.003  # share of the learnt rows that may be anomalies themselves
 _GRID = 400  # points that keep the body of the distribution
 _P_MIN = 1e-12
-
-Severity = Literal["low", "medium", "high", "critical"]
 
 
 def surprise_of(p_value: Floats) -> Floats:
@@ -53,14 +51,6 @@ def p_of_score(score: float) -> float:
     0.00101
     """
     return max(float(10.0 ** np.log1p(-min(score, 100.0) / 100.0)), _P_MIN) if score < 100.0 else _P_MIN
-
-
-def severity_of(p_value: float) -> Severity:
-    """Return the band of a p-value: one in 10,000 is medium, in 100,000 high, in a million critical."""
-    for bound, name in ((1e-6, "critical"), (1e-5, "high"), (1e-4, "medium")):
-        if p_value <= bound:
-            return name  # type: ignore[return-value]
-    return "low"
 
 
 def local_scale(residuals: Floats, overall: float) -> Floats:

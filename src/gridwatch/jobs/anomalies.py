@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gridwatch.containers.catalog import anomaly_id, anomaly_info
-from gridwatch.detectors import severity_of
+from gridwatch.detectors import job_severity_of
 from gridwatch.jobs.bucket_rows import bucket_digest
 from gridwatch.pipeline.anomaly_rows import library_versions
 
@@ -96,7 +96,8 @@ def anomaly_row(job: JobConfig, record: Record, source: str, network: Network | 
     """
     if network is not None and record.timestamp < network.learnt.to_ms:
         network = None
-    judged_by = {} if network is None else {"network": network.uri, "network_sha256": network.sha256}
+    said: dict[str, Any] = {"job": job.job_id, "libraries": library_versions(), "severity_by": "score"}
+    said |= {} if network is None else {"network": network.uri, "network_sha256": network.sha256}
     detector = f"{job.job_id}/{record.detector_index}/{record.function}"
     entities = [*record.partition, *([record.by] if record.by else [])]
     partition = ", ".join(f"{name}={value}" for name, value in entities)
@@ -111,13 +112,13 @@ def anomaly_row(job: JobConfig, record: Record, source: str, network: Network | 
         "upper": record.upper,
         "score": record.score,
         "p_value": record.probability,
-        "severity": severity_of(record.probability),
+        "severity": job_severity_of(record.score),
         "driver": record.driver,
         "model_uri": f"jobs:/{job.job_id}",
         "input_from_ms": record.timestamp,
         "input_to_ms": record.timestamp + job.bucket_span_ms - 1,
         "source": source,
         "source_column": record.field_name,
-        "provenance": json.dumps({"job": job.job_id, "libraries": library_versions(), **judged_by}, sort_keys=True),
+        "provenance": json.dumps(said, sort_keys=True),
         "run_id": None if network is None else network.run_id or None,
     }

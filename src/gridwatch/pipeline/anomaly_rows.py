@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridwatch.containers.catalog import anomaly_id
-from gridwatch.detectors import severity_of
+from gridwatch.detectors import severity_of, severity_score
 
 if TYPE_CHECKING:
+    from gridwatch.detectors import Severity
     from gridwatch.pipeline.judging import Verdicts
     from gridwatch.pipeline.models import Model
     from gridwatch.pipeline.scored import Rule, Scored
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from gridwatch.sources.dataset import Dataset
     from gridwatch.tracking import ChampionModel
 
-__all__ = ["Origin", "anomaly_rows", "library_versions"]
+__all__ = ["Origin", "anomaly_rows", "library_versions", "row_severity"]
 
 _LIBRARIES = ("gridwatch", "numba", "numpy", "onnxruntime", "pandas")
 """Those whose arithmetic a score passes through."""
@@ -104,13 +106,21 @@ def _inputs(scored: Scored) -> list[dict[str, Any]]:
 def _row(origin: Origin, model: Model, scored: Scored, verdicts: Verdicts, place: int) -> dict[str, Any]:
     """Return what differs from anomaly to anomaly."""
     ts_ms = int(scored.times_ms[place])
+    columns = scored.row(place)
     return {
         "id": anomaly_id(origin.dataset.container, model.kind, "", ts_ms),
         "ts": ts_ms,
-        **scored.row(place),
+        **columns,
         "explanation": " ".join(part for part in (scored.explanation(place), verdicts.told(place)) if part),
-        "severity": severity_of(float(scored.columns["p_value"][place])),
+        "severity": row_severity(columns),
     }
+
+
+def row_severity(columns: Mapping[str, float | str | None]) -> Severity:
+    """Return how bad a scored row is, from its columns; see `gridwatch.detectors.severity`."""
+    scores = (columns["score"], columns["anomaly_score"])
+    greatest = severity_score(*(one if isinstance(one, float) else None for one in scores))
+    return severity_of(greatest or 0.0)
 
 
 def _provenance(origin: Origin, rule: Rule) -> str:
@@ -119,6 +129,7 @@ def _provenance(origin: Origin, rule: Rule) -> str:
         "dataset": origin.dataset.name,
         "rule": rule.name,
         "threshold": rule.value,
+        "severity_by": "score",
         "libraries": library_versions(),
     }
     return json.dumps(said, sort_keys=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gridwatch.detectors.severity import severity_by_p
 from gridwatch.errors import JobsNotFoundError, ProvenanceError
 from gridwatch.jobs.analysis import Analyzer, Results
 from gridwatch.jobs.analysis.models import BUCKETS
@@ -41,6 +42,7 @@ def job_again(store: Store, settings: Settings, group: Sequence[Subject], *, now
     extraction = Extraction(store, job.config, feed.config, now_ms=now_ms)
     source = ",".join(extraction.containers)
     wanted = {one.ts_ms for one in group}
+    by_p = {one.id for one in group if "severity_by" not in one.said}
     teacher = RecordedNetworks(settings, job.id) if job.config.model.type == "lstm" else None
     analyzer = Analyzer(job.config, BUCKETS, teacher=teacher)
     found: dict[str, dict[str, object]] = {}
@@ -50,6 +52,8 @@ def job_again(store: Store, settings: Settings, group: Sequence[Subject], *, now
         for record in results.records:
             if record.timestamp in wanted:
                 row = anomaly_row(job.config, record, source)
+                if str(row["id"]) in by_p:
+                    row["severity"] = severity_by_p(record.probability)
                 found[str(row["id"])] = row
 
     end_ms = max(wanted) + job.config.bucket_span_ms

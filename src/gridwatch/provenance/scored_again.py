@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridwatch.containers.catalog import series_name
-from gridwatch.detectors import Limit, LstmDetector, severity_of
+from gridwatch.detectors import Limit, LstmDetector
+from gridwatch.detectors.severity import severity_by_p
 from gridwatch.errors import ProvenanceError
+from gridwatch.pipeline.anomaly_rows import row_severity
 from gridwatch.pipeline.judging import judge
 from gridwatch.pipeline.labels import read_labels
 from gridwatch.pipeline.models import WindowModel
@@ -64,7 +66,8 @@ def scored_again(store: Store, settings: Settings, group: Sequence[Subject]) -> 
             found[one.id] = f"{source[0]}.{source[1]} has no row at its time any more, or too few before it."
             continue
         columns: dict[str, Any] = scored.row(place)
-        columns["severity"] = severity_of(float(scored.columns["p_value"][place]))
+        by_score = "severity_by" in one.said
+        columns["severity"] = row_severity(columns) if by_score else severity_by_p(columns["p_value"])
         told = (scored.explanation(place), verdicts.told(place))
         columns["explanation"] = " ".join(part for part in told if part)
         found[one.id] = Again(

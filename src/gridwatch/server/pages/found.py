@@ -77,7 +77,8 @@ def lanes_of(store: Store, containers: Sequence[str], wanted: Wanted, from_ms: i
     lanes = []
     for name in containers:
         # The rows themselves: a plain statement is compiled in half the time, and most series have few anomalies.
-        rows = store.sql(f'SELECT ts, score, severity FROM "{name}" WHERE {where}', values)  # noqa: S608 - checked
+        more = ", anomaly_score" if "anomaly_score" in _columns(store, name) else ""
+        rows = store.sql(f'SELECT ts, score, severity{more} FROM "{name}" WHERE {where}', values)  # noqa: S608 - checked
         if rows.num_rows:
             lanes.append(_lane(name[len(PREFIX) :], rows, from_ms, piece_ms))
     return sorted(lanes, key=lambda lane: (-max(lane.scores), -sum(lane.counts), lane.series))
@@ -87,7 +88,8 @@ def _lane(series: str, rows: pa.Table, from_ms: int, piece_ms: int) -> Lane:
     times_ms = rows["ts"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_numpy()
     places, which = np.unique((times_ms - from_ms) // piece_ms, return_inverse=True)
     scores = np.zeros(len(places))
-    np.maximum.at(scores, which, np.nan_to_num(rows["score"].to_numpy().astype(np.float64)))
+    for column in {"score", "anomaly_score"} & {*rows.column_names}:
+        np.maximum.at(scores, which, np.nan_to_num(rows[column].to_numpy().astype(np.float64)))
     ranks = np.full(len(places), len(SEVERITIES))
     np.minimum.at(ranks, which, [severity_rank(word) for word in rows["severity"].to_pylist()])
     words = [*SEVERITIES, ""]
@@ -123,18 +125,21 @@ def worst_of(
         store: Holds them.
         container: Where they are.
         wanted: Which.
-        columns: What to tell of each besides `ts_ms` and `container`; None for a column that an old container lacks.
+        columns: What to tell of each besides `ts_ms`, `container` and `severity_score`; None for a column that an old
+            container lacks.
         limit: Most rows.
 
     Raises:
         StoreError: The store refused or failed.
     """
-    info = store.container(container)
-    there = {column.name for column in info.columns} if info is not None else set()
+    there = _columns(store, container)
     names = ", ".join(f'"{name}"' for name in columns if name in there)
+    greatest = "CASE WHEN anomaly_score > score THEN anomaly_score ELSE score END"
+    greatest = greatest if "anomaly_score" in there else "score"
     where, values = wanted.where()
     rows = store.sql(
-        f'SELECT ts, {names} FROM "{container}" WHERE {where} ORDER BY score DESC, ts DESC LIMIT {int(limit) + 1}',  # noqa: S608 - names of a container
+        f'SELECT ts, {names}, {greatest} AS severity_score FROM "{container}" WHERE {where} '  # noqa: S608 - names of a container
+        f"ORDER BY severity_score DESC, ts DESC LIMIT {int(limit) + 1}",
         values,
     ).to_pylist()
     total = len(rows)
@@ -146,6 +151,11 @@ def worst_of(
     for row in found:
         del row["ts"]
     return sorted(found, key=lambda row: (row["ts_ms"], row["id"])), total
+
+
+def _columns(store: Store, container: str) -> set[str]:
+    info = store.container(container)
+    return {column.name for column in info.columns} if info is not None else set()
 
 
 def _ms(when: datetime) -> int:

@@ -23,7 +23,7 @@ _EACH_SIDE = 60
 
 _ROWS_MAX = 200_000
 _ANOMALIES_MAX = 1_000
-_SHOWN = ("id", "container", "ts_ms", "severity", "score", "expected", "driver")
+_SHOWN = ("id", "container", "ts_ms", "severity", "score", "severity_score", "expected", "driver")
 _COLUMNS = ("actual", "expected", "lower", "upper")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from flask import abort, current_app, render_template, request
 
 from gridwatch.alerts.anomaly import SEVERITIES
 from gridwatch.containers.catalog import anomaly_container, series_name
-from gridwatch.detectors import severity_of
+from gridwatch.detectors import job_severity_of
 from gridwatch.errors import JobsNotFoundError
 from gridwatch.jobs.resources import Resources
 from gridwatch.jobs.results import ResultRows, Wanted
@@ -153,7 +153,7 @@ def _record(row: dict[str, Any], job: Job) -> dict[str, Any]:
     return row | {
         "at_ms": at_ms,
         "of": ", ".join(entities),
-        "severity": severity_of(row["probability"]) if row["probability"] is not None else None,
+        "severity": job_severity_of(row["record_score"]) if row["record_score"] is not None else None,
         "from_ms": max(at_ms - around_ms, 0),
         "to_ms": at_ms + around_ms,
     }

@@ -269,7 +269,7 @@ export class SeriesChart {
     this.tip.hidden = found === null;
     plot.over.classList.toggle("points-at", found !== null);
     if (found === null) return;
-    const parts = [found.severity || "anomaly", `score ${number(found.score)}`];
+    const parts = [found.severity || "anomaly", `score ${number(found.severity_score)}`];
     if (found.driver) parts.push(found.driver);
     this.tip.textContent = `${shown(found.ts_ms)} · ${parts.join(" · ")}`;
     const [x, y] = this.#place(plot, found, false);

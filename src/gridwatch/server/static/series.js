@@ -98,7 +98,7 @@ function listAnomalies({ anomalies, anomalies_found: found }) {
         {},
         make("td", { class: "nowrap" }, make("a", { href: page(one) }, shown(one.ts_ms))),
         make("td", { class: `word ${one.severity || ""}` }, one.severity || "–"),
-        make("td", { class: "number" }, number(one.score)),
+        make("td", { class: "number" }, number(one.severity_score)),
         make("td", { class: "number" }, number(one.actual)),
         make("td", { class: "number" }, number(one.expected)),
         make("td", {}, [one.partition, one.driver].filter(Boolean).join(" · ") || "–"),
