@@ -256,7 +256,7 @@ def test_a_defect_gives_the_claim_back_and_is_raised(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("gridwatch.alerts.delivery.compose", broken)
+    monkeypatch.setattr("gridwatch.alerts.handover.compose", broken)
     key = put_anomaly()
     with pytest.raises(RuntimeError, match="a defect"):
         delivery.deliver("ANOMALY_AAPL", key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, nan
@@ -12,12 +13,10 @@ from gridwatch.detectors.severity import band_in_words
 from gridwatch.errors import DeliveryError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from gridwatch.containers import ContainerInfo, Store
     from gridwatch.detectors import Explanation
 
-__all__ = ["PREFIX", "SEVERITIES", "Anomaly", "find_anomaly", "is_anomaly_container", "severity_rank"]
+__all__ = ["PREFIX", "SEVERITIES", "Anomaly", "find_anomalies", "find_anomaly", "is_anomaly_container", "severity_rank"]
 
 PREFIX = "ANOMALY_"
 
@@ -138,9 +137,14 @@ def find_anomaly(store: Store, container: str, key: str) -> Anomaly | None:
     Raises:
         ContainerNotFoundError: No container has this name.
     """
-    return _first(container, store.get(container, [key]))
+    return next(iter(find_anomalies(store, container, [key])), None)
 
 
-def _first(container: str, rows: pa.Table) -> Anomaly | None:
-    found = rows.to_pylist()
-    return Anomaly.from_row(container, found[0]) if found else None
+def find_anomalies(store: Store, container: str, keys: Sequence[str]) -> list[Anomaly]:
+    """Read the anomalies with these row keys, in their order; those that are not there are left out.
+
+    Raises:
+        ContainerNotFoundError: No container has this name.
+        DeliveryError: A row has no time.
+    """
+    return [Anomaly.from_row(container, row) for row in store.get(container, keys).to_pylist()]

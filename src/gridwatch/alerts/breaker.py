@@ -39,6 +39,11 @@ class Breaker:
                 self._probe_until_ms = now_ms + _PROBE_MS
             return 0
 
+    def is_well(self, now_ms: int) -> bool:
+        """Tell whether calls need not ask: nothing failed since one passed, and no pause was asked for."""
+        with self._lock:
+            return not self._failures and now_ms >= self._asked_until_ms
+
     def failed(self, now_ms: int, retry_after_s: float | None = None) -> None:
         """Note a failure that may pass: 2 s, doubling to a minute, or what the service asked for, up to an hour."""
         with self._lock:

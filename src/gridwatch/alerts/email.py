@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from gridwatch.alerts.anomaly import Anomaly
+from gridwatch.alerts.background import Background, backgrounds
 from gridwatch.alerts.mail_plot import anomaly_plot
 from gridwatch.alerts.page_links import anomaly_url, label_links
-from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.wording import NONE, change, change_in_words, moment, number, one_in, span
-from gridwatch.containers.catalog import VALIDATIONS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -86,6 +85,7 @@ def compose(
     key: str,
     possible_duplicate: bool = False,
     now_ms: int | None = None,
+    background: Background | None = None,
 ) -> dict[str, Any]:
     """Return the body of `/v3/mail/send` for one anomaly.
 
@@ -98,16 +98,18 @@ def compose(
         key: Idempotency key of the delivery.
         possible_duplicate: An earlier try may have arrived; the mail says so.
         now_ms: The present, UTC epoch ms, from which label links count their days; None: the mail carries none.
+        background: What is told of the rows around, as read for several mails at once; None: it is read here.
 
     Raises:
         StoreError: The store failed.
         ConfigError: The secret of label links can be neither read nor made.
     """
     series = Told.of(anomaly, dataset)
-    rows = rows_around(store, anomaly)
+    known = background or backgrounds(store, [anomaly])[0]
+    rows = known.rows
     title = f"{series.symbol} {series.value}, {series.when(anomaly.ts_ms)}"
     picture = anomaly_plot(rows, anomaly, title=title, zone=series.zone, label=series.value) if rows else None
-    validation = _validation(store, anomaly)
+    validation = _validation(anomaly, known.validated)
     words = _words(anomaly, dataset, series, settings, validation, key=key, possible_duplicate=possible_duplicate)
     words["plot"] = f"cid:{PLOT_ID}" if picture else None
     words["labels"] = [] if now_ms is None else label_links(settings, anomaly, recipients, now_ms=now_ms)
@@ -254,14 +256,12 @@ class _Validation:
     warning: str = ""
 
 
-def _validation(store: Store, anomaly: Anomaly) -> _Validation:
+def _validation(anomaly: Anomaly, passed: bool | None) -> _Validation:
     if anomaly.validation_id is None:
         return _Validation(NONE, "The rows were not validated before they were scored.")
-    known = store.container(VALIDATIONS.name) is not None
-    rows = store.get(VALIDATIONS.name, [anomaly.validation_id])["success"].to_pylist() if known else []
-    if not rows:
+    if passed is None:
         return _Validation(f"{anomaly.validation_id} (no longer there)")
-    if rows[0]:
+    if passed:
         return _Validation(f"{anomaly.validation_id} (passed)")
     return _Validation(
         f"{anomaly.validation_id} (failed)", "The rows failed their validation and were scored all the same."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from gridwatch.alerts.delivery import claim_ms
@@ -89,22 +89,26 @@ class Handler:
     ) -> None:
         self._session.close()
 
-    def post(self, row: Due) -> Answer:
-        """POST one row and return what the handler says.
+    def post(self, rows: Sequence[Due]) -> list[Answer]:
+        """POST rows, one or several of a channel, and return what the handler says of each.
+
+        A handler that knows nothing of several takes the first; then there are fewer answers than rows.
 
         Raises:
             HandlerAwayError: Nobody takes triggers there; what to do about it is in the message.
         """
         import requests
 
-        body = json.dumps(
-            {
-                "container": row.container,
-                "event": "put",
-                "channel": row.channel,
-                "row": {"id": row.id, "ts": row.ts_ms, "actual": row.actual, "score": row.score},
-            }
-        ).encode()
+        row, *others = rows
+        trigger: dict[str, object] = {
+            "container": row.container,
+            "event": "put",
+            "channel": row.channel,
+            "row": {"id": row.id, "ts": row.ts_ms, "actual": row.actual, "score": row.score},
+        }
+        if others:
+            trigger["more"] = [{"container": other.container, "id": other.id} for other in others]
+        body = json.dumps(trigger).encode()
         headers = {"Content-Type": "application/json"}
         if self._secret:
             headers |= signed_headers(self._secret, uuid.uuid4().hex, body, now_ms=self._clock())
@@ -119,9 +123,11 @@ class Handler:
                 url=self.url,
             ) from error
         said = _json(answer)
-        status, error_text = said.get("status"), said.get("error")
+        status = said.get("status")
         if answer.status_code in {401, 403, 421} and status == "refused":
-            raise HandlerAwayError(f"The trigger handler at {self.url} refuses the relay: {error_text}", url=self.url)
+            raise HandlerAwayError(
+                f"The trigger handler at {self.url} refuses the relay: {said.get('error')}", url=self.url
+            )
         if status not in _KNOWN:
             raise HandlerAwayError(
                 f"What answers at {self.url} ({answer.status_code}) is no gridwatch trigger handler; check "
@@ -129,13 +135,25 @@ class Handler:
                 url=self.url,
             )
         wait_s = retry_after_s(answer.headers, now_ms=self._clock()) or 0.0
-        digest = said.get("digest")
-        return Answer(
-            answer.status_code,
-            str(status),
-            str(error_text) if error_text else None,
-            wait_s,
-            digest if isinstance(digest, int) else 0,
+        more = said.get("more")
+        return [_answer(answer.status_code, said, wait_s), *_answers(more if isinstance(more, list) else [])]
+
+
+def _answer(code: int, said: dict[str, Any], wait_s: float) -> Answer:
+    error, digest = said.get("error"), said.get("digest")
+    return Answer(
+        code, str(said["status"]), str(error) if error else None, wait_s, digest if isinstance(digest, int) else 0
+    )
+
+
+def _answers(more: list[Any]) -> Iterator[Answer]:
+    """What is said of further rows, up to the first that is none of our words."""
+    for said in more:
+        if not isinstance(said, dict) or said.get("status") not in _KNOWN:
+            return
+        wait_s, code = said.get("retry_after_s"), said.get("code")
+        yield _answer(
+            code if isinstance(code, int) else 0, said, float(wait_s) if isinstance(wait_s, int | float) else 0.0
         )
 
 

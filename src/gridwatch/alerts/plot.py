@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridwatch.alerts.background import EACH_SIDE, rows_around_all
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -26,7 +28,7 @@ INK, GRID, VALUE, EXPECTED, ALERT = "#1f2933", "#e4e7eb", "#1d4e89", "#e08e0b", 
 _DRAWING = threading.Lock()
 
 
-def rows_around(store: Store, anomaly: Anomaly, *, each_side: int = 60) -> pa.Table | None:
+def rows_around(store: Store, anomaly: Anomaly, *, each_side: int = EACH_SIDE) -> pa.Table | None:
     """Return the scored rows around an anomaly, oldest first, or None where there are none.
 
     Args:
@@ -34,17 +36,7 @@ def rows_around(store: Store, anomaly: Anomaly, *, each_side: int = 60) -> pa.Ta
         anomaly: In the middle, its own row included.
         each_side: Most rows before it, and most after it.
     """
-    import pyarrow as pa
-
-    info = store.container(anomaly.score_container)
-    if info is None:
-        return None
-    columns = "ts, actual, expected, lower, upper, score"
-    name = info.name.replace('"', '""')
-    before = f'SELECT {columns} FROM "{name}" WHERE ts <= ? ORDER BY ts DESC LIMIT {each_side + 1}'  # noqa: S608 - quoted
-    after = f'SELECT {columns} FROM "{name}" WHERE ts > ? ORDER BY ts LIMIT {each_side}'  # noqa: S608 - quoted
-    rows = pa.concat_tables([store.sql(before, [anomaly.when]), store.sql(after, [anomaly.when])])
-    return rows.sort_by("ts") if rows.num_rows else None
+    return rows_around_all(store, [anomaly], each_side=each_side)[0]
 
 
 def series_plot(

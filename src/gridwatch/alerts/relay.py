@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gridwatch.alerts.address import handler_url as find_handler
+from gridwatch.alerts.batch import BATCH_MAX
 from gridwatch.alerts.drain_report import DrainReport
 from gridwatch.alerts.handler import Answer, Handler, HandlerAwayError
 from gridwatch.alerts.outbox import Due, Outbox
@@ -37,6 +38,9 @@ log = structlog.get_logger(__name__)
 LEASE_MS = 15_000
 ROUND_S = 1.0
 AWAY_PAUSE_MAX_S = 30.0
+FEW = 6
+"""So many rows at once are POSTed one by one, as GridDB's own trigger does; above it, several in one piece."""
+
 BUSY_SHARE = 3
 """The pause is at least so many times as long as a look at the store takes, however many containers there are."""
 
@@ -167,10 +171,16 @@ class Relay:
         self._trouble = {key: self._trouble[key] for key in {row.key for row in rows} & self._trouble.keys()}
         done.waiting = len(rows)
         over = time.monotonic() + ROUND_S
-        for row in rows:
-            if self._due_ms(row) > self._clock() or row.key in self._posts:
+        waiting = deque(rows)
+        # Few go one by one, all at once; of many, each POST takes several.
+        together = BATCH_MAX if sum(self._is_ready(row) for row in rows) > FEW else 1
+        while waiting:
+            if not self._is_ready(waiting[0]):
+                waiting.popleft()
                 continue
-            if not self._room(row.channel, done):
+            room = self._room(waiting[0].channel, done)
+            if not room:
+                waiting.popleft()
                 continue
             late = (ends is not None and time.monotonic() >= ends) or (stop is not None and stop.is_set())
             if late or done.away or done.more or not self._lease.hold():
@@ -178,22 +188,38 @@ class Relay:
             if time.monotonic() >= over:
                 done.more = True
                 break
-            # Another answer may have closed its channel meanwhile.
-            if self._due_ms(row) <= self._clock():
-                self._posts.start(self._connection(), row)
-                done.posted += 1
+            batch = self._next(waiting, min(room, together))
+            if batch:
+                self._posts.start(self._connection(), batch)
+                done.posted += len(batch)
         return done
 
-    def _room(self, channel: str, done: _Pass) -> bool:
+    def _is_ready(self, row: Due) -> bool:
+        return row.key not in self._posts and self._due_ms(row) <= self._clock()
+
+    def _next(self, waiting: deque[Due], most: int) -> list[Due]:
+        """Take the next rows of one channel that are due, in their order; those passed over stay."""
+        batch: list[Due] = []
+        passed: list[Due] = []
+        while waiting and len(batch) < most:
+            row = waiting.popleft()
+            if batch and row.channel != batch[0].channel:
+                passed.append(row)
+            elif self._is_ready(row):
+                batch.append(row)
+        waiting.extendleft(reversed(passed))
+        return batch
+
+    def _room(self, channel: str, done: _Pass) -> int:
         """Wait for room among the mails under way; a webhook without room is left for the next round."""
-        while not self._posts.has_room(channel):
+        while not (room := self._posts.room(channel)):
             if channel != CHANNEL:
-                return False
+                return 0
             self._posts.wait(1.0)
             self._collect(done)
             if done.away or done.more:
-                return True
-        return True
+                return 1
+        return room
 
     def _collect(self, done: _Pass) -> None:
         """Take in what the handler said to rows that were under way."""

@@ -12,6 +12,7 @@ import structlog
 from flask import Blueprint, Response, current_app, jsonify
 
 from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container
+from gridwatch.alerts.batch import BATCH_MAX, Place
 from gridwatch.alerts.outcome import Outcome
 from gridwatch.alerts.receipts import CHANNEL, WEBHOOK
 from gridwatch.errors import GridwatchError
@@ -41,6 +42,11 @@ _STATUS = {
     "not_found": 404,
 }
 
+_BAD_MORE = (
+    f"`more` is for up to {BATCH_MAX - 1} further rows of the channel {CHANNEL!r}, each as "
+    f'{{"container": "{PREFIX}...", "id": "32 hex digits"}}.'
+)
+
 _ID = re.compile(r"^[0-9a-f]{32}$")
 # GridDB 4.6 sends a string with its length byte in front and cut off by one: 32 hex digits come as "A" and 31 of them.
 _CUT_ID = re.compile(r"^A([0-9a-f]{31})$")
@@ -63,6 +69,9 @@ def trigger(token: str | None = None) -> Response:
         return _answer(403, "refused", f"Only {PREFIX}* containers have triggers here; this is {container[:100]!r}.")
     if event not in {None, "put"}:
         return _answer(200, "ignored", f"Nothing is sent for a {event!r}.")
+    more = _more(body)
+    if more is None:
+        return _answer(400, "refused", _BAD_MORE)
     if not parts.triggers.acquire(blocking=False):
         return _answer(503, "busy", "Too many triggers at once; try again.", retry_after_s=1)
     if key is not None and _CUT_ID.match(key):
@@ -70,6 +79,8 @@ def trigger(token: str | None = None) -> Response:
         threading.Thread(target=_deliver_later, args=(parts, container, key), name="trigger", daemon=True).start()
         return _answer(202, "accepted", None)
     try:
+        if more and key is not None and _ID.match(key):
+            return _deliver_all(parts, [(container, key), *more])
         return _deliver(parts, container, key, _channel(body))
     except GridwatchError as error:
         log.warning("trigger_failed", container=container, error=str(error))
@@ -150,6 +161,50 @@ def _channel(body: bytes) -> str | None:
     return channel if channel in {CHANNEL, WEBHOOK} else None
 
 
+def _more(body: bytes) -> list[Place] | None:
+    """The further rows that the relay names beside the first; None where they are not what it sends."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(found, dict) or "more" not in found:
+        return []
+    rows = found["more"]
+    if found.get("channel") != CHANNEL or not isinstance(rows, list) or len(rows) >= BATCH_MAX:
+        return None
+    named = [(row.get("container"), row.get("id")) if isinstance(row, dict) else (None, None) for row in rows]
+    places = [(name, key) for name, key in named if isinstance(name, str) and isinstance(key, str)]
+    good = [(name, key) for name, key in places if name.upper().startswith(PREFIX) and _ID.match(key)]
+    return good if len(good) == len(rows) else None
+
+
+def _deliver_all(parts: State, places: list[Place]) -> Response:
+    """Deliver the mails of several rows; the answer is the first one's, with the others' under `more`."""
+    infos = {name: _container(parts, name) for name in dict.fromkeys(name for name, _ in places)}
+    known = {name: info.name for name, info in infos.items() if is_anomaly_container(info)}
+    there = [(known[name], key) for name, key in places if name in known]
+    ended = dict(zip(there, parts.delivery.deliver_all(there), strict=True))
+    answers = [_said(ended.get((known.get(name, ""), key)), parts.clock()) for name, key in places]
+    code, first = answers[0]
+    answer = jsonify(first | {"more": [{"code": code, **said} for code, said in answers[1:]]})
+    answer.status_code = code
+    if "retry_after_s" in first:
+        answer.headers["Retry-After"] = str(first["retry_after_s"])
+    return answer
+
+
+def _said(ended: Outcome | GridwatchError | None, now_ms: int) -> tuple[int, dict[str, object]]:
+    """The status of one row of several, and what is told of it."""
+    if ended is None:
+        return 404, {"status": "not_found", "error": "No anomaly container has this row."}
+    if isinstance(ended, GridwatchError):
+        log.warning("trigger_failed", error=str(ended))
+        return 503, {"status": "failed", "error": str(ended), "retry_after_s": 5}
+    said = _told(ended) | ({"error": ended.error} if ended.error else {})
+    wait_s = _wait_s(ended, now_ms)
+    return _STATUS[ended.status], said | ({"retry_after_s": wait_s} if wait_s is not None else {})
+
+
 def _deliver(parts: State, container: str, key: str | None, channel: str | None) -> Response:
     info = _container(parts, container)
     if info is None:
@@ -181,18 +236,29 @@ def _row_key(parts: State, container: str, key: str | None) -> str | None:
 
 
 def _outcome(outcome: Outcome, now_ms: int) -> Response:
-    wait_s = None
-    if outcome.status in {"pending", "in_progress", "away"}:
-        wait_s = max(1, round(((outcome.next_ms or 0) - now_ms) / 1000))
+    wait_s = _wait_s(outcome, now_ms)
     answer = _answer(_STATUS[outcome.status], outcome.status, outcome.error, retry_after_s=wait_s)
-    return _with(
-        answer,
-        key=outcome.key,
-        message_id=outcome.message_id,
-        possible_duplicate=outcome.possible_duplicate,
-        held=outcome.held,
-        digest=outcome.digest,
-    )
+    answer.set_data(json.dumps({**answer.get_json(), **_told(outcome)}))
+    return answer
+
+
+def _wait_s(outcome: Outcome, now_ms: int) -> int | None:
+    if outcome.status not in {"pending", "in_progress", "away"}:
+        return None
+    return max(1, round(((outcome.next_ms or 0) - now_ms) / 1000))
+
+
+def _told(outcome: Outcome) -> dict[str, object]:
+    """What an answer tells of a delivery; nothing that is not so."""
+    told = {
+        "status": outcome.status,
+        "key": outcome.key,
+        "message_id": outcome.message_id,
+        "possible_duplicate": outcome.possible_duplicate,
+        "held": outcome.held,
+        "digest": outcome.digest,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _answer(code: int, status: str, error: str | None, *, retry_after_s: int | None = None) -> Response:
@@ -200,9 +266,4 @@ def _answer(code: int, status: str, error: str | None, *, retry_after_s: int | N
     answer.status_code = code
     if retry_after_s is not None:
         answer.headers["Retry-After"] = str(retry_after_s)
-    return answer
-
-
-def _with(answer: Response, **more: object) -> Response:
-    answer.set_data(json.dumps({**answer.get_json(), **{name: value for name, value in more.items() if value}}))
     return answer
