@@ -15,6 +15,7 @@ from gridwatch.detectors.testing import random_walk
 from gridwatch.settings import Settings
 from gridwatch.sources.dataset import Dataset
 from gridwatch.streaming import Broker
+from gridwatch.streaming.clients import admin
 
 MakeDataset = Callable[..., Dataset]
 Validated = Callable[..., str]
@@ -104,9 +105,15 @@ def validated(store: Store) -> Validated:
 
 @pytest.fixture(scope="session")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real broker."""
-    broker = Broker(Settings(home=tmp_path_factory.mktemp("broker")))
+    """The address of a real broker, which keeps records of any age: these tests load in years that are long past."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    settings = Settings(home=tmp_path_factory.mktemp("broker"))
+    broker = Broker(settings)
     try:
-        yield broker.start()
+        address = broker.start()
+        with admin(settings, address) as client:
+            client.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", {"log.retention.ms": "-1"})])
+        yield address
     finally:
         broker.stop()
