@@ -46,6 +46,11 @@ def test_nested_keys_and_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert settings.sendgrid.api_key == SecretStr("from-file")
 
 
+def test_a_token_of_enough_characters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDWATCH_ALERTS__TOKEN", "0123456789abcdef")
+    assert load_settings().alerts.token == SecretStr("0123456789abcdef")
+
+
 @pytest.mark.parametrize("text", ["", "  "])
 def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     for name in ("GRIDWATCH_ALERTS__TOKEN", "GRIDWATCH_SENDGRID__API_KEY"):
@@ -63,7 +68,7 @@ def test_a_webhooks_address_is_kept_as_it_is_written(monkeypatch: pytest.MonkeyP
     assert settings.alerts.webhook_url == "https://hook.example/in/"
     assert settings.links.grafana_url == "https://grafana.example"
     monkeypatch.setenv("GRIDWATCH_ALERTS__WEBHOOK_URL", "https://me:s3cret@hook.example/in/")
-    with pytest.raises(ConfigError, match="must not carry a user or password, which pages and logs") as refused:
+    with pytest.raises(ConfigError, match="must not carry a user or password, which pages, mails, logs") as refused:
         load_settings()
     assert "s3cret" not in str(refused.value)
 
@@ -71,10 +76,10 @@ def test_a_webhooks_address_is_kept_as_it_is_written(monkeypatch: pytest.MonkeyP
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, _, _ in keys(Settings):
         if name.endswith(("KEY", "PASSWORD", "TOKEN")):
-            monkeypatch.setenv(name, "hunter2-secret")
+            monkeypatch.setenv(name, "hunter2-secret-of-many")
     settings = load_settings()
-    assert "hunter2-secret" not in repr(settings)
-    assert "hunter2-secret" not in settings.model_dump_json()
+    assert "hunter2-secret-of-many" not in repr(settings)
+    assert "hunter2-secret-of-many" not in settings.model_dump_json()
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,20 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
             "GRIDWATCH_STORE_URL",
             "griddb://admin:hunter2@db:10001/c/d",
             r"GRIDWATCH_STORE_URL: .*set GRIDWATCH_GRIDDB__USER and GRIDWATCH_GRIDDB__PASSWORD",
+        ),
+        *(
+            (name, "https://me:hunter2@h.example/x", rf"{name}: .*must not carry a user or password")
+            for name in (
+                "GRIDWATCH_ALERTS__HANDLER_URL",
+                "GRIDWATCH_ALERTS__PUBLIC_URL",
+                "GRIDWATCH_ALERTS__WEBHOOK_URL",
+                "GRIDWATCH_SENDGRID__BASE_URL",
+            )
+        ),
+        ("GRIDWATCH_ALERTS__HANDLER_URL", "hunter2:8090", r"HANDLER_URL: .*must be an address such as http://"),
+        *(
+            (name, "hunter2 of 15  ", rf"{name}: must have at least 16 characters, .*`openssl rand -hex 16`")
+            for name in ("GRIDWATCH_ALERTS__TOKEN", "GRIDWATCH_ALERTS__HMAC_SECRET")
         ),
     ],
 )

@@ -27,6 +27,9 @@ __all__ = ["RECORD_BYTES_MAX", "Settings", "environment", "load_settings"]
 
 _PREFIX = "GRIDWATCH_"
 
+SECRET_CHARACTERS_MIN = 16
+"""Fewest characters of a token: 16 hexadecimal ones are 64 bits, out of reach of guesses over a network."""
+
 RECORD_BYTES_MAX = 1 << 20
 """Kafka's own limit of a record, which topics have that say nothing else."""
 
@@ -49,7 +52,7 @@ def _posted_to(url: str | None) -> str | None:
         return None
     parts = urlsplit(url.strip())
     if "@" in parts.netloc:
-        msg = "must not carry a user or password, which pages and logs would show"
+        msg = "must not carry a user or password, which pages, mails, logs and errors would show"
         raise ValueError(msg)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = "must be an address such as http://connect:8083"
@@ -97,7 +100,7 @@ Url = Annotated[str, AfterValidator(_without_password)]
 # `NAME=` in a file of settings is how one is left unset; a secret of no characters would let everybody in.
 Secret = Annotated[SecretStr | None, AfterValidator(_none_when_blank)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]
-Webhook = Annotated[str | None, AfterValidator(_posted_to)]
+PostAddress = Annotated[str | None, AfterValidator(_posted_to)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -234,7 +237,7 @@ class SendgridSettings(_Group):
     """Twilio SendGrid; with no key, mails go to gridwatch's own inbox."""
 
     api_key: Secret = Field(None, description="SendGrid API key. Unset: the local inbox keeps the mails.")
-    base_url: str | None = Field(
+    base_url: PostAddress = Field(
         None, description="Address of the mail API. Unset: SendGrid's with a key, the local inbox without."
     )
     sender: str = Field("gridwatch@localhost.localdomain", description="From address of the mails.")
@@ -250,13 +253,16 @@ class AlertSettings(_Group):
         description='Mail addresses (JSON list) for datasets that name none; `"critical: boss@example.com"` is told of '
         "nothing less.",
     )
-    handler_url: str | None = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
-    token: Secret = Field(None, description="Secret that the handler wants; unset: loopback callers only.")
+    handler_url: PostAddress = Field(None, description="Trigger handler. Unset: the one of `gridwatch serve`.")
+    token: Secret = Field(
+        None,
+        description="Secret that the handler wants, 16 characters or more; unset: loopback callers only.",
+    )
     poll_s: float = Field(0.25, gt=0, description="Pause between two looks of the relay, in seconds.")
     attempts: int = Field(
         30, ge=1, le=1000, description="Most deliveries of one mail, with growing pauses between (30 take about a day)."
     )
-    public_url: str | None = Field(
+    public_url: PostAddress = Field(
         None, description="Address of gridwatch's pages as the readers of a mail reach them; mails link to it."
     )
     mails_per_hour: int = Field(
@@ -278,7 +284,7 @@ class AlertSettings(_Group):
     label_links_days: float = Field(
         14.0, ge=0, le=365, description="How long the label links of a mail hold, in days. 0: mails carry none."
     )
-    webhook_url: Webhook = Field(None, description="Address that every anomaly is POSTed to as JSON, beside mail.")
+    webhook_url: PostAddress = Field(None, description="Address that every anomaly is POSTed to as JSON, beside mail.")
     webhook_secret: Secret = Field(
         None, description="Secret that signs the webhook's requests (HMAC-SHA256; `whsec_...` or any text)."
     )
@@ -289,7 +295,9 @@ class AlertSettings(_Group):
         10.0, gt=0, le=120, description="Longest wait for the webhook's answer, in seconds."
     )
     hmac_secret: Secret = Field(
-        None, description="Secret of signed triggers, instead of the token or beside it: the relay signs with it."
+        None,
+        description="Secret of signed triggers, 16 characters or more, instead of the token or beside it: the relay "
+        "signs with it.",
     )
     replay_s: float = Field(
         300.0, gt=0, le=3600, description="How far a signed trigger's time may be from the handler's, in seconds."
@@ -505,12 +513,29 @@ def load_settings() -> Settings:
     """
     _check_names()
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
         wrong = "; ".join(
             f"{_PREFIX}{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
         )
         raise ConfigError(f"Wrong setting: {wrong}. See docs/settings.md.") from None
+    _check_strength(found)
+    return found
+
+
+def _check_strength(settings: Settings) -> None:
+    """Check that nobody can guess what lets others in.
+
+    Raises:
+        ConfigError: A secret is too short; the message names the variable.
+    """
+    for name in ("token", "hmac_secret"):
+        secret: SecretStr | None = getattr(settings.alerts, name)
+        if secret is not None and len(secret.get_secret_value().strip()) < SECRET_CHARACTERS_MIN:
+            raise ConfigError(
+                f"Wrong setting: {_PREFIX}ALERTS__{name.upper()}: must have at least {SECRET_CHARACTERS_MIN} "
+                "characters, or it can be guessed; `openssl rand -hex 16` prints a good one. See docs/settings.md."
+            )
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -40,7 +40,7 @@ def test_the_embedded_store_has_none_and_the_relay_does_it(project: Path, comman
 
 
 def test_scripts_get_json_without_the_secret(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRIDWATCH_ALERTS__TOKEN", "s3cret")
+    monkeypatch.setenv("GRIDWATCH_ALERTS__TOKEN", "s3cret-s3cret-s3cret")
     done = CliRunner().invoke(app, ["triggers", "install", "--json"])
     assert json.loads(done.stdout) == {
         "native": False,

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gridwatch.server import create_app
+
 AWAY = {"REMOTE_ADDR": "192.0.2.7"}
 
 
@@ -137,3 +139,37 @@ def test_another_sites_page_is_refused(open_client: Any) -> None:
     assert open_client.post("/trigger", headers={"Origin": "null"}).status_code == 403
     assert open_client.post("/trigger", headers={"Origin": "http://["}).status_code == 403
     assert open_client.post("/trigger", headers={"Origin": "http://localhost"}).status_code == 400
+
+
+def test_guesses_at_the_token_wait_but_never_those_of_this_machine(make_settings: Any, store: Any) -> None:
+    """A local trigger with an old token must not keep the relay of the same machine from telling anybody."""
+    now_ms = 1_760_000_000_000
+    settings = make_settings(alerts={"token": "right"}, server={"insecure_http": True})
+    app = create_app(settings, store, clock=lambda: now_ms)
+    client = app.test_client()
+    doors = (("POST", "/trigger"), ("GET", "/inbox"), ("GET", "/griddb/v2/gridwatch/dbs/public/checkConnection"))
+
+    def ask(token: str, door: int = 0, **more: Any) -> Any:
+        method, path = doors[door]
+        return client.open(path, method=method, headers={"Authorization": f"Bearer {token}"}, **more)
+
+    away: Any = {"environ_base": AWAY}
+    for guess in range(5):
+        assert ask("wrong", guess % 3, **away).status_code == 401
+    slowed = ask("right", **away)
+    assert (slowed.status_code, slowed.headers["Retry-After"]) == (429, "1")
+    assert slowed.json["error"] == "Too many wrong tokens; wait 1 s and try again."
+    assert ask("right", 1, **away).status_code == 429
+    told = ask("right", 2, **away)
+    assert told.status_code == 429
+    assert told.json["errorMessage"] == "Too many wrong passwords or tokens; wait 1 s and try again."
+    assert ask("right", environ_base={"REMOTE_ADDR": "192.0.2.8"}).status_code == 400
+    now_ms += 1000
+    assert ask("wrong", **away).status_code == 401
+    assert ask("right", **away).headers["Retry-After"] == "2"
+    now_ms += 2000
+    assert [ask("right", door, **away).status_code for door in range(3)] == [400, 200, 200]
+    assert ask("wrong", **away).status_code == 401, "and a right one takes the wrong ones back"
+    for _ in range(20):
+        assert ask("wrong").status_code == 401
+    assert ask("right").status_code == 400

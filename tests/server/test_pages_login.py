@@ -146,6 +146,38 @@ def test_a_login_ends(app: Flask, enter: Any, clock: Clock, make_settings: Any, 
     assert clients[2].post("/change").status_code == 401
 
 
+def test_a_copy_of_a_cookie_is_worth_nothing_after_signing_out(
+    app: Flask, enter: Any, clock: Clock, make_settings: Any, store: Any
+) -> None:
+    client, other = app.test_client(), app.test_client()
+    name, _, value = enter(client, "anna", "pass").headers["Set-Cookie"].partition(";")[0].partition("=")
+    enter(other, "anna", "pass")
+    assert client.post("/logout", data={"csrf_token": token_of(client.get("/anomalies").text)}).status_code == 303
+    folder = make_settings().home / "login" / "ended"
+    # A server that was started anew knows it too.
+    for server in (app, create_app(make_settings(alerts={"token": "right"}), store, clock=clock)):
+        thief = server.test_client()
+        thief.set_cookie(name, value)
+        assert "Sign in" in thief.get("/anomalies").text
+    assert other.post("/change").text == "by anna", "who signed in elsewhere stays so"
+    [kept] = folder.iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
+    clock.now_ms += SESSION_MS
+    enter(client, "anna", "pass")
+    client.post("/logout", data={"csrf_token": token_of(client.get("/anomalies").text)})
+    assert [path == kept for path in folder.iterdir()] == [False], "what has run out by itself is forgotten"
+
+
+def test_a_login_that_cannot_be_ended_for_good_is_told(app: Flask, enter: Any, make_settings: Any) -> None:
+    client = app.test_client()
+    enter(client, "anna", "pass")
+    (make_settings().home / "login").write_text("in the way")
+    answer: Any = client.post("/logout", data={"csrf_token": token_of(client.get("/anomalies").text)})
+    assert answer.status_code == 503
+    assert "a copy of its login would still hold: The end of a login cannot be kept in" in answer.json["error"]
+    assert client.post("/change").status_code == 401
+
+
 def test_another_token_signs_its_holders_out(app: Flask, enter: Any, make_settings: Any, store: Any) -> None:
     client = app.test_client()
     name, _, value = enter(client, "bob", "right").headers["Set-Cookie"].partition(";")[0].partition("=")

@@ -67,9 +67,8 @@ def job_severity_of(score: float) -> Severity:
 
 def severity_by_p(p_value: float) -> Severity:
     """Return the severity as older rows have it, by the p-value alone: they are replayed with it."""
-    return next(
-        (word for bound, word in ((1e-6, "critical"), (1e-5, "high"), (1e-4, "medium")) if p_value <= bound), "low"
-    )
+    # A decade of the p-value was a decade of severity, as a decade of the score is now.
+    return next((word for decades, word in _DECADES if p_value <= 10.0**-decades), "low")
 
 
 def band_in_words(severity: str, score: float, *, job: bool) -> str:

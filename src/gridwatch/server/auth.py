@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "WEB_API",
     "caller_address",
+    "count_guess",
     "guard",
+    "guess_wait_s",
     "is_elastic_client",
     "is_local",
     "is_ml_api",
@@ -131,6 +133,28 @@ def caller_address(settings: Settings) -> str:
     return named if named and _is_trusted(address, settings.server.trusted_proxies) else address
 
 
+def guess_wait_s() -> int:
+    """Return how many seconds the caller has to wait after wrong passwords or tokens; 0 for not at all.
+
+    Callers on this machine never wait: a trigger there with an old token would keep the relay from telling anybody.
+    """
+    parts = state(current_app)
+    if is_local():
+        return 0
+    return -(-parts.guesses.wait_ms(caller_address(parts.settings), now_ms=parts.clock()) // 1000)
+
+
+def count_guess(*, right: bool) -> None:
+    """Count a password or token of the caller; a right one takes back the wrong ones before it."""
+    parts = state(current_app)
+    if is_local():
+        return
+    if right:
+        parts.guesses.succeeded(caller_address(parts.settings))
+    else:
+        parts.guesses.failed(caller_address(parts.settings), now_ms=parts.clock())
+
+
 def _is_trusted(address: str | None, proxies: list[str]) -> bool:
     try:
         found = ip_address(address or "")
@@ -207,9 +231,14 @@ def _check_trigger(settings: Settings) -> Response | None:
 def _check_token(given: str | None, token: str) -> Response | None:
     if given is None:
         return refusal(401, "A token is needed: `Authorization: Bearer ...` or `X-Gridwatch-Token`.")
-    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
-        return refusal(401, "The token is wrong.")
-    return None
+    wait_s = guess_wait_s()
+    if wait_s:
+        answer = refusal(429, f"Too many wrong tokens; wait {wait_s} s and try again.")
+        answer.headers["Retry-After"] = str(wait_s)
+        return answer
+    right = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+    count_guess(right=right)
+    return None if right else refusal(401, "The token is wrong.")
 
 
 def _given_token() -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gridwatch.alerts.address import url_of
 from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.jobs.tables import JOBS, TRANSFORMS
+from gridwatch.server.throttle import Throttle
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -55,6 +56,7 @@ class State:
     users: Users
     metrics: Metrics
     base_url: str = ""
+    guesses: Throttle = field(default_factory=Throttle)
     api_requests: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(API_REQUESTS_MAX)
     )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from flask import current_app, g, request
 
 from gridwatch.alerts.sendgrid import is_loopback
-from gridwatch.server.auth import is_local, is_private
+from gridwatch.server.auth import count_guess, guess_wait_s, is_local, is_private
 from gridwatch.server.griddb_webapi.errors import ApiError, named
 from gridwatch.server.griddb_webapi.rights import file_untold
 from gridwatch.server.state import state
@@ -109,17 +109,24 @@ def rights_of(parts: State, who: Caller) -> str | None:
     """Return what the caller may: `admin`, `write`, `read` or `none`; None for wrong credentials.
 
     Raises:
-        ApiError: The users' file is damaged (503).
+        ApiError: Too many wrong credentials before (429); the users' file is damaged (503).
     """
     if who.name is None:
         return "admin"
+    wait_s = guess_wait_s()
+    if wait_s:
+        raise ApiError(429, f"Too many wrong passwords or tokens; wait {wait_s} s and try again.")
+    rights = _rights(parts, who.name, who.password)
+    count_guess(right=rights is not None)
+    return rights
+
+
+def _rights(parts: State, name: str, password: str) -> str | None:
     token = parts.settings.alerts.token
-    if token and hmac.compare_digest(
-        who.password.encode("utf-8", "surrogateescape"), token.get_secret_value().encode()
-    ):
+    if token and hmac.compare_digest(password.encode("utf-8", "surrogateescape"), token.get_secret_value().encode()):
         return "admin"
     with file_untold():
-        user = parts.users.check(who.name, who.password)
+        user = parts.users.check(name, password)
     return user.rights if user is not None else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import Response, abort, current_app, jsonify, make_response, redirect, render_template, request, url_for
 
 from gridwatch.errors import ConfigError
@@ -12,7 +13,6 @@ from gridwatch.server.auth import caller_address, is_local
 from gridwatch.server.pages.login_links import use_link
 from gridwatch.server.pages.session import credentials_are_private, mark_of, may_write, sign_in, sign_out, signed_in
 from gridwatch.server.pages.shell import local_path, page_blueprint
-from gridwatch.server.pages.throttle import Throttle
 from gridwatch.server.state import State, state
 from gridwatch.server.users import check_name
 
@@ -23,7 +23,7 @@ __all__ = ["blueprint"]
 
 blueprint = page_blueprint("login", __name__)
 
-_THROTTLE = "gridwatch_login_throttle"
+log = structlog.get_logger(__name__)
 
 
 @blueprint.get("/login")
@@ -42,7 +42,7 @@ def enter() -> Response | WerkzeugResponse:
             "Passwords are not taken over plain HTTP from another machine: put a TLS proxy in front "
             "(GRIDWATCH_SERVER__TRUSTED_PROXIES), or serve with --insecure-http.",
         )
-    slow, caller, now_ms = _throttle(), caller_address(parts.settings), parts.clock()
+    slow, caller, now_ms = parts.guesses, caller_address(parts.settings), parts.clock()
     wait_ms = slow.wait_ms(caller, now_ms=now_ms)
     if wait_ms:
         answer = _refused(429, f"Too many wrong tries; wait {-(-wait_ms // 1000)} s and try again.")
@@ -80,7 +80,12 @@ def who() -> Response:
 @blueprint.post("/logout")
 def leave() -> WerkzeugResponse:
     """Sign out."""
-    sign_out()
+    try:
+        sign_out()
+    except ConfigError as error:
+        # The browser is signed out; whoever copied its cookie is not until it runs out, and that has to be said.
+        log.warning("login_not_ended", error=str(error))
+        abort(503, f"This browser is signed out, but a copy of its login would still hold: {error}")
     return redirect(_next(), 303)
 
 
@@ -101,11 +106,6 @@ def _checked(parts: State, name: str, password: str) -> bool:
         return False
     sign_in(name, kind="token", mark=mark_of(parts, token.get_secret_value()))
     return True
-
-
-def _throttle() -> Throttle:
-    found: Throttle = current_app.extensions.setdefault(_THROTTLE, Throttle())
-    return found
 
 
 def _next() -> str:

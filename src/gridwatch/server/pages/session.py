@@ -17,6 +17,7 @@ from typing_extensions import override
 from gridwatch.errors import ConfigError
 from gridwatch.secrets import secret
 from gridwatch.server.auth import is_private, is_tls
+from gridwatch.server.pages.ended import end, is_ended
 from gridwatch.server.state import State, state
 
 if TYPE_CHECKING:
@@ -138,12 +139,20 @@ def sign_in(name: str, *, kind: str, mark: str) -> None:
     """
     # A new session: what a visitor's held, its CSRF token above all, may be known to others.
     session.clear()
-    session["who"] = {"name": name, "kind": kind, "mark": mark, "until_ms": state(current_app).clock() + SESSION_MS}
+    until_ms = state(current_app).clock() + SESSION_MS
+    session["who"] = {"name": name, "kind": kind, "mark": mark, "until_ms": until_ms, "id": secrets.token_urlsafe(16)}
 
 
 def sign_out() -> None:
-    """Forget who is signed in."""
+    """End the login of who is signed in, on this server too: a copy of the cookie opens nothing any more.
+
+    Raises:
+        ConfigError: The end cannot be kept; the browser forgets the cookie all the same.
+    """
+    who, parts = session.get("who"), state(current_app)
     session.clear()
+    if isinstance(who, dict) and isinstance(who.get("until_ms"), int) and isinstance(who.get("id"), str):
+        end(parts.settings.home, who["id"], who["until_ms"], now_ms=parts.clock())
 
 
 def mark_of(parts: State, credential: str) -> str:
@@ -178,6 +187,8 @@ def _rights(who: dict[str, Any]) -> str | None:
     """Return the rights of a session, `admin`, `write`, `read` or `none`; None when it no longer holds."""
     parts = state(current_app)
     if not isinstance(who.get("until_ms"), int) or who["until_ms"] <= parts.clock():
+        return None
+    if not isinstance(who.get("id"), str) or is_ended(parts.settings.home, who["id"], who["until_ms"]):
         return None
     if who.get("kind") == "link":
         return "admin"

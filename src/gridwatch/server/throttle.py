@@ -1,4 +1,4 @@
-"""Guesses at passwords are slowed: after a few wrong ones a caller waits, longer each time."""
+"""Guesses at passwords and tokens are slowed: after a few wrong ones a caller waits, longer each time."""
 
 from __future__ import annotations
 
