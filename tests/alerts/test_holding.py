@@ -128,9 +128,17 @@ def test_a_breaker_opens_wider_and_lets_one_look() -> None:
     assert breaker.wait_ms(now_ms) == 3_600_000
 
 
+@pytest.mark.parametrize("atomic", [True, False], ids=["embedded", "as on GridDB"])
 def test_deliveries_of_an_older_store_get_their_new_columns(
-    store: Store, settings: Any, put_anomaly: Any, clock: Any, mail_server: Any
+    store: Store,
+    settings: Any,
+    put_anomaly: Any,
+    clock: Any,
+    mail_server: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    atomic: bool,
 ) -> None:
+    monkeypatch.setattr(type(store), "atomic_updates", atomic)
     older = replace(DELIVERIES, columns=DELIVERIES.columns[:-2], indexes=("status", "anomaly_id"))
     store.put_container(older)
     done, dead, new = (put_anomaly(day) for day in range(3))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.alerts.anomaly import PREFIX, is_anomaly_container
 from gridwatch.alerts.receipts import change_row
-from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ def revive(store: Store, keys: Sequence[str] | None = None, *, now_ms: int) -> i
     if store.container(DELIVERIES.name) is None:
         rows = []
     else:
-        # A store that was last used by an older version has fewer columns.
+        # A store that was last used by an older version has fewer columns; one that was copied in part may lack leases.
         store.put_container(DELIVERIES, modifiable=True)
+        store.put_container(LEASES)
         rows = store.sql(f"SELECT id, anomaly_id FROM {DELIVERIES.name} WHERE status = 'dead'").to_pylist()  # noqa: S608
     dead = {row["id"] for row in rows}
     if keys is not None:
