@@ -193,7 +193,8 @@ def _tail_scale(excesses: Floats, censored: int) -> float:
         censored: How many of the largest.
     """
     known = excesses[: len(excesses) - censored]
-    if known[-1] <= 0.0:
+    # Nothing, as far as ratios go; the logarithms of the least floats would be those of zeros below.
+    if known[-1] < 1e-12:
         return 0.0
     low, high = np.log(known[-1]) - 12.0, np.log(known[-1]) + 6.0
     for _ in range(4):  # each pass looks 30 times closer
