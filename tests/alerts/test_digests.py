@@ -11,6 +11,7 @@ import pytest
 from gridwatch.alerts.address_book import AddressBook
 from gridwatch.alerts.budget import GATHER_MS
 from gridwatch.alerts.delivery import Delivery
+from gridwatch.alerts.links import LINK_SECRET, open_token
 from gridwatch.alerts.mail_check import check_mail
 from gridwatch.alerts.outcome import claim_ms
 from gridwatch.alerts.receipts import Receipts, delivery_key
@@ -18,6 +19,8 @@ from gridwatch.alerts.sendgrid import Mailer
 from gridwatch.alerts.snoozes import remove_snooze, snooze
 from gridwatch.containers import Store
 from gridwatch.containers.catalog import DELIVERIES
+from gridwatch.secrets import secret
+from gridwatch.settings import Settings
 
 HOUR_MS = 3_600_000
 
@@ -61,7 +64,7 @@ def state(store: Store) -> Callable[[], dict[str, tuple[str, str | None]]]:
 
 
 def test_what_is_above_the_limit_is_one_digest_worst_first(
-    make: Any, put_anomaly: Any, scores: Any, clock: Any, told: Any, state: Any, mail_server: Any
+    make: Any, put_anomaly: Any, scores: Any, clock: Any, told: Any, state: Any, mail_server: Any, make_settings: Any
 ) -> None:
     delivery = make(public_url="https://watch.example")
     first = [put_anomaly(day) for day in (0, 1)]
@@ -84,7 +87,21 @@ def test_what_is_above_the_limit_is_one_digest_worst_first(
     assert digest["attachments"][0]["disposition"] == "inline"
     assert f"https://watch.example/anomalies/ANOMALY_AAPL/{low}" in digest["content"][1]["value"]
     assert "limit of single mails" in digest["content"][0]["value"]
+    _check_label_links(make_settings(), digest, [critical, medium, low], clock.now_ms)
     assert set(state().values()) == {("sent", None), ("sent", "digest")}
+
+
+def _check_label_links(settings: Settings, digest: dict[str, Any], keys: list[str], now_ms: int) -> None:
+    """Each anomaly has its own links, signed and expiring, in both parts."""
+    text, page = (part["value"] for part in digest["content"])
+    key, days = secret(settings.home, LINK_SECRET), settings.alerts.label_links_days
+    found = re.findall(r"https://watch.example/label/([\w-]+)\?say=(\w+)", page)
+    rights = [open_token(key, token) for token, _ in found]
+    assert [right and right.anomaly_id for right in rights] == [one for one in keys for _ in range(3)]
+    assert [word for _, word in found] == ["true", "false", "expected"] * len(keys)
+    assert {right and right.until_ms for right in rights} == {now_ms + round(days * 24 * HOUR_MS)}
+    plain = re.findall(r"Was it right\? https://watch.example/label/([\w-]+)\n", text)
+    assert plain == [token for token, word in found if word == "true"]
 
 
 def test_a_digest_waits_for_the_last_one_and_what_is_critical_a_minute(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridwatch.alerts.email import COLOURS, PLOT_ID, Told, envelope, inline_picture, score_of
 from gridwatch.alerts.mail_plot import anomaly_plot
-from gridwatch.alerts.page_links import anomaly_url
+from gridwatch.alerts.page_links import anomaly_url, label_links
 from gridwatch.alerts.plot import rows_around
 from gridwatch.alerts.wording import number
 
@@ -48,7 +48,11 @@ def compose_digest(
         settings: Sender and page address.
         recipients: At least one address, none twice.
         key: Idempotency key of the digest.
-        now_ms: The present, UTC epoch ms.
+        now_ms: The present, UTC epoch ms, from which label links count their days.
+
+    Raises:
+        StoreError: The store failed.
+        ConfigError: The secret of label links can be neither read nor made.
     """
     worst = entries[0][1]
     told = Told.of(worst, address_book.dataset(worst.container))
@@ -63,7 +67,7 @@ def compose_digest(
         "head": f"{len(entries)} anomalies of {of}: {counted}",
         "why": _why(entries),
         "colour": COLOURS.get(_severity(worst), "#475467"),
-        "rows": [_row(anomaly, address_book, settings) for _, anomaly in entries],
+        "rows": [_row(anomaly, address_book, settings, recipients, now_ms) for _, anomaly in entries],
         "plot": f"cid:{PLOT_ID}" if picture else None,
         "key": key,
         "possible_duplicate": any(receipt.possible_duplicate for receipt, _ in entries),
@@ -93,7 +97,10 @@ def _why(entries: Sequence[tuple[Receipt, Anomaly]]) -> str:
     return "; ".join([found[0], *(text[0].lower() + text[1:] for text in found[1:])]) + "." if found else ""
 
 
-def _row(anomaly: Anomaly, address_book: AddressBook, settings: Settings) -> dict[str, Any]:
+def _row(
+    anomaly: Anomaly, address_book: AddressBook, settings: Settings, recipients: list[str], now_ms: int
+) -> dict[str, Any]:
+    labels = label_links(settings, anomaly, recipients, now_ms=now_ms)
     told = Told.of(anomaly, address_book.dataset(anomaly.container))
     return {
         "id": anomaly.id,
@@ -106,4 +113,7 @@ def _row(anomaly: Anomaly, address_book: AddressBook, settings: Settings) -> dic
         "expected": number(anomaly.expected),
         "score": score_of(anomaly),
         "link": anomaly_url(settings, anomaly),
+        "labels": labels,
+        # Plain text has one address an anomaly, not three: its page asks which of them it was.
+        "label": labels[0][1].partition("?")[0] if labels else None,
     }
