@@ -153,7 +153,7 @@ def _rows(
         raster.rule(x, frame.bottom, x, frame.bottom + 8, colour=AXIS, width=2)
     corner = (frame.left, frame.top, frame.left, frame.bottom, frame.right, frame.bottom)
     raster.rule(*corner, colour=AXIS, width=2)
-    raster.dashes(places["expected"], EXPECTED, 3, on=11, off=5)
+    raster.dashes(places["expected"], EXPECTED, 3, on=16, off=8)
     raster.line(places["actual"], VALUE, 4)
 
 
@@ -163,7 +163,7 @@ def _mark(raster: Raster, frame: _Frame, anomaly: Anomaly) -> None:
     x, y = frame.points(float(anomaly.ts_ms), anomaly.actual)
     if anomaly.expected is not None:
         ends = frame.points(float(anomaly.ts_ms), np.array([anomaly.expected, anomaly.actual]))
-        raster.dashes(ends, ALERT, 3, on=3, off=5)
+        raster.dashes(ends, ALERT, 3, on=4, off=6)
     raster.dot(x, y, 19, ALERT, edge=2.5)
 
 
@@ -209,7 +209,7 @@ def _legend(raster: Raster, box: tuple[float, float, float, float], entries: lis
         if kind == "band":
             raster.box(x, y - 9, x + 48, y + 9, colour)
         elif kind == "dashes":
-            raster.dashes(ends, colour, 3, on=11, off=5)
+            raster.dashes(ends, colour, 3, on=16, off=8)
         elif kind == "line":
             raster.line(ends, colour, 4)
         else:

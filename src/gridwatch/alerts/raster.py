@@ -30,6 +30,9 @@ COLOURS_MAX = 7
 _SHADES = 32
 """Of text, from white to its ink; they are the first colours of the palette, so that numbers can be mixed."""
 
+_RUNS = 3
+"""zlib's name for a search for runs alone, `Z_RLE`."""
+
 _STRAIGHT = 0.97
 """Cosine of the sharpest bend of a line that needs no rounding."""
 
@@ -121,7 +124,8 @@ class Raster:
         self._bring_down()
         picture = BytesIO()
         self._image.putpalette(self._palette)
-        self._image.save(picture, "png", compress_level=1)
+        # Most of it is one colour after the other: runs are all that is worth looking for.
+        self._image.save(picture, "png", compress_level=1, compress_type=_RUNS)
         return picture.getvalue()
 
     def _bring_down(self) -> None:
@@ -130,10 +134,9 @@ class Raster:
 
         if self._smooth:
             return
-        # Two neighbours are read as one number, whichever of them comes first.
+        # Two neighbours are read as one number, whichever of them comes first; the two below go between their bits.
         near = np.asarray(self._image).view(np.uint16)
-        pairs = (near | near >> 5) & 0x3F
-        self._image = Image.fromarray(np.take(self._blends, pairs[::2] << 6 | pairs[1::2]))
+        self._image = Image.fromarray(np.take(self._blends, near[::2] | near[1::2] << 3))
         self._smooth = True
 
 
@@ -151,7 +154,10 @@ def _parts_of(colour: str) -> list[int]:
 
 @cache
 def _blends(colours: tuple[str, ...], ink: str) -> tuple[NDArray[np.uint8], bytes]:
-    """Return the colour of each four pixels that are made one, uint8 (4096,), and the palette, three bytes a colour."""
+    """Return the colour of each four pixels that are made one, uint8 (16384,), and the palette, three bytes a colour.
+
+    The places of the former are four numbers of three bits each, from bits 0, 3, 8 and 11 on.
+    """
     known = np.array([[255] * 3, *(map(_parts_of, colours)), *[[255] * 3] * (COLOURS_MAX - len(colours))], np.float64)
     shades = np.linspace(known[0], np.array(_parts_of(ink)), _SHADES)
     # Three and four colours in one pixel are rare: the nearest one of two will do.
@@ -165,7 +171,9 @@ def _blends(colours: tuple[str, ...], ink: str) -> tuple[NDArray[np.uint8], byte
     codes = np.arange(4096)
     found = np.mean([known[codes >> place & 7] for place in (0, 3, 6, 9)], axis=0)
     far = ((found[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)
-    return far.argmin(axis=1).astype(np.uint8), palette.astype(np.uint8).tobytes()
+    spread = np.arange(1 << 14)
+    found_at = far.argmin(axis=1).astype(np.uint8)[spread & 0x3F | spread >> 8 << 6]
+    return found_at, palette.astype(np.uint8).tobytes()
 
 
 @lru_cache(maxsize=1024)

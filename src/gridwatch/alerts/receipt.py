@@ -43,6 +43,7 @@ class Receipt:
     anomaly_id: str = ""
     container: str = ""
     channel: str = CHANNEL
+    first_ms: int = 0
     is_new: bool = False
     """Not in the store yet."""
 
@@ -64,6 +65,7 @@ class Receipt:
             anomaly_id=row["anomaly_id"] or "",
             container=row["container"] or "",
             channel=row["channel"] or CHANNEL,
+            first_ms=row["first_ms"] or 0,
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import structlog
 
 from gridwatch.alerts.receipt import Receipt
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["begun", "claim_new", "finish_sent", "hold_new"]
 
 log = structlog.get_logger(__name__)
+
+_OURS_MS = 10_000
+"""A claim holds longer, whatever the settings are."""
 
 
 def begun(store: Store, keys: Sequence[str]) -> set[str]:
@@ -42,7 +46,9 @@ def claim_new(store: Store, receipts: Receipts, rows: Sequence[Receipt], *, now_
     Raises:
         StoreError: The store failed.
     """
-    claimed = [replace(row, status="sending", attempts=1, last_ms=now_ms, is_new=False) for row in rows]
+    claimed = [
+        replace(row, status="sending", attempts=1, first_ms=now_ms, last_ms=now_ms, is_new=False) for row in rows
+    ]
     if _inserted(store, claimed, now_ms):
         return {row.id: row for row in claimed}
     found = [receipts.claim(row, now_ms=now_ms) for row in rows]
@@ -93,23 +99,21 @@ def finish_sent(store: Store, receipts: Receipts, rows: Sequence[Receipt]) -> No
     Raises:
         StoreError: The store failed, or stayed busy.
     """
-    if len(rows) > 1 and _updated(store, rows):
+    if len(rows) > 1 and all(map(_is_ours, rows)) and _put(store, rows):
         return
     for row in rows:
         receipts.finish(row)
 
 
-def _updated(store: Store, rows: Sequence[Receipt]) -> bool:
-    cases, values = [], []
-    for name in ("last_ms", "message_id", "recipients"):
-        cases.append(f"{name} = CASE id {' '.join(['WHEN ? THEN ?'] * len(rows))} END")
-        values += [value for row in rows for value in (row.id, getattr(row, name))]
-    among = ", ".join("?" * len(rows))
+def _is_ours(row: Receipt) -> bool:
+    """Tell whether nobody else can have changed a row since `claim_new` made it, so that it may be put as a whole."""
+    return row.attempts == 1 and row.first_ms > 0 and row.last_ms - row.first_ms < _OURS_MS
+
+
+def _put(store: Store, rows: Sequence[Receipt]) -> bool:
+    known = [{name: value for name, value in asdict(row).items() if name != "is_new"} for row in rows]
     try:
-        store.execute(
-            f"UPDATE {DELIVERIES.name} SET status = 'sent', error = NULL, {', '.join(cases)} WHERE id IN ({among})",  # noqa: S608
-            [*values, *(row.id for row in rows)],
-        )
+        store.put(DELIVERIES.name, pa.Table.from_pylist(known, schema=DELIVERIES.arrow))
     except StoreError as error:
         log.warning("receipts_one_by_one", rows=len(rows), reason=str(error))
         return False

@@ -5,18 +5,15 @@ from __future__ import annotations
 import http
 import http.client
 import json
-import logging
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
-from typing_extensions import override
 
+from gridwatch.alerts.sendgrid_client import is_loopback, sendgrid_client
 from gridwatch.errors import ConfigError, DeliveryError
 
 if TYPE_CHECKING:
@@ -68,7 +65,7 @@ class Mailer:
         self._attempts = attempts
         self._clock = clock
         self._sleep = sleep
-        self._api = _client(api_key, self.url, timeout_s)
+        self._api = sendgrid_client(api_key, self.url, timeout_s)
 
     @classmethod
     def from_settings(cls, settings: Settings, *, inbox_url: str, clock: Callable[[], int]) -> Mailer:
@@ -142,55 +139,6 @@ class Mailer:
             retry_after_s=None if permanent else retry_after_s(error.headers or {}, now_ms=self._clock()),
             status=status,
         )
-
-
-def is_loopback(host: str | None) -> bool:
-    """Tell whether a host name or address is this machine's loopback.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("example.com")
-    (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address((host or "").strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """urllib would follow with a GET that carries the key and not the mail, and take its answer for the mail's."""
-
-    @override
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-def _client(api_key: str, url: str, timeout_s: float) -> Any:
-    """The sendgrid library's client with a timeout and without redirections; loopback goes past any proxy."""
-    import python_http_client
-    from sendgrid import SendGridAPIClient
-
-    # At DEBUG the library logs the request's headers, key included.
-    logging.getLogger("python_http_client").setLevel(logging.INFO)
-
-    handlers: list[Any] = [_NoRedirection()]
-    if is_loopback(urlsplit(url).hostname):
-        handlers.append(urllib.request.ProxyHandler({}))
-
-    class OwnClient(python_http_client.Client):  # type: ignore[misc]
-        def _build_client(self, name: str | None = None) -> Any:
-            client = super()._build_client(name)
-            client.__class__ = OwnClient
-            return client
-
-        def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
-            return super()._make_request(urllib.request.build_opener(*handlers), request, timeout)
-
-    api = SendGridAPIClient(api_key, host=url)
-    api.client.__class__ = OwnClient
-    api.client.timeout = timeout_s
-    return api
 
 
 def _reason(body: bytes | str | None) -> str:
