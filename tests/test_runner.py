@@ -47,7 +47,7 @@ def run(project: Path, *arguments: str, **environ: str) -> subprocess.CompletedP
         env={"PATH": str(project / "tools"), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -79,7 +79,7 @@ def test_an_environment_named_from_here_is_found_in_the_root_too(project: Path, 
         env={"PATH": str(project / "tools"), "GRIDWATCH_ENV": "mine"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -136,5 +136,5 @@ def test_a_second_start_waits_for_the_first(project: Path) -> None:
     time.sleep(0.2)
     assert waiting.poll() is None
     shutil.rmtree(project / ".venv.lock")
-    output, _ = waiting.communicate(timeout=30)
+    output, _ = waiting.communicate(timeout=240)
     assert output == "cli status\n"

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 ROWS = "timestamp,open,high,low,close,volume\n" + "".join(
     f"2026-01-05 {9 + minute // 60:02d}:{minute % 60:02d}:00,10,11,9,{10 + minute % 3 / 10},100\n"

@@ -123,7 +123,9 @@ def test_a_row_of_nulls_still_makes_a_mail(store: Store, settings: Settings) -> 
     assert "None" not in "".join(parts(mail))
 
 
-@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(
     words=st.lists(st.text(max_size=40), min_size=4, max_size=4),
     numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3),

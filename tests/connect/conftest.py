@@ -49,13 +49,13 @@ class Served:
         parts = {"clock": lambda: time.time_ns() // 1_000_000, "on_ready": on_ready, "stop": self._stop}
         self._thread = threading.Thread(target=serve, args=(settings, self.store), kwargs=parts)
         self._thread.start()
-        assert ready.wait(30)
+        assert ready.wait(120)
 
     def stop(self) -> None:
         """Stop the server; the store stays open."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(30)
+            self._thread.join(120)
         self._thread = None
 
     def close(self) -> None:

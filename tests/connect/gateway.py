@@ -69,7 +69,7 @@ class Gateway:
         self.asked.append(asked)
         answer = self.fault(asked) or self._passed(asked)
         if answer.wait is not None:
-            answer.wait.wait(30)
+            answer.wait.wait(120)
         if answer.status == 0:
             handler.close_connection = True
             return
@@ -83,7 +83,7 @@ class Gateway:
     def _passed(self, asked: Asked) -> Answer:
         parts = urlsplit(self.target)
         assert parts.hostname
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
         try:
             headers = {name: value for name, value in asked.headers.items() if name.lower() != "host"}
             connection.request(asked.method, asked.path, asked.body or None, headers)
@@ -105,5 +105,5 @@ def gateway(target: str = "", fault: Fault = lambda _: None, **wrapped: Any) -> 
         yield found
     finally:
         found.server.shutdown()
-        thread.join(30)
+        thread.join(120)
         found.server.server_close()

@@ -37,7 +37,7 @@ class Jvm:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(120)
         self._process.stdout.close()
 
     def say(self, asked: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from gridwatch.streaming.connect import ConnectWorker
 CLASS = "org.gridwatch.connect.GridDBSinkConnector"
 T = TypeVar("T")
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
 
 
 class Letter(NamedTuple):

@@ -48,7 +48,7 @@ class Converters:
 def converters() -> Iterator[Converters]:
     made = Converters()
     yield made
-    made.process.communicate(timeout=30)
+    made.process.communicate(timeout=240)
 
 
 def envelope(kind: dict[str, Any] | str, value: str, *, optional: bool = False) -> str:

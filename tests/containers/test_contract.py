@@ -432,14 +432,14 @@ def test_one_of_many_wins_a_row(store: Store) -> None:
     def attempt(holder: str) -> list[tuple[bool, int]]:
         found = []
         for turn in range(8):
-            together.wait(20)
+            together.wait(120)
             try:
                 inserted = store.execute(
                     "INSERT INTO seats (name, holder, round) VALUES (?, ?, 0)", [f"seat {turn}", holder]
                 )
             except StoreError:
                 inserted = 0
-            together.wait(20)
+            together.wait(120)
             taken = store.execute(
                 "UPDATE seats SET holder = ?, round = ? WHERE name = ? AND round < ?",
                 [holder, turn + 1, "seat 0", turn + 1],

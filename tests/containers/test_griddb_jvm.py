@@ -64,7 +64,9 @@ def through_java(pattern: Any, table: pa.Table) -> pa.Table:
     return listed(EVERYTHING.arrow, kinds_of(EVERYTHING), rows)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(*(st.none() | VALUES[kind] for kind in COLUMNS)), max_size=30), st.integers(0, 9))
 def test_every_value_passes_through_java(pattern: Any, rows: list[tuple[Any, ...]], skipped: int) -> None:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
@@ -209,7 +211,7 @@ def test_a_connection_that_died_meanwhile_is_replaced(pattern: Any, monkeypatch:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_forked_after_the_jvms_start_is_refused_at_once() -> None:
     script = Path(__file__).with_name("griddb_fork.py")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=240, check=True)
     said = [line for line in done.stdout.splitlines() if "jvm_started" not in line and "java_compiled" not in line]
     assert (
         "was forked from one whose JVM was running, and GridDB's client would hang in it. Start processes by spawn"

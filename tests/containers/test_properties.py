@@ -72,7 +72,9 @@ rows_of_series = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(puts=st.lists(rows_of_series, max_size=4), deleted=st.lists(st.integers(0, 30), max_size=5), ends=st.data())
 def test_a_series_is_a_sorted_dict(
     store: SqliteStore, puts: list[list[tuple[Any, ...]]], deleted: list[int], ends: st.DataObject
@@ -104,7 +106,9 @@ def test_a_series_is_a_sorted_dict(
 keys = st.tuples(st.sampled_from(["", "a", "A", "ü", "a/b"]), st.integers(-2, 2))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=st.lists(st.tuples(keys, VALUES[T.DOUBLE]), max_size=20), wanted=st.lists(keys, max_size=8))
 def test_a_collection_is_a_dict(
     store: SqliteStore, rows: list[tuple[tuple[str, int], float]], wanted: list[tuple[str, int]]
@@ -148,7 +152,9 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(statement=st.lists(words, max_size=12).map(" ".join) | st.text(max_size=40))
 def test_no_text_gets_past_the_dialect(store: SqliteStore, statement: str) -> None:
     emptied(store, PAIRS)

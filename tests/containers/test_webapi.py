@@ -163,7 +163,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def fronted(front: Front, pauses: list[float]) -> Iterator[WebApiStore]:
-    with WebApiStore(front.url, pause=pauses.append, timeout_s=20) as store:
+    with WebApiStore(front.url, pause=pauses.append, timeout_s=120) as store:
         front.seen.clear()
         front.bodies.clear()
         yield store

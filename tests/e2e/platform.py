@@ -39,7 +39,7 @@ def check_up(project: Path, run: Run) -> None:
 
     # Prefect's scheduler turns the schedules of prefect.yaml into runs.
     api = state["addresses"]["prefect"]
-    scheduled = _until(lambda: [run for run in flow_runs(api) if run["state_type"] == "SCHEDULED"], 120)
+    scheduled = _until(lambda: [run for run in flow_runs(api) if run["state_type"] == "SCHEDULED"], 240)
     lines = {(run["parameters"]["cron"], run["parameters"]["timezone"]) for run in scheduled}
     assert lines >= {("30 16 * * 1-5", "America/New_York"), ("10 * * * *", "UTC")}
 
@@ -52,7 +52,7 @@ def check_up(project: Path, run: Run) -> None:
     assert ended["name"].startswith("load-batch aapl_daily 20")
 
     # The killed service was started again.
-    _until(lambda: (_sink(project).restarts, _sink(project).state) == (1, State.RUNNING), 60)
+    _until(lambda: (_sink(project).restarts, _sink(project).state) == (1, State.RUNNING), 240)
 
 
 def check_down(project: Path, run: Run) -> None:
@@ -76,12 +76,12 @@ def _sink(project: Path) -> ServiceState:
 
 
 def _ended(url: str) -> dict[str, Any] | None:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # loopback
+    with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310  # loopback
         run: dict[str, Any] = json.load(answer)
     return run if run["end_time"] else None
 
 
 def _post(url: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
         return json.load(answer)

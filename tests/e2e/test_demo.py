@@ -24,7 +24,7 @@ from gridwatch.supervisor import read_state
 from gridwatch.supervisor.process import marked, started_s
 from gridwatch.supervisor.state import run_dir
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 @dataclass
@@ -49,7 +49,7 @@ def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=home.parent,  # no project here: the demo brings its own
         capture_output=True,
         text=True,
-        timeout=800,
+        timeout=1500,
         check=False,
     )
 
@@ -60,7 +60,7 @@ def _killed_in_the_middle(home: Path) -> list[int]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     argv = [sys.executable, "-m", "gridwatch.cli", "demo", "--exit"]
     with subprocess.Popen(argv, env=environ, cwd=home.parent, **quiet) as popen:  # type: ignore[call-overload]
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         # That it is killed early saves half a minute of imports and migrations, which the next one does again.
         while not (state := read_state(home / "demo")) or sum(service.alive for service in state.services) < 2:
             assert time.monotonic() < deadline

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.flow import Flow, Platform, again
 from tests.faults.proxy import Proxy
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_a_store_that_is_slow_silent_away_or_full_is_waited_for(platform: Platform, tmp_path: Path, seed: int) -> None:

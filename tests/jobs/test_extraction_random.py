@@ -169,7 +169,7 @@ chunks = st.sampled_from([None, {"mode": "off"}, {"mode": "manual", "time_span":
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(names=names, query=st.sampled_from(QUERIES), span=spans, chunking=chunks, data=st.data())
 def test_rows_come_as_they_are(
@@ -280,7 +280,7 @@ def names_in(aggs: Mapping[str, Any]) -> Iterator[str]:
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(names=names, query=st.sampled_from(QUERIES), span=spans, chunking=chunks, aggs=aggregations(), data=st.data())
 def test_aggregated_rows_are_those_of_every_bucket(

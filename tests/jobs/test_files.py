@@ -254,7 +254,9 @@ JOBS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.dictionaries(st.sampled_from(["a", "b"]), JOBS, min_size=1, max_size=2))
 def test_whatever_was_there_an_apply_leaves_what_files_say(
     service: JobsService, tmp_path: Path, bodies: dict[str, Any]

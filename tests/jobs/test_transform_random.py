@@ -162,7 +162,9 @@ def plain(value: Any) -> Any:
     return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(first=tables, second=st.none() | tables, group_by=groups, aggregations=measures)
 def test_a_pivot_gives_what_a_plain_reading_of_each_row_gives(
     service: TransformService, first: Any, second: Any, group_by: Any, aggregations: Any

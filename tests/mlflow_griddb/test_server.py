@@ -21,7 +21,7 @@ from gridwatch.cli.app import app
 from gridwatch.containers import open_store
 from gridwatch.containers._object_rows import BATCH_CHUNKS, CHUNK_BYTES
 from gridwatch.containers.objects import ObjectStore
-from gridwatch.supervisor.state import free_port
+from gridwatch.streaming.broker_files import free_ports
 from tests.mlflow_database import put_database
 
 pytestmark = [
@@ -55,9 +55,9 @@ def running(folder: Path, command: Sequence[str], port: int) -> Iterator[Server]
                 assert server.poll() is None, (folder / "server.log").read_text()
                 assert time.monotonic() < deadline, (folder / "server.log").read_text()
                 try:
-                    if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
+                    if requests.get(f"http://127.0.0.1:{port}/health", timeout=60).ok:
                         break
-                except requests.ConnectionError:
+                except requests.RequestException:
                     time.sleep(0.1)
             yield Server(f"http://127.0.0.1:{port}", f"sqlite:///{folder / 'mlflow.db'}", ObjectStore(store))
         finally:
@@ -67,7 +67,7 @@ def running(folder: Path, command: Sequence[str], port: int) -> Iterator[Server]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder, port = tmp_path_factory.mktemp("server"), free_ports(1)[0]
     script = Path(__file__).with_name("proxy_server.py")
     backend = f"sqlite:///{folder / 'mlflow.db'}"
     put_database(tmp_path_factory, folder / "mlflow.db")
@@ -151,7 +151,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Server) -> None:
         head = f"PUT {server.artifacts('cut/x')[len(server.url) :]} HTTP/1.1\r\nHost: localhost\r\n"
         connection.sendall(f"{head}Content-Length: {100 * CHUNK_BYTES}\r\n\r\n".encode())
         connection.sendall(bytes(3 * BATCH_CHUNKS * CHUNK_BYTES))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while count_chunks(server) != before:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -195,9 +195,9 @@ def test_gc_through_the_proxy_deletes_the_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_command_mlflow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'mlflow.db'}"]
     command += ["--artifacts-destination", "griddb:///dest", "--workers", "2"]

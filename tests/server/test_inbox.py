@@ -52,7 +52,7 @@ def test_the_sendgrid_library_works_with_it(serving: Callable[..., str], setting
     mail = Mail("me@example.com", "you@example.com", "Hello", "text", "<b>html</b>")
     answer = api.send(mail)
     assert (answer.status_code, answer.body) == (202, b"")
-    listed = requests.get(f"{url}/inbox.json", timeout=30).json()
+    listed = requests.get(f"{url}/inbox.json", timeout=120).json()
     assert [(row["id"], row["subject"], row["to"]) for row in listed] == [
         (answer.headers["X-Message-Id"], "Hello", ["you@example.com"])
     ]

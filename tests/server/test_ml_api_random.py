@@ -197,7 +197,9 @@ def sent(client: FlaskClient, method: str, path: str, **given: Any) -> Any:
     return body
 
 
-quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @quick

@@ -79,14 +79,14 @@ def test_an_unknown_address_is_told(make_settings: Any, store: Store) -> None:
 
 def test_strangers_are_told_apart_over_a_real_socket(serving: Callable[..., str], settings: Settings) -> None:
     url = serving(settings)
-    assert requests.get(f"{url}/healthz", timeout=30).json()["mail"] == "inbox"
-    refused = requests.get(f"{url}/inbox", headers={"Host": "evil.example"}, timeout=30)
+    assert requests.get(f"{url}/healthz", timeout=120).json()["mail"] == "inbox"
+    refused = requests.get(f"{url}/inbox", headers={"Host": "evil.example"}, timeout=120)
     assert refused.status_code == 421
     # The server in front of the application must not take away what tells that a proxy is there.
     for name in ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"):
-        assert requests.get(f"{url}/inbox", headers={name: "https"}, timeout=30).status_code == 403
+        assert requests.get(f"{url}/inbox", headers={name: "https"}, timeout=120).status_code == 403
         asked = requests.get(
-            f"{url}/griddb/v2/gridwatch/dbs/public/checkConnection", headers={name: "https"}, timeout=30
+            f"{url}/griddb/v2/gridwatch/dbs/public/checkConnection", headers={name: "https"}, timeout=120
         )
         assert asked.status_code == (401 if name == "X-Forwarded-Proto" else 403)
 
@@ -96,9 +96,11 @@ def test_clients_that_say_nothing_shut_nobody_out(serving: Callable[..., str], s
     address = urlsplit(url)
     with contextlib.ExitStack() as stack:
         for _ in range(150):
-            half = stack.enter_context(socket.create_connection((str(address.hostname), address.port or 0), timeout=30))
+            half = stack.enter_context(
+                socket.create_connection((str(address.hostname), address.port or 0), timeout=120)
+            )
             half.sendall(b"POST /griddb/v2/gridwatch/dbs/public/sql HTTP/1.1\r\nContent-Length: 100\r\n")
-        assert requests.get(f"{url}/healthz", timeout=30).status_code == 200
+        assert requests.get(f"{url}/healthz", timeout=120).status_code == 200
 
 
 def test_the_command_ends_while_a_statement_runs_on(settings: Settings, store: Store) -> None:

@@ -37,10 +37,10 @@ def test_a_trigger_makes_a_mail_and_a_second_none(
     serving: Callable[..., str], settings: Settings, key: str, inbox: Inbox
 ) -> None:
     url = f"{serving(settings)}/trigger"
-    first = requests.post(url, json=body(key), timeout=30)
+    first = requests.post(url, json=body(key), timeout=120)
     (mail,) = inbox.mails()
     assert (first.status_code, first.json()) == (200, {"status": "sent", "key": f"{key}:email", "message_id": mail.id})
-    second = requests.post(url, json=body(key, "anomaly_aapl"), timeout=30)
+    second = requests.post(url, json=body(key, "anomaly_aapl"), timeout=120)
     assert (second.status_code, second.json()["status"]) == (200, "already_sent")
     assert mail.subject.startswith("[gridwatch] AAPL: critical anomaly")
     assert len(inbox.ids()) == 1
@@ -50,7 +50,7 @@ def test_the_rows_numbers_are_read_again_and_never_taken_from_the_body(
     serving: Callable[..., str], settings: Settings, key: str, inbox: Inbox
 ) -> None:
     wrong = {"container": "ANOMALY_AAPL", "event": "put", "row": {"id": key, "actual": 1e9, "severity": "evil"}}
-    assert requests.post(f"{serving(settings)}/trigger", json=wrong, timeout=30).ok
+    assert requests.post(f"{serving(settings)}/trigger", json=wrong, timeout=120).ok
     (mail,) = inbox.mails()
     assert "44.86" in mail.subject
     assert "evil" not in mail.text
@@ -97,7 +97,7 @@ def test_griddbs_own_body_is_answered_at_once_and_delivered_afterwards(
     serving: Callable[..., str], settings: Settings, key: str, inbox: Inbox
 ) -> None:
     url = f"{serving(settings)}/trigger"
-    answer = requests.post(url, data=native("ANOMALY_AAPL", key), timeout=30)
+    answer = requests.post(url, data=native("ANOMALY_AAPL", key), timeout=120)
     assert (answer.status_code, answer.json()) == (202, {"status": "accepted"})
     assert until(inbox.mails)[0].subject.startswith("[gridwatch] AAPL: critical anomaly")
 
@@ -187,7 +187,7 @@ def test_a_body_that_is_too_large_is_refused(app: Any, size: int) -> None:
 
 
 def test_a_large_body_without_a_length_is_refused_too(serving: Callable[..., str], settings: Settings) -> None:
-    answer = requests.post(f"{serving(settings)}/trigger", data=iter([b" " * BODY_MAX, b" "]), timeout=30)
+    answer = requests.post(f"{serving(settings)}/trigger", data=iter([b" " * BODY_MAX, b" "]), timeout=120)
     assert answer.status_code == 413
 
 

@@ -79,7 +79,7 @@ def test_a_redirection_is_refused_by_name_and_the_login_does_not_travel(monkeypa
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            api = ConnectApi(f"http://127.0.0.1:{server.server_port}", "me", "pw", timeout_s=10)
+            api = ConnectApi(f"http://127.0.0.1:{server.server_port}", "me", "pw", timeout_s=120)
             with pytest.raises(
                 StreamError,
                 match=r"answered 302 to GET /connectors, a redirection to 'http://127\.0\.0\.1:\d+/elsewhere', which "

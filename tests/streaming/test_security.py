@@ -130,7 +130,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         yield make
     finally:
         child.terminate()
-        child.wait(30)
+        child.wait(120)
 
 
 @pytest.mark.parametrize("listener", PROTOCOLS)

@@ -27,7 +27,7 @@ FIXED = settings(
     max_examples=int(os.environ.get("GRIDWATCH_TEST_EXAMPLES", "25")),
     deadline=None,
     derandomize="GRIDWATCH_TEST_EXAMPLES" not in os.environ,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 SCALARS = (
