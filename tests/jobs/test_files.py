@@ -224,6 +224,43 @@ def test_a_transform_changes_in_place_or_is_made_anew(service: JobsService, tmp_
 
 
 DETECTORS = [{"function": "count"}, {"function": "mean", "field_name": "bytes", "detector_description": "size"}]
+
+
+def test_datafeeds_change_their_jobs_with_each_other(service: JobsService, tmp_path: Path) -> None:
+    service.store.put_container(WEB)
+
+    def feed(name: str, job: str) -> None:
+        write(tmp_path, name, {"job_id": job, **FEED})
+
+    for job in ("a", "b"):
+        write(tmp_path, job, JOB)
+        feed(f"feed-{job}", job)
+    planned(service, tmp_path).apply(service)
+    feed("feed-a", "b")
+    feed("feed-b", "a")
+    refused = planned(service, tmp_path).refused
+    assert [step.id for step in refused] == ["feed-a", "feed-b"]
+    assert all(step.reason.endswith("; --recreate makes it anew") for step in refused)
+    # One that no file names stays with its job.
+    feed("a-third", "b")
+    feed("feed-a", "a")
+    (tmp_path / "feed-b.json").unlink()
+    assert "--prune deletes it" in planned(service, tmp_path, recreate=True).refused[0].reason
+    (tmp_path / "a-third.json").unlink()
+    feed("feed-a", "b")
+    feed("feed-b", "a")
+    found = planned(service, tmp_path, recreate=True)
+    assert actions(found) == {
+        "job a": "none",
+        "job b": "none",
+        "datafeed feed-a": "recreate",
+        "datafeed feed-b": "recreate",
+    }
+    found.apply(service)
+    assert {one.id: one.config.job_id for one in service.resources.datafeeds()} == {"feed-a": "b", "feed-b": "a"}
+    assert {step.action for step in planned(service, tmp_path).steps} == {"none"}
+
+
 JOBS = st.fixed_dictionaries(
     {
         "analysis_config": st.fixed_dictionaries(

@@ -12,13 +12,13 @@ from gridwatch.jobs.files.steps import Step, changes, top_of
 from gridwatch.jobs.service.updates import updated_datafeed
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Iterable, Set
 
     from gridwatch.jobs.files.known import Known
     from gridwatch.jobs.files.reading import Resource
     from gridwatch.jobs.service import JobsService
 
-__all__ = ["apply", "carried", "kept", "plan"]
+__all__ = ["apply", "carried", "kept", "make_room", "plan"]
 
 
 def plan(known: Known, one: Resource, *, recreate: bool) -> Step:
@@ -70,7 +70,8 @@ def _checked(known: Known, config: DatafeedConfig) -> tuple[str, tuple[str, ...]
     if job is None:
         return f"there is no job {config.job_id!r}, and no file for it", ()
     other = known.feed_of(config.job_id)
-    if other is not None and other.id != config.datafeed_id and known.stays("datafeed", other.id):
+    leaves = other is None or other.id in known.moved or not known.stays("datafeed", other.id)
+    if other is not None and other.id != config.datafeed_id and not leaves:
         return f"job {config.job_id!r} has the datafeed {other.id!r}; --prune deletes it where no file names it", ()
     try:
         check_together(job, config)
@@ -109,6 +110,15 @@ def kept(known: Known, anew: Set[str]) -> list[Step]:
         for feed in known.datafeeds.values()
         if feed.config.job_id in anew and ("datafeed", feed.id) not in known.named and known.stays("datafeed", feed.id)
     ]
+
+
+def make_room(service: JobsService, steps: Iterable[Step]) -> None:
+    """Delete the datafeeds that go to another job: it may have one that goes to theirs, and a job has one at a time."""
+    for step in steps:
+        if step.kind == "datafeed" and step.action == "recreate":
+            stored = next((feed for feed in service.resources.datafeeds() if feed.id == step.id), None)
+            if stored is not None and stored.config.job_id != step.body.get("job_id"):
+                service.delete_datafeed(step.id, force=True)
 
 
 def apply(service: JobsService, step: Step) -> None:

@@ -28,6 +28,7 @@ class Known:
         datafeeds: Likewise.
         transforms: Likewise.
         named: What files name.
+        moved: Ids of the stored datafeeds that files give to another job.
         prune: Whether all else goes.
         wanted: Configs of jobs that files name and that are right, by id; filled while a plan is made.
         fed: Ids of the datafeeds that files name, by that of their job; likewise.
@@ -38,6 +39,7 @@ class Known:
     datafeeds: dict[str, Datafeed]
     transforms: dict[str, Transform]
     named: frozenset[tuple[Kind, str]]
+    moved: frozenset[str]
     prune: bool
     wanted: dict[str, JobConfig] = field(default_factory=dict)
     fed: dict[str, str] = field(default_factory=dict)
@@ -45,12 +47,18 @@ class Known:
     @classmethod
     def of(cls, service: JobsService, resources: Sequence[Resource], *, prune: bool) -> Known:
         """Look up what is stored."""
+        feeds = {feed.id: feed for feed in service.resources.datafeeds()}
         return cls(
             service,
             {job.id: job for job in service.resources.jobs()},
-            {feed.id: feed for feed in service.resources.datafeeds()},
+            feeds,
             {one.id: one for one in Transforms(service.store, make=False).find()},
             frozenset((one.kind, one.id) for one in resources),
+            frozenset(
+                one.id
+                for one in resources
+                if one.kind == "datafeed" and one.id in feeds and one.body.get("job_id") != feeds[one.id].config.job_id
+            ),
             prune,
         )
 

@@ -51,6 +51,7 @@ class Plan:
         """
         if self.refused:
             raise JobsRequestError(f"{len(self.refused)} of the resources are refused; nothing was changed.")
+        datafeeds.make_room(service, self.steps)
         for step in self.steps:
             _DO[step.kind](service, step)
             done(step)
