@@ -26,7 +26,7 @@ from gridwatch.containers.catalog import DELIVERIES, LEASES, anomaly_info
 from gridwatch.containers.griddb import GridDBStore
 from gridwatch.containers.lease import Lease
 from gridwatch.containers.schema import Index, Partitioning
-from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError, StoreError
+from gridwatch.errors import RangeTooLargeError, SchemaError, SqlRefusedError, StoreError, ValueRefusedError
 from gridwatch.settings import load_settings
 from tests.containers.griddb_server import DATABASE, ensure_database, griddb, needs_server, server_url
 
@@ -425,3 +425,15 @@ def test_triggers_are_those_of_4x(store: Store) -> None:
             assert store.triggers(info.name) == {}
         store.drop_trigger(info.name, "none")
         server.shutdown()
+
+
+def test_text_that_java_or_python_cannot_say_is_refused_by_name(store: Store) -> None:
+    store.put_container(BARS)
+    with pytest.raises(
+        SchemaError, match="Container 'a\U0001f600': a name holds a character that GridDB does not take"
+    ):
+        store.container("a\U0001f600")
+    for refused in (lambda: store.sql("SELECT '\ud800' x"), lambda: store.tql("bars", "select * where s = '\ud800'")):
+        with pytest.raises(ValueRefusedError, match=r"text has half of a surrogate pair at .*, which is no character"):
+            refused()
+    assert store.sql("SELECT 'a\U0001f600' x").column("x").to_pylist() == ["a\U0001f600"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gridwatch.containers._codes import code_of, error_class, told
-from gridwatch.errors import StoreBusyError, StoreError
+from gridwatch.errors import SchemaError, StoreBusyError, StoreError, ValueRefusedError
 
 __all__ = ["MEMORY_LIMIT", "is_connection_error", "is_old_rows_error", "translated"]
 
@@ -16,6 +16,7 @@ MEMORY_LIMIT = 1043
 """What a server answers to a request whose answer is more than it may hold in memory."""
 
 _GARBLED = 145031
+_ILLEGAL = 145007
 _LOGIN = frozenset({10005, 10053, 10100, 10102})
 _CLUSTER_NAMES = re.compile(r"\(input=([^,()]+), current=([^,()]+)\)")
 _STATEMENT_TIMEOUT = 10014
@@ -30,6 +31,9 @@ def translated(place: str, what: str = "GridDB") -> Iterator[None]:
     Args:
         place: The cluster's address, for errors of the connection.
         what: Begins the message, such as `Container 'x'`.
+
+    Raises:
+        StoreError: What was thrown, with GridDB's number; text that is not Unicode, or that GridDB cannot name, too.
     """
     import jpype
 
@@ -37,6 +41,13 @@ def translated(place: str, what: str = "GridDB") -> Iterator[None]:
         yield
     except jpype.JException as error:
         raise _error(error, place, what) from error
+    except UnicodeEncodeError as error:
+        raise ValueRefusedError(
+            f"{what}: text has half of a surrogate pair at {error.start}, which is no character.", code=_ILLEGAL
+        ) from error
+    except UnicodeDecodeError as error:
+        # GridDB names a refused character above U+FFFF by one half of it, and such a message JPype cannot hand over.
+        raise SchemaError(f"{what}: a name holds a character that GridDB does not take.", code=_ILLEGAL) from error
 
 
 def is_connection_error(error: StoreError) -> bool:
