@@ -136,6 +136,31 @@ def test_a_fault_is_an_alarm_and_its_member_is_named(fault: Callable[[Floats], N
     assert np.all(np.diff(alarms) > AutoConfig().quiet_rows(48)[1])
 
 
+def test_a_p_value_comes_out_as_often_as_it_says() -> None:
+    noise = np.random.default_rng(5).normal(0.0, 1.0, (8, 10_000))
+    times = np.arange(10_000, dtype=np.int64) * 300_000
+    surprise = Bank(AutoConfig(), 8).update(times, noise).p_surprise[:, 1_000:]
+    for decades in (1.0, 2.0, 3.0):
+        assert 0.6 < np.mean(surprise >= decades) / 10.0**-decades < 1.5, decades
+    # The careful tail, as of what was saved before, keeps half of its promises back.
+    careful = Bank(AutoConfig(p_share=0.015), 8).update(times, noise).p_surprise[:, 1_000:]
+    assert np.mean(careful >= 3.0) < 0.5 * np.mean(surprise >= 3.0)
+
+
+def test_what_was_saved_before_p_values_were_plain_ranks_goes_on_as_it_was() -> None:
+    times, values = daily(2_000)
+    careful = AutoConfig(p_share=AutoConfig().tail_share)
+    one = AutoDetector(careful)
+    one.update(times[:1_500], values[:1_500])
+    parts = one.save()
+    told = json.loads(parts["detector.json"])
+    del told["config"]["p_share"]
+    again = AutoDetector.load({**parts, "detector.json": json.dumps(told).encode()})
+    assert again.config == careful
+    rest = [detector.update(times[1_500:], values[1_500:]) for detector in (one, again)]
+    assert np.array_equal(rest[0].p_value, rest[1].p_value)
+
+
 def test_ordinary_rows_are_as_rare_as_their_p_value_says(long: tuple[Times, Floats, OnlineScores]) -> None:
     _, values, scores = long
     p_value, inside = scores.p_value[1_000:], (scores.lower <= values) & (values <= scores.upper)
@@ -291,6 +316,7 @@ def test_a_damaged_save_is_refused() -> None:
         ({"forecast": 65}, r"forecast is 0 to 64 rows, .* got 65, 1000, 0\.99"),
         ({"warm_rows": 300}, r"must not fall, got 10, 300, 256"),
         ({"tail_shape": 0.0}, "tail_shape lies between 0 and 1"),
+        ({"p_share": -0.1}, r"p_share from 0 to below 0\.5"),
         ({"days": 0}, "days, seasons, hold_rows, hold_rows_min and segment_rows are at least 1"),
         (
             {"deviation": (), "mean": (), "change": (), "shape": (), "nearest": 0, "aligned": ()}

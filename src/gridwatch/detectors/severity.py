@@ -3,7 +3,7 @@
 A series' scores are decades of rarity (`calibration.score_of`), and so are the words: 98.17 is what one ordinary row in
 10,000 has, and medium from there on. The alarm stream of detectors that learn as they go is made in the same way of the
 surprise of several members. It is what raises the alarm, so it counts as well: the p-value of a row, a rank among the
-surprises of one series, cannot tell a split from a bad day where there are few rows. By the p-value alone 113 of 118
+surprises of one series, cannot tell a split from a bad day where there are few rows. By the p-value alone 154 of 163
 alarms of `auto` on labelled files were low; by the greater of both it is about half.
 
 A job's scores are on the scale of Elasticsearch, and the words begin where its users know them: 25, 50 and 75.

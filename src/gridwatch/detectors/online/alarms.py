@@ -28,7 +28,7 @@ class Alarms:
 
     def __init__(self, config: AutoConfig) -> None:
         self._config = config
-        self._past = Past(config, two_sided=False)
+        self._past = Past(config, two_sided=False, rows=True)
         self._held = np.zeros(config.hold_rows)
         # So that the dead time is over at the start.
         self._since, self._smooth, self._kept = config.dead_rows, 0.0, 0.0

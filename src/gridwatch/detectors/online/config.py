@@ -38,6 +38,10 @@ class AutoConfig:
         seasons: Days whose median is the seasonal expectation: a week, so that one odd day does not count.
         history_rows: Rows kept: ten days of five minutes, with room.
         tail_share: Share of the highest values that a tail is fitted to; 5 % takes in ordinary values.
+        p_share: The same of the rows' own surprises, whose ranks are the p-values: 0, so that the tail begins at the
+            `tail_rows_min` highest and all below are plain ranks, which come out as often as they say. Members keep to
+            the larger share: its tail is careful, and what the careful tails of several together are worth is told by
+            this last rank.
         tail_rows_min: Fewest of them; a mean of fewer says little.
         tail_rows_max: Most of them, and so how many values are kept exactly; the rest are counted in bins.
         bins: Bins of the rest: ranks within about 1/64, enough where nothing is decided.
@@ -75,6 +79,7 @@ class AutoConfig:
     seasons: int = 7
     history_rows: int = 4096
     tail_share: float = 0.015
+    p_share: float = 0.0
     tail_rows_min: int = 10
     tail_rows_max: int = 256
     bins: int = 64
@@ -111,6 +116,9 @@ class AutoConfig:
             DetectorError: A constant is not allowed.
         """
         known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in raw.items()}
+        # What was saved before there was this constant goes on as it began, and is replayed to the same bits.
+        if "tail_share" in known:
+            known.setdefault("p_share", known["tail_share"])
         return cls(**known)
 
     def day_rows(self, step_ms: float) -> int:
@@ -157,10 +165,11 @@ class AutoConfig:
                 "tail_rows_min (at least 2), warm_rows and tail_rows_max must not fall, got "
                 f"{self.tail_rows_min}, {self.warm_rows}, {self.tail_rows_max}."
             )
-        if not (0.0 < self.tail_shape < 1.0 and 0.0 < self.tail_share < 0.5 and 0.0 < self.band_p < 1.0):
+        shares = 0.0 < self.tail_share < 0.5 and 0.0 <= self.p_share < 0.5
+        if not (0.0 < self.tail_shape < 1.0 and shares and 0.0 < self.band_p < 1.0):
             raise DetectorError(
-                "tail_shape lies between 0 and 1, tail_share between 0 and 0.5, band_p between 0 and 1; got "
-                f"{self.tail_shape}, {self.tail_share}, {self.band_p}."
+                "tail_shape lies between 0 and 1, tail_share between 0 and 0.5, p_share from 0 to below 0.5, band_p "
+                f"between 0 and 1; got {self.tail_shape}, {self.tail_share}, {self.p_share}, {self.band_p}."
             )
         whole = (self.days, self.seasons, self.hold_rows, self.hold_rows_min, self.segment_rows)
         if min(whole) < 1 or self.shift < 0 or self.dead_rows < 0 or self.bins < 4:

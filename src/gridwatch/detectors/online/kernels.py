@@ -97,7 +97,7 @@ def _surprises(state: State, plan: Plan, odd: Any) -> tuple[float, int, float]:
         if np.isnan(odd[stream]):
             continue
         past = state.past[plan.past_at[stream] : plan.past_at[stream + 1]]
-        surprise = judge(past, stream < plan.two_sided, odd[stream], plan.constants)
+        surprise = judge(past, stream < plan.two_sided, odd[stream], plan.constants.tail_share, plan.constants)
         if stream == plan.residual and not explains(state, plan):
             continue
         if plan.judged[stream]:
@@ -128,7 +128,7 @@ def _score(
     out.loss[at] = apart / (1.2533 * error) if error > 0.0 else 0.0
     out.driver[at], out.surprise[at] = driver, combined
     past = state.past[plan.past_at[plan.combined] :]
-    out.p_surprise[at] = judge(past, plan.combined < plan.two_sided, combined, constants)
+    out.p_surprise[at] = judge(past, plan.combined < plan.two_sided, combined, constants.p_share, constants)
     out.alarm[at] = _alarm(state, row, combined, constants)
     weight = 2.0 / (constants.segment_rows + 1.0)
     numbers[SMOOTH] += weight * (cubes - numbers[SMOOTH])
@@ -219,7 +219,8 @@ def _surprises_of(version: int) -> Any:
         """Judge one stream, float64 (n,), with its past, float64 (k,); NaN is passed over and gets 0."""
         _ = version
         for row in range(len(values)):
-            out[row] = 0.0 if np.isnan(values[row]) else judge(past, two_sided, values[row], constants)
+            value = values[row]
+            out[row] = 0.0 if np.isnan(value) else judge(past, two_sided, value, constants.tail_share, constants)
 
     return surprises
 

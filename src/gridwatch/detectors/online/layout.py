@@ -11,6 +11,7 @@ class Constants(NamedTuple):
     """Numbers that the kernels work with; `AutoConfig` gives the reason of each."""
 
     tail_share: float
+    p_share: float
     tail_rows_min: int
     tail_shape: float
     warm_rows: int

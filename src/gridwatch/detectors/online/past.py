@@ -22,17 +22,19 @@ class Past:
     Args:
         config: Constants of the tail.
         two_sided: Whether a low number is as odd as a high one.
+        rows: Whether the numbers are the surprises of rows, whose ranks are p-values: the tail begins at `p_share`.
 
     >>> past = Past(AutoConfig(), two_sided=True)
     >>> past.judge(np.arange(200.0) % 50)[:3].tolist(), bool(past.judge(np.array([-90.0]))[0] > 5.0)
     ([0.0, 0.0, 0.0], True)
     """
 
-    def __init__(self, config: AutoConfig, *, two_sided: bool) -> None:
-        self.two_sided = two_sided
+    def __init__(self, config: AutoConfig, *, two_sided: bool, rows: bool = False) -> None:
+        self.two_sided, self.rows = two_sided, rows
         self.numbers = empty_past(config, two_sided=two_sided)
         self._config = config
-        self._constants = constants_of(config)
+        constants = constants_of(config)
+        self._constants = constants._replace(tail_share=config.p_share) if rows else constants
 
     @property
     def seen(self) -> int:
@@ -65,7 +67,7 @@ class Past:
 
     def copy(self) -> Self:
         """Return a past that goes on from here by itself."""
-        other = type(self)(self._config, two_sided=self.two_sided)
+        other = type(self)(self._config, two_sided=self.two_sided, rows=self.rows)
         other.numbers = self.numbers.copy()
         return other
 

@@ -6,7 +6,8 @@ Laxhammar and Falkman, "Online Learning and Sequential Anomaly Detection in Traj
 below 1 / (n + 1), so that beyond the k-th highest a generalised Pareto tail goes on (Siffer and others, "Anomaly
 Detection in Streams with Extreme Value Theory", 2017), whose scale is the mean excess of those k and whose shape is
 fixed: a shape fitted to ten numbers says nothing. A stream that is odd at either end is judged at both, and the smaller
-p-value counts twice.
+p-value counts twice. Of the rows' own surprises, whose ranks are the p-values that are told, the tail begins at the ten
+highest (`p_share`): so the p-values come out as often as they say.
 
 Memory is bounded: the highest (and lowest) 256 numbers are kept, so that the tail is exact for 17,000 rows and fitted
 to the 256 highest of all time from there on; the rest are counted in 64 bins between knots that follow the data (a bin

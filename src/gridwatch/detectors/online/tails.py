@@ -146,12 +146,14 @@ def _split(
 
 
 @part
-def _tail(top: Any, size: int, rows: int, beyond: float, value: float, spread: float, constants: Constants) -> float:
+def _tail(
+    top: Any, size: int, rows: int, beyond: float, value: float, spread: float, share: float, constants: Constants
+) -> float:
     """Return -log10 of the share of `rows` values at or above `value`: a rank, or a fitted tail above the highest few.
 
-    `beyond` is how many are at or above it; `spread` the range of them all.
+    `beyond` is how many are at or above it; `spread` the range of them all; `share` as in `judge`.
     """
-    extremes = min(max(int(constants.tail_share * rows), constants.tail_rows_min), size)
+    extremes = min(max(int(share * rows), constants.tail_rows_min), size)
     start = top[size - extremes]
     if value <= start:
         return np.log((rows + 1.0) / (beyond + 1.0)) / _LN10
@@ -183,8 +185,11 @@ def reach(past: Any, upper: bool, p_value: float, constants: Constants) -> float
 
 
 @part
-def judge(past: Any, two_sided: bool, value: float, constants: Constants) -> float:
-    """Return the surprise at a stream's value among all its earlier ones, then count it among them."""
+def judge(past: Any, two_sided: bool, value: float, share: float, constants: Constants) -> float:
+    """Return the surprise at a stream's value among all its earlier ones, then count it among them.
+
+    `share` is that of the highest, beyond which a fitted tail goes on.
+    """
     room, bins = constants.room, constants.bins
     rows, used, low = int(past[SEEN]), int(past[USED]), past[LEAST]
     body = TOP + room
@@ -214,16 +219,16 @@ def judge(past: Any, two_sided: bool, value: float, constants: Constants) -> flo
             after = up_to[place] - at_knot[place] if place < used else rows + 1.0
             left = knots[place - 1] if place > 0 else low
             right = knots[place] if place < used else high
-            share = min(max((value - left) / (right - left), 0.0), 1.0) if right > left else 0.5
-            within = before + share * (after - before - 1.0)
+            part_of = min(max((value - left) / (right - left), 0.0), 1.0) if right > left else 0.5
+            within = before + part_of * (after - before - 1.0)
             beyond = rows - within
         if two_sided and rows > room and -value > bottom[0]:
             within = float(size - _below(bottom, size, -value))
         # Of the two sides the rarer decides, and counts twice.
         if two_sided and within < beyond:
-            surprise = _tail(bottom, size, rows, within, -value, high - low, constants)
+            surprise = _tail(bottom, size, rows, within, -value, high - low, share, constants)
         else:
-            surprise = _tail(top, size, rows, beyond, value, high - low, constants)
+            surprise = _tail(top, size, rows, beyond, value, high - low, share, constants)
         surprise = max(surprise - (_LOG_2 if two_sided else 0.0), 0.0)
     low = min(low, value) if rows > 0 else value
     if rows >= room and not tied:

@@ -30,7 +30,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 MISSES = AutoConfig(
     deviation=(), mean=(24,), change=(), ewma=(), forecast=0, shape=(), nearest=0, aligned=(), seasonal=False,
-    flat=False, lag_max=8, history_rows=64, warm_rows=40, tail_rows_max=64,
+    flat=False, lag_max=8, history_rows=64, warm_rows=40, tail_rows_max=64, p_share=0.015,
 )  # fmt: skip
 """What judges misses: each, and the mean of 24, which finds what single ones do not show. Their history says nothing
 more, so hardly any is kept."""
