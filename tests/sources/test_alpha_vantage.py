@@ -274,11 +274,10 @@ def test_an_unknown_symbol_is_told(make_dataset: MakeDataset, server: AlphaVanta
 def test_the_key_is_in_no_message_log_or_traceback(
     make_dataset: MakeDataset, server: AlphaVantageServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.socket() as free:
+    seen = ""
+    with caplog.at_level(logging.DEBUG), socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
-    seen = ""
-    with caplog.at_level(logging.DEBUG):
         server.answers.extend([Answer(LIMIT)] * 4)
         for where in (nobody, server):
             with pytest.raises(SourceError) as caught:
