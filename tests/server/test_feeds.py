@@ -34,7 +34,7 @@ def test_a_store_that_is_only_served_gets_no_container(
     feeds.start()
     assert running() == NAMES
     feeds.end()
-    assert feeds.wait(time.monotonic() + 30) == 0
+    assert feeds.wait(time.monotonic() + 120) == 0
     assert running() == set()
     assert store.containers() == before
     assert not state(app).has_jobs
