@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -316,5 +317,44 @@ def test_the_page_shows_what_the_list_does(
     assert "&lt;b&gt;" in page
     assert f"{topic}.dlq/0/1" in client.get(f"/dead-letters?topic={topic}.dlq&state=replayed").text
     assert "1 to 1 of 1 letters" in client.get(f"/dead-letters?topic={topic}.dlq&reason=NOT+JSON").text
-    newest = [letter.offset for letter in read_letters(settings, bootstrap, [f"{topic}.dlq"], newest=1)]
-    assert newest == [2]
+    left: dict[str, int] = {}
+    found = read_letters(settings, bootstrap, [f"{topic}.dlq"], newest=1, older=left.__setitem__)
+    assert [letter.offset for letter in found] == [2]
+    assert left == {f"{topic}.dlq": 2}
+
+
+def test_the_page_reads_topics_that_a_connector_names_and_says_what_it_leaves_out(
+    dlq: Dlq,
+    settings: Settings,
+    bootstrap: str,
+    store: Store,
+    topic: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    letters = f"{topic}-rejected"
+    with Producer(settings, bootstrap) as producer:
+        producer.ensure_topics([letters])
+    for offset in range(3):
+        connect_letter(settings, bootstrap, letters, (topic, 0, offset), b"{", message=f"no row {offset}")
+    folder = tmp_path / "kafka_connect" / "connectors"
+    folder.mkdir(parents=True)
+    config = {"connector.class": "x.Sink", "errors.deadletterqueue.topic.name": letters}
+    (folder / "own.json").write_text(json.dumps({"name": "own", "config": config}))
+    (folder / "wrong.json").write_text("{")
+    connect = settings.connect.model_copy(update={"connectors_dir": folder})
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap})
+    own = settings.model_copy(update={"kafka": kafka, "connect": connect})
+    monkeypatch.setattr("gridwatch.server.pages.letters.NEWEST_MAX", 2)
+    page = (
+        create_app(own, store, clock=lambda: 1_760_000_000_000).test_client().get(f"/dead-letters?topic={letters}").text
+    )
+    assert ("no row 2" in page, "no row 1" in page, "no row 0" in page) == (True, True, False)
+    told = re.search(
+        r"About ([\d,]+) older ones? (?:are|is) not shown; <code>gridwatch dlq list</code> counts all", page
+    )
+    assert told
+    assert int(told[1].replace(",", "")) >= 1
+    # The command knows the topic too, from the same file.
+    listed = json.loads(dlq("list", "--topic", topic, "--json").stdout)["letters"]
+    assert [one["letter"] for one in listed] == [f"{letters}/0/{offset}" for offset in range(3)]

@@ -35,7 +35,11 @@ dlq_app = typer.Typer(
 
 Within = Annotated[
     list[str] | None,
-    typer.Option("--in", metavar="TOPIC", help="Dead-letter topics to read; default: all that end in .dlq."),
+    typer.Option(
+        "--in",
+        metavar="TOPIC",
+        help="Dead-letter topics to read; default: all that end in .dlq or that a connector names.",
+    ),
 ]
 Topics = Annotated[list[str] | None, typer.Option("--topic", help="Only records that were for this topic.")]
 Reason = Annotated[str | None, typer.Option(help="Only reasons that this regular expression finds.")]

@@ -19,7 +19,17 @@ from gridwatch.streaming.connect_files import read_worker_state
 if TYPE_CHECKING:
     from gridwatch.settings import Settings
 
-__all__ = ["Change", "Connect", "Connector", "apply", "compare", "delete", "find_connect", "read_connectors"]
+__all__ = [
+    "Change",
+    "Connect",
+    "Connector",
+    "apply",
+    "compare",
+    "dead_letter_names",
+    "delete",
+    "find_connect",
+    "read_connectors",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +125,7 @@ def find_connect(settings: Settings, *, timeout_s: float | None = None) -> Conne
             "GRIDWATCH_CONNECT__URL names another."
         )
     is_own = own is not None and own.url == url and settings.connect.mode == "standalone"
-    kept = settings.home / "connect" / "connectors" if is_own else None
+    kept = _kept_in(settings) if is_own else None
     return Connect(ConnectApi.of(settings, url, timeout_s=timeout_s), kept)
 
 
@@ -138,6 +148,25 @@ def read_connectors(paths: Iterable[Path]) -> list[Connector]:
                     "names must differ."
                 )
     return list(found.values())
+
+
+def dead_letter_names(settings: Settings) -> set[str]:
+    """Return the dead-letter topics that connectors name: those of the settings' folder, and those applied by hand.
+
+    A file that is wrong is left out and logged: what is wrong with it is told when it is applied.
+    """
+    names = set()
+    for folder in (settings.connect.connectors_dir, _kept_in(settings)):
+        for path in folder.glob("*.json"):
+            try:
+                names.add(_read(path).config.get(f"{_DLQ}name", ""))
+            except ConfigError as error:
+                log.warning("connector_file_unreadable", error=str(error))
+    return names - {""}
+
+
+def _kept_in(settings: Settings) -> Path:
+    return settings.home / "connect" / "connectors"
 
 
 def completed(connector: Connector, *, topics: str | None, replication: int) -> Connector:

@@ -10,6 +10,7 @@ from zlib import crc32
 
 from gridwatch.errors import StreamError
 from gridwatch.streaming.clients import admin, connect
+from gridwatch.streaming.connect_apply import dead_letter_names
 from gridwatch.streaming.dead_letters import DeadLetter, Place, letter_of
 from gridwatch.streaming.producer import DLQ_SUFFIX, dlq_topic
 
@@ -33,13 +34,14 @@ _SEEN_MAX = 100_000
 
 
 def dead_letter_topics(settings: Settings, bootstrap: str) -> list[str]:
-    """Return the names of all topics that end in `.dlq`, sorted.
+    """Return the names of all topics that end in `.dlq`, and of others that a connector here names as its own; sorted.
 
     Raises:
         MissingServiceError: Kafka does not answer.
     """
+    named = dead_letter_names(settings)
     with admin(settings, bootstrap) as client:
-        return sorted(name for name in client.list_topics() if name.endswith(DLQ_SUFFIX))
+        return sorted(name for name in client.list_topics() if name.endswith(DLQ_SUFFIX) or name in named)
 
 
 def read_letters(
@@ -48,6 +50,7 @@ def read_letters(
     topics: Iterable[str],
     *,
     newest: int | None = None,
+    older: Callable[[str, int], None] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[DeadLetter]:
     """Give the dead letters that are in these topics now, one topic after the other, each partition oldest first.
@@ -57,13 +60,14 @@ def read_letters(
         bootstrap: `host:port,...` of the cluster.
         topics: Dead-letter topics; one that does not exist holds nothing.
         newest: Only those among the newest so many offsets of each partition; None for all.
+        older: Told of each topic how many offsets `newest` leaves out.
         progress: Told how far it is and how far it has to go, in offsets.
 
     Raises:
         MissingServiceError: Kafka does not answer.
         StreamError: It stops answering before the end.
     """
-    return map(letter_of, read_topics(settings, bootstrap, topics, newest=newest, progress=progress))
+    return map(letter_of, read_topics(settings, bootstrap, topics, newest=newest, older=older, progress=progress))
 
 
 def read_topics(
@@ -72,6 +76,7 @@ def read_topics(
     topics: Iterable[str],
     *,
     newest: int | None = None,
+    older: Callable[[str, int], None] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[Any]:
     """Give the committed records that are in these topics now, as kafka-python consumes them; see `read_letters`."""
@@ -87,7 +92,10 @@ def read_topics(
             return
         begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
         if newest is not None:
-            begins = {part: max(begins[part], ends[part] - newest) for part in everything}
+            first, begins = begins, {part: max(begins[part], ends[part] - newest) for part in everything}
+            if older is not None:
+                for name, of_topic in parts.items():
+                    older(name, sum(begins[part] - first[part] for part in of_topic))
         total = sum(ends[part] - begins[part] for part in everything)
         done = 0
         for name, of_topic in parts.items():

@@ -38,11 +38,15 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What Kafka had: the letters, newest first, and when it was asked, UTC epoch ms; or why there is no answer."""
+    """What Kafka had: the letters, newest first, and when it was asked, UTC epoch ms; or why there is no answer.
+
+    `older` are how many lie before those that were looked at, about: Kafka counts what is no record of ours too.
+    """
 
     read_ms: int
     topics: tuple[str, ...] = ()
     letters: tuple[Letter, ...] = ()
+    older: int = 0
     problem: str | None = None
 
 
@@ -81,13 +85,14 @@ class Letters:
         bootstrap = self._bootstrap()
         topics = dead_letter_topics(self._settings, bootstrap)
         replayed, repeats, found = read_marks(self._settings, bootstrap), Repeats(), []
-        for one in read_letters(self._settings, bootstrap, topics, newest=NEWEST_MAX):
+        left: dict[str, int] = {}
+        for one in read_letters(self._settings, bootstrap, topics, newest=NEWEST_MAX, older=left.__setitem__):
             if repeats.first(one) is None:
                 origin: Place | None = one.origin
                 place = (str(one.place), one.place.topic, one.topic, str(origin) if origin else None)
                 found.append(Letter(*place, one.written_ms, one.sink, one.place in replayed, one.reason))
         found.sort(key=lambda letter: (letter.time_ms, letter.place), reverse=True)
-        return Seen(now_ms, tuple(topics), tuple(found))
+        return Seen(now_ms, tuple(topics), tuple(found), sum(left.values()))
 
     def _bootstrap(self) -> str:
         """Return where Kafka is: the cluster of the settings, or gridwatch's own broker, which is never started here.
