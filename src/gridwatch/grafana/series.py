@@ -118,6 +118,7 @@ def anomalies(grid: Grid, dataset: Dataset, source: Source) -> None:
         Field("expected"),
         Field("lower"),
         Field("upper"),
+        Field("anomaly_score", title="alarm score"),
         Field("score"),
         Field("p_value", title="p-value"),
         Field("driver", Kind.TEXT, "driven by"),
