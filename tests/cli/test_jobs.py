@@ -176,7 +176,9 @@ def test_the_life_of_a_job_command_by_command(home: Path) -> None:
     assert (
         run("datafeeds", "start", "feed-rate", "--no-wait", "--end", "2024-02-21") == "datafeed feed-rate is started\n"
     )
-    with pytest.raises(JobsConflictError, match="`gridwatch datafeeds stop feed-rate` and a start go on where it was"):
+    with pytest.raises(
+        JobsConflictError, match="`gridwatch datafeeds stop --force feed-rate` and a start go on where it was"
+    ):
         run("datafeeds", "start", "feed-rate")
     for words in (("jobs", "close", "web"), ("jobs", "reset", "web"), ("jobs", "delete", "web")):
         with pytest.raises(JobsConflictError, match=r"\[feed-rate\]|closed|opened"):

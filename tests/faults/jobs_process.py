@@ -2,6 +2,7 @@
 
 Lines on stdin: `run STORE` makes a worker that runs the datafeeds due until none is started; `post STORE ACKNOWLEDGED
 BUCKETS` one that posts bucket after bucket to the job and writes the number of each that was acknowledged to a file.
+`hang STATE STORE` makes one that begins to open the job, or to start or stop its datafeed, and goes no further.
 The worker's pid comes back. `wait PID` comes back when that worker is over. Everything is loaded before the first, so
 that a worker dies at its work and not while it starts.
 """
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from gridwatch.containers import open_store
-from gridwatch.jobs.service import JobsService, Runner, feeds
+from gridwatch.jobs.service import JobsService, Runner, datafeeds, feeds
 from tests.faults.jobs_data import LEASE_MS, SPAN, START, now_ms, posted_bucket
 
 
@@ -27,10 +28,10 @@ def _run(url: str) -> None:
     with open_store(url) as store:
         service = JobsService(store, now_ms=now_ms, lease_ms=LEASE_MS)
         runner = Runner(store, lambda: service, now_ms=now_ms)
-        while any(feed.state == "started" for feed in service.resources.datafeeds()):
+        while any(feed.state in {"started", "stopping"} for feed in service.resources.datafeeds()):
             for outcome in runner.run_due():
-                # Another worker may close the job at its end while this one looks at it.
-                assert not outcome.error or "closed" in outcome.error, outcome.error
+                # Another worker may close the job at its end while this one looks at it, or a stop may be finished.
+                assert not outcome.error or "closed" in outcome.error or "is stopped" in outcome.error, outcome.error
             time.sleep(0.01)
 
 
@@ -43,6 +44,24 @@ def _post(url: str, acknowledged: Path, buckets: int) -> None:
             new = acknowledged.with_suffix(".new")
             new.write_text(str(bucket))
             new.replace(acknowledged)
+
+
+def _hang(state: str, url: str) -> None:
+    def for_ever(*_: object, **__: object) -> None:
+        while True:
+            time.sleep(60)
+
+    with open_store(url) as store:
+        service = JobsService(store, now_ms=now_ms, lease_ms=LEASE_MS)
+        if state == "opening":
+            service.running.check = for_ever  # type: ignore[method-assign]
+            service.open_job("orders")
+        elif state == "starting":
+            vars(datafeeds)["Extraction"] = for_ever
+            service.start_datafeed("orders")
+        else:
+            service.running.idle = lambda job_id: False  # type: ignore[method-assign]
+            service.stop_datafeeds("orders", wait_s=3600)
 
 
 def _warm() -> None:
@@ -71,6 +90,8 @@ def main() -> None:
         try:
             if order == "run":
                 _run(*rest)
+            elif order == "hang":
+                _hang(*rest)
             else:
                 _post(rest[0], Path(rest[1]), int(rest[2]))
             os._exit(0)

@@ -139,6 +139,33 @@ def test_results_are_those_of_a_run_that_nobody_disturbed(
         )
 
 
+def test_a_death_in_a_state_on_the_way_is_gone_on_from(workers: Workers, path: Path, seed: int) -> None:
+    def until(wanted: tuple[str, str]) -> None:
+        ends = time.monotonic() + 60
+        while (service.resources.job("orders").state, service.resources.datafeed("orders").state) != wanted:
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+
+    url = f"sqlite:///{path}"
+    with SqliteStore(path) as store:
+        service = JobsService(store, now_ms=now_ms)
+        for feed in ("stopping", "starting"):
+            hanging = workers.make("hang", feed, url)
+            until(("opened", feed))
+            assert workers.kill(hanging)
+            until(("opened", feed))
+            if feed == "starting":
+                service.start_datafeed("orders", end_ms=START + BUCKETS * SPAN)
+            # Whoever runs datafeeds looks after one that was stopping, too.
+            assert workers.wait(workers.make("run", url)) == 0
+        until(("closed", "stopped"))
+        hanging = workers.make("hang", "opening", url)
+        until(("opening", "stopped"))
+        assert workers.kill(hanging)
+        assert service.open_job("orders").state == "opened"
+        assert service.resources.job("orders").counts["bucket_count"] == BUCKETS
+
+
 def test_posted_rows_that_were_acknowledged_are_kept_and_counted_once(
     workers: Workers, path: Path, tmp_path: Path, seed: int
 ) -> None:

@@ -190,13 +190,14 @@ def start(
     with open_service() as service:
         feed = service.resources.datafeed(feed_id)
         first, last = instant(start, "--start"), instant(end, "--end")
-        if feed.state == "started":
+        if feed.state in {"started", "stopping"}:
+            told = "has already been started" if feed.state == "started" else "is stopping"
             raise JobsConflictError(
-                f"datafeed {feed_id} has already been started. Where nobody is at work with it, since its process was "
-                f"killed, `gridwatch datafeeds stop {feed_id}` and a start go on where it was.",
+                f"datafeed {feed_id} {told}. Where nobody is at work with it, since its process was killed, "
+                f"`gridwatch datafeeds stop --force {feed_id}` and a start go on where it was.",
                 datafeed_id=feed_id,
             )
-        closed = open_job and service.resources.job(feed.config.job_id).state in {"closed", "failed"}
+        closed = open_job and service.resources.job(feed.config.job_id).state in {"closed", "failed", "opening"}
         if closed:
             service.open_job(feed.config.job_id)
         try:
@@ -304,11 +305,15 @@ def run(as_json: Json = False) -> None:
 def stop(
     pattern: Pattern,
     close_job: Annotated[bool, typer.Option("--close-job", help="Also close their jobs.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Do not wait for whoever is at work with them.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Stop datafeeds after the rows at hand; those that are stopped stay so."""
+    """Stop datafeeds; those that are stopped stay so.
+
+    What is at work stores the rows at hand first: the datafeed is `stopping` meanwhile, for 20 seconds at most.
+    """
     with open_service() as service:
-        feeds = service.stop_datafeeds(pattern, close_job=close_job)
+        feeds = service.stop_datafeeds(pattern, force=force, close_job=close_job)
     if as_json:
         print_json({"stopped": True, "datafeeds": [feed.id for feed in feeds]})
     else:

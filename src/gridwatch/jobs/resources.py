@@ -21,6 +21,8 @@ __all__ = ["Datafeed", "FeedState", "Job", "JobState", "Resources"]
 JobState: TypeAlias = Literal["closed", "opening", "opened", "closing", "failed"]
 FeedState: TypeAlias = Literal["stopped", "starting", "started", "stopping"]
 
+_AT_WORK = ("started", "stopping")
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -200,14 +202,15 @@ class Resources:
         return [feed for feed in every if feed.id in chosen]
 
     def started(self) -> list[tuple[str, int | None, int | None]]:
-        """Return (id, searched_ms, tried_ms) of the datafeeds that are started."""
-        columns = sql.joined(", ", [sql.name(one) for one in ("id", "searched_ms", "tried_ms")])
-        found = sql.compose(
-            "SELECT {} FROM {} WHERE {} = {}",
-            columns, sql.name(DATAFEEDS.name), sql.name("state"), sql.value("started"),
-        )  # fmt: skip
+        """Return (id, searched_ms, tried_ms) of the datafeeds that are started; (id, None, None) of those stopping."""
+        columns = sql.joined(", ", [sql.name(one) for one in ("id", "state", "searched_ms", "tried_ms")])
+        at_work = sql.any_of(sql.compose("({} = {})", sql.name("state"), sql.value(one)) for one in _AT_WORK)
+        found = sql.compose("SELECT {} FROM {} WHERE {}", columns, sql.name(DATAFEEDS.name), at_work)
         rows = self.store.sql(found.text, found.parameters).to_pylist()
-        return [(row["id"], row["searched_ms"], row["tried_ms"]) for row in rows]
+        return [
+            (row["id"], None, None) if row["state"] == "stopping" else (row["id"], row["searched_ms"], row["tried_ms"])
+            for row in rows
+        ]
 
     def datafeed_of(self, job_id: str) -> Datafeed | None:
         """Return the datafeed of a job, or None."""

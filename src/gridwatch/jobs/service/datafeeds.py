@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +15,17 @@ from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, par
 from gridwatch.jobs.extraction import Extraction, check_asked
 from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.service.life import JobLife
+from gridwatch.jobs.service.passing import passing
 from gridwatch.jobs.service.updates import check_pair, updated_datafeed
 from gridwatch.jobs.units import iso_text
 
-__all__ = ["FeedLife"]
+__all__ = ["STOP_WAIT_S", "FeedLife"]
 
 log = structlog.get_logger(__name__)
+
+STOP_WAIT_S = 20.0
+"""How long a stop waits for the piece at hand, as in Elasticsearch."""
+_LOOK_S = 0.05
 
 
 class FeedLife(JobLife):
@@ -103,7 +110,8 @@ class FeedLife(JobLife):
         """
         feed = self.resources.datafeed(datafeed_id)
         job = self.resources.job(feed.config.job_id)
-        if feed.state != "stopped":
+        # One that is starting was left by a process that died, or is started twice: one of them is the first.
+        if feed.state not in {"stopped", "starting"}:
             raise _started_already(datafeed_id)
         if job.state != "opened":
             raise JobsConflictError(
@@ -111,19 +119,22 @@ class FeedLife(JobLife):
             )
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
             raise JobsValueError(f"invalid [start] {start_ms}: it has to be before [end] {end_ms}.", path="start")
-        # Containers, fields, query and scripts are looked at now, when somebody is there to read what is wrong.
-        Extraction(self.store, job.config, feed.config, now_ms=self.now_ms())
-        started = self.resources.change_datafeed(
-            datafeed_id, states=("stopped",), state="started", reason=None, start_ms=start_ms, end_ms=end_ms,
-            searched_ms=None, tried_ms=None, fed_to_ms=None, empty_searches=0, late={}, error=None,
-            failing_since_ms=None, failures=0,
-        )  # fmt: skip
+        with passing(
+            self.resources.change_datafeed, datafeed_id, "starting", states=("stopped", "starting"), back="stopped"
+        ):
+            # Containers, fields, query and scripts are looked at now, when somebody is there to read what is wrong.
+            Extraction(self.store, job.config, feed.config, now_ms=self.now_ms())
+            started = self.resources.change_datafeed(
+                datafeed_id, states=("starting",), state="started", reason=None, start_ms=start_ms, end_ms=end_ms,
+                searched_ms=None, tried_ms=None, fed_to_ms=None, empty_searches=0, late={}, error=None,
+                failing_since_ms=None, failures=0,
+            )  # fmt: skip
         until = "and goes on in real time" if end_ms is None else f"up to {iso_text(end_ms)}"
         self.messages.say(job.id, "info", f"Datafeed [{datafeed_id}] started {until}.")
         return started
 
     def stop_datafeed(self, datafeed_id: str, *, reason: str | None = None) -> Datafeed:
-        """Stop a datafeed after the piece at hand; a stopped one stays so.
+        """Stop a datafeed at once; a stopped one stays so. Who is at work with it stores the piece at hand and ends.
 
         Raises:
             JobsNotFoundError: There is none.
@@ -131,7 +142,13 @@ class FeedLife(JobLife):
         feed = self.resources.datafeed(datafeed_id)
         if feed.state == "stopped":
             return feed
-        stopped = self.resources.change_datafeed(datafeed_id, state="stopped", reason=reason)
+        try:
+            stopped = self.resources.change_datafeed(
+                datafeed_id, states=("starting", "started", "stopping"), state="stopped", reason=reason
+            )
+        except JobsConflictError:
+            # Somebody else has stopped it meanwhile, and said so.
+            return self.resources.datafeed(datafeed_id)
         why = "" if reason is None else f": {reason}"
         self.messages.say(
             feed.config.job_id, "info" if reason is None else "warning", f"Datafeed [{datafeed_id}] stopped{why}."
@@ -139,26 +156,60 @@ class FeedLife(JobLife):
         return stopped
 
     def stop_datafeeds(
-        self, pattern: str, *, force: bool = False, allow_no_match: bool = True, close_job: bool = False
+        self,
+        pattern: str,
+        *,
+        force: bool = False,
+        allow_no_match: bool = True,
+        close_job: bool = False,
+        wait_s: float = STOP_WAIT_S,
     ) -> list[Datafeed]:
         """Stop datafeeds by id, several by comma, `*` allowed, `_all` for all.
 
+        Those that somebody is at work with are stopping until the piece at hand is stored.
+
         Args:
             pattern: Which.
-            force: As Elasticsearch's; a stop takes hold at once in any case.
+            force: Whether that is not waited for.
             allow_no_match: Whether a pattern may match nothing.
             close_job: Whether their jobs are closed as well.
+            wait_s: How long it is waited for at most; after that they are stopped all the same.
 
         Raises:
             JobsNotFoundError: An id names none, or nothing matches and that is not allowed.
             JobsError: A job could not be closed; all datafeeds are stopped, and the other jobs closed.
         """
-        del force
         feeds = self.resources.datafeeds(pattern, allow_no_match=allow_no_match)
+        if not force:
+            self._await_pieces(feeds, wait_s)
         stopped = [self.stop_datafeed(feed.id) for feed in feeds]
         if close_job:
             self._close_each([feed.config.job_id for feed in stopped])
         return stopped
+
+    def finish_stop(self, datafeed_id: str) -> bool:
+        """Stop a datafeed that is stopping, if nobody is at work with it; tell whether it was.
+
+        Raises:
+            JobsNotFoundError: There is none.
+        """
+        feed = self.resources.datafeed(datafeed_id)
+        if feed.state != "stopping" or not self.running.idle(feed.config.job_id):
+            return False
+        self.stop_datafeed(datafeed_id)
+        return True
+
+    def _await_pieces(self, feeds: Sequence[Datafeed], wait_s: float) -> None:
+        """Wait until nobody is at work with some datafeeds, which are stopping meanwhile."""
+        busy = [one for one in feeds if one.state != "stopped" and not self.running.idle(one.config.job_id)]
+        for one in busy:
+            # One that has come to its end in the meantime is stopped.
+            with suppress(JobsConflictError):
+                self.resources.change_datafeed(one.id, states=("starting", "started", "stopping"), state="stopping")
+        ends = time.monotonic() + wait_s
+        while busy and time.monotonic() < ends:
+            time.sleep(_LOOK_S)
+            busy = [one for one in busy if not self.running.idle(one.config.job_id)]
 
     def preview_datafeed(
         self,

@@ -20,13 +20,13 @@ def frequency_ms(job: JobConfig, feed: Datafeed) -> int:
 
 
 def due_ms(job: JobConfig, feed: Datafeed) -> int:
-    """Return when a started datafeed searches next, UTC epoch ms; 0 for at once.
+    """Return when a started datafeed searches next, UTC epoch ms; 0 for at once, as for one that is to be stopped.
 
     Searches lie `query_delay` after whole multiples of the frequency, so that one comes as soon as a bucket is
     complete, and at the feed's end.
     """
     tried = max(feed.searched_ms or 0, feed.tried_ms or 0)
-    if not tried:
+    if not tried or feed.state == "stopping":
         return 0
     every, delay = frequency_ms(job, feed), feed.config.query_delay_ms
     following = ((tried - delay) // every + 1) * every + delay

@@ -12,6 +12,7 @@ from gridwatch.jobs.config import JobConfig, check_new, parse_datafeed, parse_jo
 from gridwatch.jobs.extraction import check_asked
 from gridwatch.jobs.resources import Datafeed, Job
 from gridwatch.jobs.service.parts import Parts
+from gridwatch.jobs.service.passing import passing
 from gridwatch.jobs.service.updates import check_pair, updated_job
 
 __all__ = ["JobLife"]
@@ -64,22 +65,34 @@ class JobLife(Parts):
             )
 
     def open_job(self, job_id: str) -> Job:
-        """Open a job; one that is open stays so.
+        """Open a job; one that is open stays so. While it is opening, what it has learnt is read and checked.
 
         Raises:
             JobsNotFoundError: There is none.
             JobsConflictError: It is on its way to another state.
+            JobsRequestError: What it has learnt cannot be read; the job has failed.
+            ObjectCorruptError: The same.
         """
         job = self.resources.job(job_id)
         if job.state == "opened":
             return job
-        if job.state not in {"closed", "failed"}:
+        # One that is opening was left by a process that died, or is opened twice: one of them is the first.
+        if job.state not in {"closed", "failed", "opening"}:
             raise JobsConflictError(
                 f"Cannot open job [{job_id}] while its state is [{job.state}]; close it first.", job_id=job_id
             )
-        opened = self.resources.change_job(
-            job_id, states=("closed", "failed", "opened"), state="opened", reason=None, opened_ms=self.now_ms()
-        )
+        states, back = ("closed", "failed", "opening"), "failed" if job.state == "failed" else "closed"
+        try:
+            with passing(self.resources.change_job, job_id, "opening", states=states, back=back):
+                self.running.check(job_id)
+                opened = self.resources.change_job(
+                    job_id, states=("opening",), state="opened", reason=None, opened_ms=self.now_ms()
+                )
+        except JobsConflictError:
+            # Somebody else may have opened it meanwhile.
+            if (newest := self.resources.job(job_id)).state != "opened":
+                raise
+            return newest
         self.messages.say(job_id, "info", "Job opened.")
         return opened
 
@@ -111,10 +124,14 @@ class JobLife(Parts):
             if not force:
                 raise _feed_runs(job_id, feed)
             self.resources.change_datafeed(feed.id, state="stopped", reason="its job was closed by force")
-        if job.state in {"failed", "closing"}:
+        if job.state in {"failed", "opening", "closing"}:
+            # Posts that no state has yet stay in the journal, and are taken when it is opened again.
             closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         else:
-            with self.running.hold(job_id) as open_job:
+            with (
+                self.running.hold(job_id) as open_job,
+                passing(self.resources.change_job, job_id, "closing", states=("opened",), back="opened"),
+            ):
                 open_job.settle()
                 closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         self.running.forget(job_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
-from gridwatch.errors import GridwatchError, JobsConflictError
+from gridwatch.errors import GridwatchError, JobsBusyError, JobsConflictError, JobsNotFoundError
 from gridwatch.jobs.extraction import Extraction
 from gridwatch.jobs.service.datafeeds import FeedLife
 from gridwatch.jobs.service.feeds import Pass, feed_once
@@ -58,8 +59,11 @@ class Passes(FeedLife):
             JobsError: The rows cannot be read.
         """
         feed = self.resources.datafeed(datafeed_id)
+        if feed.state == "stopping" and not self.finish_stop(datafeed_id):
+            raise JobsBusyError(f"Datafeed [{datafeed_id}] is stopping; try again.", datafeed_id=datafeed_id)
         if feed.state != "started":
-            raise JobsConflictError(f"Datafeed [{datafeed_id}] is {feed.state}; start it first.")
+            told = "stopped" if feed.state == "stopping" else feed.state
+            raise JobsConflictError(f"Datafeed [{datafeed_id}] is {told}; start it first.")
         job = self.resources.job(feed.config.job_id)
         if job.state == "closing":
             # A process that died had come to the end of the rows.
@@ -89,10 +93,19 @@ class Passes(FeedLife):
             raise
         except GridwatchError as error:
             self.note_failure(feed, str(error))
+            self._stop_if_asked(datafeed_id)
             raise
         if done.whole:
             self._succeeded(feed, done)
+        self._stop_if_asked(datafeed_id)
         return done
+
+    def _stop_if_asked(self, datafeed_id: str) -> None:
+        """Stop a datafeed that became one to be stopped while its piece was at work, which is stored now."""
+        # One that was deleted by force meanwhile needs no stop.
+        with suppress(JobsNotFoundError):
+            if self.resources.datafeed(datafeed_id).state == "stopping":
+                self.stop_datafeed(datafeed_id)
 
     def note_failure(self, feed: Datafeed, error: str) -> None:
         """Remember that a search failed; after `GIVE_UP_MS` of failures the datafeed is stopped, its job stays open.

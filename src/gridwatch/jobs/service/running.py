@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gridwatch.containers.objects import ObjectInfo
     from gridwatch.detectors.online.config import AutoConfig
     from gridwatch.jobs.analysis.lstm_learning import Teacher
-    from gridwatch.jobs.resources import Job, Resources
+    from gridwatch.jobs.resources import Job, JobState, Resources
     from gridwatch.jobs.results import ResultRows
     from gridwatch.jobs.service.messages import Messages
 
@@ -93,29 +93,59 @@ class Running:
         """The states, whose containers are made when they are first needed."""
         return ObjectStore(self.store, now_ms=self.now_ms)
 
+    def idle(self, job_id: str) -> bool:
+        """Tell whether no thread and no process is at work with a job."""
+        try:
+            with self._locked(job_id, 0.0), self._lease(job_id, 0.0):
+                return True
+        except JobsBusyError:
+            return False
+
+    def check(self, job_id: str) -> None:
+        """Read the state of a job that is opening; one that somebody is at work with still is not looked at.
+
+        Raises:
+            JobsConflictError: It is not opening any more.
+            JobsRequestError: The state is damaged or of another version; the job has failed.
+            ObjectCorruptError: Its bytes are not those that were stored; the job has failed.
+        """
+        try:
+            with self.hold(job_id, wait_s=0.0, state="opening"):
+                # Whoever reads rows for it need not be this process.
+                self.forget(job_id)
+        except JobsBusyError:
+            return
+
     @contextmanager
-    def hold(self, job_id: str, *, wait_s: float = 10.0) -> Iterator[OpenJob]:
+    def hold(self, job_id: str, *, wait_s: float = 10.0, state: JobState = "opened") -> Iterator[OpenJob]:
         """Have a job to oneself, with its newest state.
 
         Args:
-            job_id: Which; it has to be open.
+            job_id: Which.
             wait_s: How long another thread or process may go on with it.
+            state: The one that it has to be in.
 
         Raises:
-            JobsConflictError: It is not open.
+            JobsConflictError: It is in another state.
             JobsBusyError: Another one has it for longer.
         """
+        with self._locked(job_id, wait_s):
+            try:
+                with self._lease(job_id, wait_s):
+                    yield self._newest(self._in_state(job_id, state))
+            except BaseException:
+                # What is in memory may be ahead of what is stored.
+                self._open.pop(job_id, None)
+                raise
+
+    @contextmanager
+    def _locked(self, job_id: str, wait_s: float) -> Iterator[None]:
         with self._guard:
             lock = self._locks.setdefault(job_id, threading.Lock())
         if not lock.acquire(timeout=wait_s):
             raise JobsBusyError(f"Job [{job_id}] is at work for somebody else; try again.", job_id=job_id)
         try:
-            with self._lease(job_id, wait_s):
-                yield self._newest(self._opened(job_id))
-        except BaseException:
-            # What is in memory may be ahead of what is stored.
-            self._open.pop(job_id, None)
-            raise
+            yield
         finally:
             lock.release()
 
@@ -151,9 +181,9 @@ class Running:
         finally:
             del self._leases[job_id]
 
-    def _opened(self, job_id: str) -> Job:
+    def _in_state(self, job_id: str, state: JobState) -> Job:
         job = self.resources.job(job_id)
-        if job.state != "opened":
+        if job.state != state:
             raise JobsConflictError(f"Cannot use job [{job_id}] while its state is [{job.state}]; open it first.")
         return job
 

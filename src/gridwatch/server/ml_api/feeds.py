@@ -14,6 +14,8 @@ __all__: list[str] = []
 
 _ROOT = "/_ml/datafeeds"
 _FEED = f"{_ROOT}/<datafeed_id>"
+_WAIT_MAX_S = 60.0
+"""A thread waits for as long at most, whatever the caller would."""
 _INDICES = ("allow_no_indices", "expand_wildcards", "ignore_throttled", "ignore_unavailable")
 
 
@@ -68,12 +70,15 @@ def start_datafeed(asked: Asked, datafeed_id: str) -> Any:
 )
 def stop_datafeeds(asked: Asked, datafeed_id: str) -> Any:
     """Stop datafeeds."""
-    asked.duration("timeout")
+    from gridwatch.jobs.service.datafeeds import STOP_WAIT_S
+
+    timeout_ms = asked.duration("timeout")
     jobs().stop_datafeeds(
         datafeed_id,
         force=asked.flag("force"),
         allow_no_match=asked.flag("allow_no_match", True),
         close_job=asked.flag("close_job"),
+        wait_s=STOP_WAIT_S if timeout_ms is None else min(timeout_ms / 1000.0, _WAIT_MAX_S),
     )
     return {"stopped": True}
 
