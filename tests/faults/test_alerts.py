@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from gridwatch.alerts.address_book import AddressBook
+from gridwatch.alerts.batch import BATCH_MAX
 from gridwatch.alerts.delivery import Delivery
 from gridwatch.alerts.outbox import Outbox
 from gridwatch.containers import Store, open_store
@@ -36,12 +38,14 @@ class Life:
 
     def __init__(self, steps: int | None = None) -> None:
         self.left = steps
+        self._counting = threading.Lock()
 
     def step(self, do: Callable[[], Any]) -> Any:
         if self.left is not None:
-            if self.left <= 0:
-                raise Killed
-            self.left -= 1
+            with self._counting:
+                if self.left <= 0:
+                    raise Killed
+                self.left -= 1
         return do()
 
 
@@ -139,6 +143,17 @@ class World:
             self.now_ms = max(self.now_ms + 250, away_ms, min(due_ms, default=0))
         assert until_ms < self.now_ms
 
+    def relay_together(self, handler: Delivery) -> None:
+        """Do as the relay does with many rows: several in one piece, until nothing is unfinished."""
+        outbox, ends_ms = Outbox(self.store, self.settings), self.now_ms + HOUR_MS
+        while rows := outbox.unfinished(now_ms=self.now_ms):
+            assert self.now_ms <= ends_ms
+            due = [(row.container, row.id) for row in rows if row.next_ms <= self.now_ms]
+            if due:
+                handler.deliver_all(due[:BATCH_MAX])
+            due_ms = [row.next_ms for row in outbox.unfinished(now_ms=self.now_ms)]
+            self.now_ms = max(self.now_ms + 250, min(due_ms, default=0))
+
 
 def check(world: World, keys: list[str], *, doubles_max: int) -> None:
     """Every anomaly is sent and told; who is told twice is told that it may be so."""
@@ -171,6 +186,24 @@ def test_a_handler_may_die_at_any_step(tmp_path: Path) -> None:
         world.now_ms += 2 * HOUR_MS
         steps += 1
     assert steps > 25
+
+
+def test_a_handler_may_die_at_any_step_of_several(tmp_path: Path) -> None:
+    """Three mails and a digest of two, from one call: the handler dies at each step; the next one ends it."""
+    world = World(tmp_path, mails_per_hour=3)
+    steps, survived = 0, False
+    while not survived:
+        keys = world.put(5, first=10 * steps)
+        world.post.mails.clear()
+        try:
+            world.relay_together(world.handler(Life(steps)))
+            survived = True
+        except Killed:
+            world.relay_together(world.handler())
+        check(world, keys, doubles_max=0 if survived else 3)
+        world.now_ms += 2 * HOUR_MS
+        steps += 1
+    assert steps > 15
 
 
 @pytest.mark.parametrize("count", [70, pytest.param(1_000, marks=pytest.mark.slow)])

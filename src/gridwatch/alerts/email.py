@@ -286,6 +286,8 @@ def _templates() -> Environment:
         loader=PackageLoader("gridwatch.alerts"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
+        # They are files of the package; to look at each before each mail finds nothing.
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

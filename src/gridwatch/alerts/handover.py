@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["HandOver"]
 
 log = structlog.get_logger(__name__)
+
+
+COMPOSERS_MAX = 3
+"""Most mails composed at once. That is work, most of it the picture's, and no waiting: more at once would only take
+turns with each other and with those that send."""
 
 
 class HandOver:
@@ -64,6 +70,7 @@ class HandOver:
         self.webhook = Webhook(settings, clock=clock) if settings.alerts.webhook_url else None
         self.breakers = {CHANNEL: Breaker(), WEBHOOK: Breaker()}
         self.why_away: dict[str, str] = {}
+        self._composers = threading.BoundedSemaphore(COMPOSERS_MAX)
 
     def hand_over(
         self, row: Receipt, anomaly: Anomaly, recipients: list[str] | None, background: Background | None = None
@@ -99,17 +106,18 @@ class HandOver:
         """Hand it over; return the message id."""
         if row.channel == WEBHOOK and self.webhook:
             return self._post(self.webhook, row, anomaly)
-        mail = compose(
-            anomaly,
-            self._address_book.dataset(anomaly.container),
-            self._store,
-            self._settings,
-            recipients=recipients,
-            key=row.id,
-            possible_duplicate=row.possible_duplicate,
-            now_ms=self._clock(),
-            background=background,
-        )
+        with self._composers:
+            mail = compose(
+                anomaly,
+                self._address_book.dataset(anomaly.container),
+                self._store,
+                self._settings,
+                recipients=recipients,
+                key=row.id,
+                possible_duplicate=row.possible_duplicate,
+                now_ms=self._clock(),
+                background=background,
+            )
         return self.send_mail(mail)
 
     def send_mail(self, mail: dict[str, Any]) -> str:
