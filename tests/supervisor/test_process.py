@@ -53,7 +53,8 @@ def test_a_child_that_ignores_sigterm_is_killed(home: Path) -> None:
 
 def test_a_program_that_there_is_not_is_an_error(home: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no-such-program"):
-        Child.spawn(Command(("no-such-program",)), home / "c.log", "mark")
+        # Not looked for in PATH: a folder there that this user may not enter would make it another error.
+        Child.spawn(Command((str(home / "no-such-program"),)), home / "c.log", "mark")
 
 
 def test_a_full_log_is_put_aside(home: Path) -> None:
