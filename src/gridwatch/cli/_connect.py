@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["own_workers", "start_in_background", "with_store_url"]
 
-_UP_TIMEOUT_S = 180.0
+_UP_TIMEOUT_S = 360.0
 _LOOK_S = 0.1
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["changes", "register", "stop_on_signals"]
 
-_UP_TIMEOUT_S = 240.0
+_UP_TIMEOUT_S = 480.0
 
 
 def register(app: typer.Typer) -> None:

@@ -46,7 +46,7 @@ __all__ = ["Broker", "broker_for"]
 
 log = structlog.get_logger(__name__)
 
-_START_TIMEOUT_S = 90.0
+_START_TIMEOUT_S = 240.0
 _STOP_TIMEOUT_S = 20.0
 
 

@@ -42,7 +42,7 @@ __all__ = ["ConnectWorker"]
 
 log = structlog.get_logger(__name__)
 
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 20.0
 _WORKERS_MAX = 32
 

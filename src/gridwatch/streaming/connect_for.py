@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["apply_for_load", "connect_for", "running_server"]
 
 _TURN_TIMEOUT_S = 900.0
-_READY_TIMEOUT_S = 120.0
-_SERVE_TIMEOUT_S = 60.0
+_READY_TIMEOUT_S = 300.0
+_SERVE_TIMEOUT_S = 180.0
 _LOOK_S = 0.1
 
 

@@ -251,7 +251,7 @@ def _connect(command: _Commander, settings: Settings, port: int | None, *, needs
         address=settings.connect.url,
         healthy=healthy,
         needs=needs,
-        start_timeout_s=240,
+        start_timeout_s=480,
         stop_timeout_s=45,
     )
 

@@ -59,7 +59,7 @@ class Service:
     needs: tuple[str, ...] = ()
     spawned: Callable[[int], None] | None = None
     once: bool = False
-    start_timeout_s: float = 120.0
+    start_timeout_s: float = 300.0
     stop_timeout_s: float = 8.0
 
 
