@@ -57,7 +57,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _run(python: Path, *arguments: str, cwd: Path) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("GRIDWATCH_", "PREFECT_"))}
     quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_HOME": str(cwd / "prefect")}
-    slow = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
+    slow = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600"}
     done = subprocess.run(
         [str(python), *arguments],
         cwd=cwd,

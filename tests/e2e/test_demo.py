@@ -24,7 +24,7 @@ from gridwatch.supervisor import read_state
 from gridwatch.supervisor.process import marked, started_s
 from gridwatch.supervisor.state import run_dir
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 
 @dataclass
@@ -49,7 +49,7 @@ def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=home.parent,  # no project here: the demo brings its own
         capture_output=True,
         text=True,
-        timeout=1500,
+        timeout=3000,
         check=False,
     )
 

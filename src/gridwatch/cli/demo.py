@@ -33,7 +33,7 @@ _DATASET = "aapl_daily"
 _NEEDED = ("kafka", "sink", "mlflow", "prefect", "server", "relay")
 _LATER = ("worker", "deploy")
 _UP_TIMEOUT_S = 480.0
-_FLOW_TIMEOUT_S = 900.0
+_FLOW_TIMEOUT_S = 1800.0
 _KEPT = {"run", "cache"}
 
 
