@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figure import Figure
+from gridwatch.errors import GridwatchError
 
 NAMES = (
     "store",
@@ -72,12 +73,17 @@ def _markdown(figures: Sequence[Figure]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, or all; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in {"trials", "pictures"}:  # have arguments of their own, and are no comparisons
+    if arguments and arguments[0] in {
+        "trials",
+        "scores",
+        "pictures",
+    }:  # have arguments of their own, and are no comparisons
         return int(importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="gridwatch bench",
         description=__doc__,
-        epilog="`trials DIR... --help`: variants of a detector on labelled files; `pictures --help`: those of the docs",
+        epilog="`scores DIR`: how good each detector is on labelled files; `trials DIR...`: variants of one; "
+        "`pictures`: those of the docs; each has its own --help",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (all when none is named)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as JSON")
@@ -106,4 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except GridwatchError as error:
+        sys.exit(f"error: {error}")

@@ -72,6 +72,7 @@ def test_every_benchmark_has_its_module() -> None:
         "figure",
         "job_runs",
         "pictures",
+        "scores",
         "sinks",
         "trials",
     }
