@@ -51,6 +51,7 @@ class MailServer:
         self.script: list[Reply] = []
         self.mails: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.callers: list[int] = []
         self.arrived = threading.Event()
         outer = self
 
@@ -62,6 +63,7 @@ class MailServer:
                 reply = outer.script.pop(0) if outer.script else Reply()
                 outer.mails.append(json.loads(body))
                 outer.keys.append(self.headers.get("Authorization"))
+                outer.callers.append(self.client_address[1])
                 outer.arrived.set()
                 if reply.gate:
                     reply.gate.wait(120)

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from gridwatch.alerts.address import handler_url, remember_address
+from gridwatch.alerts.anomaly import SEVERITIES
+from gridwatch.alerts.handler import Handler
 from gridwatch.alerts.inbox import Inbox
-from gridwatch.alerts.outbox import FULL_EVERY_MS, LONG_EVERY_MS, LOOK_BACK_MS, SHORT_BACK_MS, Outbox
-from gridwatch.alerts.posts import ROWS_MAX
-from gridwatch.alerts.relay import Relay, drain
+from gridwatch.alerts.outbox import FULL_EVERY_MS, LONG_EVERY_MS, LOOK_BACK_MS, SHORT_BACK_MS, Due, Outbox
+from gridwatch.alerts.posts import ROWS_MAX, Posts
+from gridwatch.alerts.relay import FEW, Relay, drain
 from gridwatch.containers import Store, open_store
 from gridwatch.containers.catalog import DELIVERIES, LEASES
 from gridwatch.containers.lease import Lease
@@ -348,6 +350,46 @@ def test_a_mail_service_that_is_away_is_told_once_and_its_rows_wait(
     mail_server.script.clear()
     clock.now_ms += 600_000
     assert drain(store, settings, clock=clock, timeout_s=120).sent == len(keys)
+
+
+@pytest.mark.parametrize(("count", "posts"), [(FEW, FEW), (20, 3)])
+def test_of_many_rows_each_post_takes_several_in_their_order(
+    make_settings: Any, store: Store, put_anomaly: Any, mail_server: Any, reply: Any, clock: Any, count: int, posts: int
+) -> None:
+    store.put_container(DELIVERIES)
+    keys = [put_anomaly(day, severity=SEVERITIES[day % 4]) for day in range(count)]
+    worst_first = [row.id for row in Outbox(store, make_settings()).unfinished(now_ms=clock())]
+    gate = threading.Event()
+    mail_server.script = [reply(200, {}, json.dumps({"status": "pending", "more": [{"status": "x"}]}), gate)] * 50
+    relay = Relay(store, make_settings(), clock=clock, handler_url=f"{mail_server.url}/trigger")
+    stop = threading.Event()
+    thread = threading.Thread(target=relay.run, args=(stop,))
+    thread.start()
+    until(lambda: len(mail_server.mails) >= posts)
+    stop.set()
+    gate.set()
+    thread.join(120)
+    # They arrive as they like; each holds neighbours.
+    asked = [[body["row"]["id"], *(more["id"] for more in body.get("more", []))] for body in mail_server.mails]
+    begun = sorted(asked[:posts], key=lambda ids: worst_first.index(ids[0]))
+    assert [key for ids in begun for key in ids] == worst_first
+    assert sorted(worst_first) == sorted(keys)
+    assert {body["channel"] for body in mail_server.mails} == {"email"}
+
+
+def test_what_an_older_handler_does_not_answer_is_asked_again(
+    make_settings: Any, store: Store, put_anomaly: Any, mail_server: Any, reply: Any, clock: Any
+) -> None:
+    rows = [Due("ANOMALY_AAPL", put_anomaly(day), day, "high", None, None, 0) for day in range(3)]
+    mail_server.script = [reply(200, {}, '{"status": "sent"}')]
+    posts = Posts()
+    with Handler(mail_server.url, make_settings(), clock=clock) as handler:
+        posts.start(handler, rows)
+        assert all(row.key in posts for row in rows)
+        posts.wait(60)
+        until(lambda: len(answers := posts.finished()) == 1 and answers[0][0] == rows[0])
+    assert len(posts) == 0
+    posts.close()
 
 
 def test_a_stamp_from_the_future_hides_nothing(settings: Settings, store: Store, put_anomaly: Any, clock: Any) -> None:

@@ -48,6 +48,26 @@ def test_a_server_that_hangs_up_is_tried_again(mailer: Mailer, mail_server: Any,
     assert mailer.send(MAIL) == "scripted"
 
 
+def test_mails_share_a_connection_until_the_server_ends_it(mailer: Mailer, mail_server: Any, reply: Any) -> None:
+    mail_server.script = [reply(), reply(), reply(headers={"X-Message-Id": "last", "Connection": "close"}), reply()]
+    assert [mailer.send(MAIL) for _ in range(5)] == ["scripted", "scripted", "last", "scripted", "scripted"]
+    ports = mail_server.callers
+    assert len(set(ports[:3])) == len(set(ports[3:])) == 1
+    assert len(set(ports)) == 2
+    assert mail_server.mails == [MAIL] * 5
+
+
+def test_mails_go_through_the_proxy_that_the_environment_names(
+    mail_server: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", mail_server.url)
+    mailer = Mailer(KEY, "http://mail.example", timeout_s=60, attempts=1, clock=clock)
+    assert mailer.send(MAIL) == "scripted"
+    assert mail_server.mails == [MAIL]
+
+
 def test_tries_are_bounded(mailer: Mailer, mail_server: Any, reply: Any) -> None:
     mail_server.script = [reply(503, {}, "busy here")] * 9
     with pytest.raises(DeliveryError, match=r"answered 503: busy here") as caught:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import requests
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from gridwatch.alerts.batch import BATCH_MAX
 from gridwatch.alerts.delivery import Outcome
 from gridwatch.alerts.inbox import Inbox
 from gridwatch.containers import Store
@@ -177,6 +179,53 @@ def test_what_is_no_anomaly_is_told(
     assert answer.status_code == code
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(answer.json["error"])
+
+
+def several(*keys: str, container: str = "ANOMALY_AAPL") -> dict[str, Any]:
+    more = [{"container": container, "id": key} for key in keys[1:]]
+    return body(keys[0]) | {"channel": "email", "more": more}
+
+
+def test_several_rows_in_one_trigger_are_answered_each(app: Any, key: str, inbox: Inbox, serving: Any) -> None:
+    url = f"{serving(state(app).settings)}/trigger"
+    answer = requests.post(url, json=several(key, "0" * 32), timeout=120)
+    said = answer.json()
+    assert (answer.status_code, said["status"], said["key"]) == (200, "sent", f"{key}:email")
+    assert said["more"] == [{"code": 404, "status": "not_found", "key": f"{'0' * 32}:email", "error": ANY}]
+    turned = several("0" * 32, key, container="anomaly_aapl") | {"container": "ANOMALY_NONE"}
+    answer = requests.post(url, json=turned, timeout=120)
+    assert (answer.status_code, answer.json()["error"]) == (404, "No anomaly container has this row.")
+    assert [(one["code"], one["status"]) for one in answer.json()["more"]] == [(200, "already_sent")]
+    assert len(inbox.ids()) == 1
+
+
+def test_a_row_that_fails_beside_others_is_told_in_its_place(
+    app: Any, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Outcome("sent", f"{key}:email", "id-1")
+    monkeypatch.setattr(
+        "gridwatch.alerts.delivery.Delivery.deliver_all", lambda *_: [StoreBusyError("locked"), sent, sent]
+    )
+    answer = app.test_client().post("/trigger", json=several(key, "1" * 32, "2" * 32))
+    assert (answer.status_code, answer.json["error"], answer.headers["Retry-After"]) == (503, "locked", "5")
+    assert [one["status"] for one in answer.json["more"]] == ["sent", "sent"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"more": "x"},
+        {"more": [1]},
+        {"more": [{"container": "ANOMALY_AAPL", "id": "x"}]},
+        {"more": [{"container": "INTRADAY_AAPL", "id": "0" * 32}]},
+        {"more": [{"container": "ANOMALY_AAPL", "id": "0" * 32}] * BATCH_MAX},
+        {"channel": "webhook"},
+    ],
+)
+def test_further_rows_that_are_none_are_refused(app: Any, key: str, change: dict[str, Any]) -> None:
+    answer = app.test_client().post("/trigger", json=several(key, "0" * 32) | change)
+    assert (answer.status_code, answer.json["status"]) == (400, "refused")
+    assert answer.json["error"].startswith(f"`more` is for up to {BATCH_MAX - 1} further rows of the channel 'email'")
 
 
 @pytest.mark.parametrize("size", [BODY_MAX + 1, 10 * BODY_MAX])

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["DrainReport"]
+from gridwatch.containers.catalog import DELIVERIES
+
+if TYPE_CHECKING:
+    from gridwatch.containers import Store
+
+__all__ = ["DrainReport", "report_of"]
+
+_ERRORS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +38,25 @@ class DrainReport:
     warnings: tuple[str, ...] = ()
     held: int = 0
     skipped: int = 0
+
+
+def report_of(store: Store, keys: Sequence[str], warnings: Sequence[str], *, handler_url: str) -> DrainReport:
+    """Return what became of deliveries, with the first few errors of those that did not end well.
+
+    Raises:
+        StoreError: The store failed.
+    """
+    rows = store.get(DELIVERIES.name, keys).to_pylist()
+    count = Counter(row["status"] for row in rows)
+    held = sum(row["status"] == "pending" and bool(row["held"]) for row in rows)
+    ended_badly = {"pending", "sending", "dead"}
+    errors = list({row["error"]: None for row in rows if row["status"] in ended_badly and row["error"]})
+    return DrainReport(
+        sent=count["sent"],
+        pending=len(keys) - count["sent"] - count["dead"] - count["skipped"] - held,
+        dead=count["dead"],
+        held=held,
+        skipped=count["skipped"],
+        handler_url=handler_url,
+        warnings=(*warnings, *errors[:_ERRORS_MAX]),
+    )

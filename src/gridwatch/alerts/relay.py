@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import structlog
 
 from gridwatch.alerts.address import handler_url as find_handler
 from gridwatch.alerts.batch import BATCH_MAX
-from gridwatch.alerts.drain_report import DrainReport
+from gridwatch.alerts.drain_report import DrainReport, report_of
 from gridwatch.alerts.handler import Answer, Handler, HandlerAwayError
 from gridwatch.alerts.outbox import Due, Outbox
 from gridwatch.alerts.outcome import pause_ms
@@ -142,7 +142,9 @@ class Relay:
                 break
             time.sleep(min(self._settings.alerts.poll_s, max(0.0, ends - time.monotonic())))
         self._close()
-        return self._report(seen, list(warnings))
+        report = report_of(self._store, list(seen), list(warnings), handler_url=self.handler_url)
+        log.info("relay_drained", sent=report.sent, pending=report.pending, dead=report.dead)
+        return report
 
     def _worth_waiting(self, ends: float) -> bool:
         """Tell whether an unfinished row may be finished before the time is over."""
@@ -256,26 +258,6 @@ class Relay:
         if self._handler is None or self._handler.url != url:
             self._handler = Handler(url, self._settings, clock=self._clock)
         return self._handler
-
-    def _report(self, seen: dict[str, Due], warnings: list[str]) -> DrainReport:
-        rows = self._store.get(DELIVERIES.name, list(seen)).to_pylist()
-        count = Counter(row["status"] for row in rows)
-        held = sum(row["status"] == "pending" and bool(row["held"]) for row in rows)
-        errors = {
-            row["error"]: None for row in rows if row["status"] in {"pending", "sending", "dead"} and row["error"]
-        }
-        warnings += list(errors)[:5]
-        report = DrainReport(
-            sent=count["sent"],
-            pending=len(seen) - count["sent"] - count["dead"] - count["skipped"] - held,
-            dead=count["dead"],
-            held=held,
-            skipped=count["skipped"],
-            handler_url=self.handler_url,
-            warnings=tuple(warnings),
-        )
-        log.info("relay_drained", sent=report.sent, pending=report.pending, dead=report.dead)
-        return report
 
     def _close(self) -> None:
         self._posts.close()
