@@ -433,7 +433,8 @@ def test_text_that_java_or_python_cannot_say_is_refused_by_name(store: Store) ->
         SchemaError, match="Container 'a\U0001f600': a name holds a character that GridDB does not take"
     ):
         store.container("a\U0001f600")
-    for refused in (lambda: store.sql("SELECT '\ud800' x"), lambda: store.tql("bars", "select * where s = '\ud800'")):
-        with pytest.raises(ValueRefusedError, match=r"text has half of a surrogate pair at .*, which is no character"):
-            refused()
+    with pytest.raises(ValueRefusedError, match="text has half of a surrogate pair at 8, which is no character"):
+        store.sql("SELECT '\ud800' x")
+    with pytest.raises(ValueRefusedError, match="text has half of a surrogate pair at 20, which is no character"):
+        store.tql("bars", "select * where s = '\ud800'")
     assert store.sql("SELECT 'a\U0001f600' x").column("x").to_pylist() == ["a\U0001f600"]
