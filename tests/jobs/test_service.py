@@ -250,6 +250,18 @@ def test_a_container_that_is_not_there_is_passed_over_where_that_is_asked(servic
         service.put_job({**job, "datafeed_config": {**config, "indices_options": {"ignore": True}}})
 
 
+def test_a_config_that_fits_in_no_row_is_refused_with_its_size(service: JobsService) -> None:
+    feed = {"indices": [LOGS.name], "query": {"terms": {"host": [f"host-{number}" for number in range(5000)]}}}
+    with pytest.raises(JobsValueError, match=r"JSON of datafeed \[other\] takes \d\d,\d{3} bytes; at most 31,744 fit"):
+        service.put_job({**EVENT_RATE, "datafeed_config": feed}, job_id="other")
+    long = {**EVENT_RATE, "datafeed_config": None, "description": "é" * 6000}
+    with pytest.raises(JobsValueError, match=r"JSON of job \[other\] takes 36,\d{3} bytes"):
+        service.put_job(long, job_id="other")
+    with pytest.raises(JobsValueError, match="fit into its row"):
+        service.update_job("event_rate_logs", {"description": "é" * 6000})
+    assert [job.id for job in service.resources.jobs()] == ["event_rate_logs"]
+
+
 def test_a_group_may_not_have_the_name_of_a_job(service: JobsService) -> None:
     with pytest.raises(JobsExistsError, match=r"share one name space; \[event_rate_logs\] is a job"):
         service.put_job({**EVENT_RATE, "datafeed_config": None, "groups": ["event_rate_logs"]}, job_id="other")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from gridwatch.errors import JobsConflictError, JobsExistsError, JobsNotFoundError
+from gridwatch.errors import JobsConflictError, JobsExistsError, JobsNotFoundError, JobsValueError
 from gridwatch.jobs import sql
 from gridwatch.jobs.config import DatafeedConfig, JobConfig, parse_datafeed, parse_job
 from gridwatch.jobs.keyed import KeyedRows, matching
@@ -22,6 +22,8 @@ JobState: TypeAlias = Literal["closed", "opening", "opened", "closing", "failed"
 FeedState: TypeAlias = Literal["stopped", "starting", "started", "stopping"]
 
 _AT_WORK = ("started", "stopping")
+_CONFIG_MAX = 31_744
+"""Bytes that a STRING of GridDB has at most, with blocks of 64 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +264,25 @@ def _columns(one: Job | Datafeed) -> dict[str, Any]:
 
 
 def _column(value: Any) -> Any:
-    """Return an attribute as its column holds it."""
+    """Return an attribute as its column holds it.
+
+    Raises:
+        JobsValueError: A config is too long.
+    """
     if isinstance(value, JobConfig):
-        return json.dumps(value.to_json())
+        return _fitting(f"job [{value.job_id}]", json.dumps(value.to_json()))
     if isinstance(value, DatafeedConfig):
-        return json.dumps(value.model_dump(exclude_none=True))
+        return _fitting(f"datafeed [{value.datafeed_id}]", json.dumps(value.model_dump(exclude_none=True)))
     return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _fitting(what: str, text: str) -> str:
+    if len(text) > _CONFIG_MAX:
+        raise JobsValueError(
+            f"the JSON of {what} takes {len(text):,} bytes; at most {_CONFIG_MAX:,} fit into its row. Shorten what is "
+            "long: many terms of a query may become a range, a prefix or a runtime field."
+        )
+    return text
 
 
 def _job(row: dict[str, Any]) -> Job:

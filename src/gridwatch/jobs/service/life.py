@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from gridwatch.errors import JobsConflictError, JobsError, JobsExistsError
+from gridwatch.errors import GridwatchError, JobsConflictError, JobsError, JobsExistsError
 from gridwatch.jobs.config import JobConfig, check_new, parse_datafeed, parse_job
 from gridwatch.jobs.extraction import check_asked
 from gridwatch.jobs.resources import Datafeed, Job
@@ -46,7 +46,7 @@ class JobLife(Parts):
         if feed is not None:
             try:
                 self.resources.add_datafeed(feed)
-            except JobsError:
+            except GridwatchError:
                 self.resources.drop_job(job.id)
                 raise
         self.messages.say(job.id, "info", "Job created.")
