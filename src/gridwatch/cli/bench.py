@@ -42,7 +42,7 @@ def bench(
     `scores DIR` says how good each detector is on labelled files, `trials DIR...` the same of variants of one, and
     `pictures` makes those of the docs; `gridwatch bench scores --help` names the options that one has.
     """
-    own = bool(names) and names[0] in _TOOLS
+    own = (names or [""])[0] in _TOOLS
     if {"--help", "-h"} & set(names or []) and not own:
         typer.echo(context.get_help())
         return
