@@ -155,6 +155,20 @@ def test_a_wrong_token_is_told(serving: Any, make_settings: Any, store: Store, c
     assert drain(store, right, clock=clock).sent == 1
 
 
+def test_a_relay_that_has_to_wait_after_wrong_tokens_says_so(
+    serving: Any, make_settings: Any, store: Store, clock: Any, put_anomaly: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_anomaly()
+    # As if it were on another machine.
+    monkeypatch.setattr("gridwatch.server.auth.is_local", lambda: False)
+    url = serving(make_settings(alerts={"token": "right", "recipients": ["a@b.c"]}))
+    wrong = make_settings(alerts={"token": "wrong"})
+    reports = [drain(store, wrong, clock=clock, handler_url=f"{url}/trigger") for _ in range(6)]
+    assert [report.pending for report in reports] == [1] * 6
+    assert "refuses the relay: The token is wrong." in reports[0].warnings[0]
+    assert "refuses the relay: Too many wrong tokens; wait" in reports[-1].warnings[0]
+
+
 def test_a_mail_that_may_pass_is_pending_with_its_reason_and_sent_later(
     serving: Any, make_settings: Any, store: Store, clock: Any, put_anomaly: Any, mail_server: Any, reply: Any
 ) -> None:

@@ -124,7 +124,7 @@ class Handler:
             ) from error
         said = _json(answer)
         status = said.get("status")
-        if answer.status_code in {401, 403, 421} and status == "refused":
+        if answer.status_code in {401, 403, 421, 429} and status == "refused":
             raise HandlerAwayError(
                 f"The trigger handler at {self.url} refuses the relay: {said.get('error')}", url=self.url
             )
