@@ -175,4 +175,4 @@ def _show(report: EvaluationReport) -> None:
 
 
 def _figure(value: float, form: str = ".1f") -> str:
-    return "-" if math.isnan(value) else format(value, form)
+    return format(value, form) if math.isfinite(value) else "-"
