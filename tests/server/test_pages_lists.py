@@ -179,7 +179,9 @@ def test_a_job_shows_its_records_and_messages(app: Flask, store: Store) -> None:
     assert "1 to 50 of 130 records" in page
     assert "ROOMS" in page
     assert "<dt>Last search</dt><dd>–, 0 in all" in page
-    for change, told in (({"searched_ms": NOW_MS}, "08:53:20"), ({"tried_ms": NOW_MS + 60_000}, "08:54:20")):
+    changes: list[tuple[dict[str, Any], str]]
+    changes = [({"searched_ms": NOW_MS}, "08:53:20"), ({"tried_ms": NOW_MS + 60_000}, "08:54:20")]
+    for change, told in changes:
         JobsService(store, now_ms=lambda: NOW_MS).resources.change_datafeed("feed-temp", searches=1, **change)
         assert f"{told}, 1 in all" in text_of(client, "/jobs/temp")
     assert "/series/temp" not in page, "there is no series before the first anomaly"
