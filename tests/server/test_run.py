@@ -65,6 +65,22 @@ def test_a_free_port_is_told_and_forgotten_at_the_end(settings: Settings, store:
         requests.get(f"{url}/healthz", timeout=120)
 
 
+def test_what_cannot_be_loaded_ahead_stops_no_server(
+    serving: Callable[..., str], settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("half loaded by another thread")
+
+    monkeypatch.setattr("gridwatch.server.run.warm_up", broken)
+    assert requests.get(f"{serving(settings)}/healthz", timeout=120).status_code == 200
+    said, ends = "", time.monotonic() + 120
+    while "warm_up_failed" not in said:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+        said += capsys.readouterr().out
+    assert "RuntimeError('half loaded by another thread')" in said
+
+
 def test_a_taken_port_is_told(make_settings: Any, store: Store) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

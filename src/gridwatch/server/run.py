@@ -86,7 +86,7 @@ def serve(
         log.warning("server_without_token", host=host, hint="others are refused until GRIDWATCH_ALERTS__TOKEN is set")
     stop = stop or threading.Event()
     # What the first mail needs takes seconds to load on a busy machine; requests are answered meanwhile.
-    warming = threading.Thread(target=warm_up, name="warm-up")
+    warming = threading.Thread(target=_warm_up, name="warm-up")
     feeds = Feeds(state(app))
     try:
         remember_address(settings, url)
@@ -108,6 +108,13 @@ def serve(
             warming.join()
         log.info("server_stopped", url=url, busy=busy)
     return busy
+
+
+def _warm_up() -> None:
+    try:
+        warm_up()
+    except Exception as error:  # noqa: BLE001  # a thread's edge; the first mail meets it again and tells
+        log.warning("warm_up_failed", error=repr(error))
 
 
 def _bound(host: str, port: int) -> socket.socket:
