@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gridwatch.containers import Store
 from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsConflictError, JobsError, JobsRequestError
+from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.service import JobsService, Runner, datafeeds
 from gridwatch.jobs.service.open_job import OpenJob
 from gridwatch.jobs.service.states import state_path
@@ -104,45 +106,49 @@ def test_a_datafeed_is_stopping_until_the_piece_at_hand_is_stored(
     service.open_job("job")
     service.start_datafeed("job")
     inside, go = threading.Event(), threading.Event()
-    found: list[Any] = []
 
     def progress(_at: int, _end: int) -> None:
         inside.set()
         assert go.wait(WAIT_S)
 
-    worker = threading.Thread(target=lambda: found.append(service.run_datafeed("job", progress=progress)))
-    worker.start()
-    assert inside.wait(WAIT_S)
     other = made(store)
     ways: dict[str, dict[str, Any]] = {"waits": {"wait_s": WAIT_S}, "in vain": {"wait_s": 0.0}, "none": {"force": True}}
-    stopper = threading.Thread(target=lambda: found.append(other.stop_datafeeds("job", **ways[patience])))
-    stopper.start()
-    if patience == "waits":
-        ends = time.monotonic() + WAIT_S
-        while states(other) != ("opened", "stopping"):
-            assert time.monotonic() < ends
-            time.sleep(0.01)
-        with pytest.raises(JobsConflictError, match="already been started"):
-            other.start_datafeed("job")
-        with pytest.raises(JobsConflictError, match="while its status is stopping"):
-            other.delete_datafeed("job")
-        with pytest.raises(JobsBusyError, match=r"\[job\] is stopping; try again"):
-            other.run_datafeed("job", wait_s=0.0)
-        assert Runner(store, lambda: other, now_ms=lambda: NOW_MS).run_due()[0].error == ""
-        assert stopper.is_alive()
-        go.set()
-    stopper.join(WAIT_S)
-    assert states(other) == ("opened", "stopped"), "at once, or after the piece"
-    go.set()
-    worker.join(WAIT_S)
-    assert not worker.is_alive()
-    (done,) = (one for one in found if not isinstance(one, list))
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            worker = pool.submit(service.run_datafeed, "job", progress=progress)
+            assert inside.wait(WAIT_S)
+            stopper = pool.submit(other.stop_datafeeds, "job", **ways[patience])
+            if patience == "waits":
+                _look_while_it_stops(store, other, stopper)
+                go.set()
+            assert [feed.state for feed in stopper.result(WAIT_S)] == ["stopped"]
+            assert states(other) == ("opened", "stopped"), "at once, or after the piece"
+        finally:
+            go.set()
+        done = worker.result(WAIT_S)
     assert (done.whole, 0 < done.rows < 360) == (False, True)
     told = [one["message"] for one in service.messages.of("job")]
     assert told.count("Datafeed [job] stopped.") == 1
     service.start_datafeed("job")
     service.run_datafeed("job")
     assert service.resources.job("job").counts["processed_record_count"] == 358 + 1
+
+
+def _look_while_it_stops(store: Store, other: JobsService, stopper: Future[list[Datafeed]]) -> None:
+    ends = time.monotonic() + WAIT_S
+    while states(other) != ("opened", "stopping"):
+        assert not stopper.done(), stopper.result()
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    with pytest.raises(JobsConflictError, match="already been started"):
+        other.start_datafeed("job")
+    with pytest.raises(JobsConflictError, match="while its status is stopping"):
+        other.delete_datafeed("job")
+    with pytest.raises(JobsBusyError, match=r"\[job\] is stopping; try again"):
+        other.run_datafeed("job", wait_s=0.0)
+    (outcome,) = Runner(store, lambda: other, now_ms=lambda: NOW_MS).run_due()
+    assert (outcome.done, outcome.error) == (None, "")
+    assert not stopper.done()
 
 
 def test_what_fails_on_its_way_is_put_back(store: Store, service: JobsService) -> None:
@@ -204,21 +210,17 @@ def test_of_many_at_once_one_is_the_first(store: Store, service: JobsService, wh
     if what == "start":
         service.open_job("job")
     at_once = threading.Barrier(4)
-    found: list[str] = []
 
-    def one() -> None:
+    def one() -> str:
         own = made(store)
         at_once.wait(WAIT_S)
         try:
-            found.append((own.open_job("job") if what == "open" else own.start_datafeed("job")).state)
+            return str((own.open_job("job") if what == "open" else own.start_datafeed("job")).state)
         except JobsConflictError:
-            found.append("refused")
+            return "refused"
 
-    threads = [threading.Thread(target=one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_S)
+    with ThreadPoolExecutor(4) as pool:
+        found = [future.result(WAIT_S) for future in [pool.submit(one) for _ in range(4)]]
     expected = ["opened"] * 4 if what == "open" else ["refused"] * 3 + ["started"]
     assert sorted(found) == expected
     assert states(service) == ("opened", "stopped" if what == "open" else "started")
