@@ -391,6 +391,32 @@ def test_of_many_rows_each_post_takes_several_in_their_order(
     assert {body["channel"] for body in mail_server.mails} == {"email"}
 
 
+def test_who_was_told_to_wait_while_another_found_the_service_back_is_asked_again_at_once(
+    make_settings: Any, store: Store, put_anomaly: Any, mail_server: Any, reply: Any, clock: Any
+) -> None:
+    store.put_container(DELIVERIES)
+    keys = {put_anomaly(day) for day in range(2)}
+    said, gates = '{"status": "sent"}', [threading.Event(), threading.Event()]
+    away = reply(503, {"Retry-After": "5"}, '{"status": "away", "error": "503"}', gates[0])
+    mail_server.script = [reply(200, {}, said), away, *[reply(200, {}, said, gates[1])] * 10]
+    relay = Relay(store, make_settings(), clock=clock, handler_url=f"{mail_server.url}/trigger")
+    stop = threading.Event()
+    thread = threading.Thread(target=relay.run, args=(stop,))
+    thread.start()
+    # This handler writes nothing down: the row whose answer was taken in is POSTed again, and only then the other ends.
+    try:
+        until(lambda: len(mail_server.mails) == 3)
+        gates[0].set()
+        until(lambda: len(mail_server.mails) == 4)
+    finally:
+        stop.set()
+        for gate in gates:
+            gate.set()
+        thread.join(120)
+    asked = [body["row"]["id"] for body in mail_server.mails]
+    assert set(asked[:2]) == set(asked[2:4]) == keys
+
+
 def test_what_an_older_handler_does_not_answer_is_asked_again(
     make_settings: Any, store: Store, put_anomaly: Any, mail_server: Any, reply: Any, clock: Any
 ) -> None:

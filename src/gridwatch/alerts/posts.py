@@ -35,6 +35,10 @@ class Posts:
     def __contains__(self, key: str) -> bool:
         return key in self._under_way
 
+    def keys(self, channel: str) -> set[str]:
+        """Return the keys of a channel's rows that are under way."""
+        return {row.key for row, _, _ in self._under_way.values() if row.channel == channel}
+
     def room(self, channel: str) -> int:
         """Return how many rows of this channel would be POSTed at once, together or alone; 0 for none."""
         busy = [future for row, _, future in self._under_way.values() if row.channel == channel]

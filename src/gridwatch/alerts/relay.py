@@ -88,6 +88,8 @@ class Relay:
         self._lease = Lease(store, "relay", clock=clock, lasts_ms=LEASE_MS)
         self._trouble: dict[str, _Trouble] = {}
         self._closed_until_ms: dict[str, int] = {}
+        # Under way when another one's mail was taken: what they are told of a service that is away is no news.
+        self._overtaken: set[str] = set()
         self._posts = Posts()
         self._handler: Handler | None = None
 
@@ -225,13 +227,24 @@ class Relay:
 
     def _collect(self, done: _Pass) -> None:
         """Take in what the handler said to rows that were under way."""
-        for row, answer in self._posts.finished():
+        finished = self._posts.finished()
+        for row, answer in finished:
+            if isinstance(answer, Answer) and answer.status == "sent":
+                together = {other.key for other, _ in finished if other.channel == row.channel}
+                self._overtaken |= self._posts.keys(row.channel) | together
+        for row, answer in finished:
+            overtaken = row.key in self._overtaken
+            self._overtaken.discard(row.key)
             if isinstance(answer, HandlerAwayError):
                 if not done.away:
                     done.warnings.append(f"{answer} {_waiting(max(1, done.waiting - done.taken))}")
                 done.away = True
                 continue
             done.taken += 1
+            if answer.status == "away" and overtaken:
+                # Said while another one found out that the service is back: it is due at once.
+                done.more = True
+                continue
             self._note(row, answer)
             if answer.status == "away":
                 done.warnings.append(f"{answer.error} What waits goes out when it is back.")
