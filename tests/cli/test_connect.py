@@ -20,7 +20,7 @@ from gridwatch.errors import ConfigError, MissingServiceError
 from gridwatch.supervisor.process import started_s
 from gridwatch.supervisor.state import PlatformState, run_dir
 
-WAIT_S = 90.0
+WAIT_S = 240.0
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +42,17 @@ def settings(tmp_path: Path) -> Settings:
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(f"sqlite:///{tmp_path / 'store.db'}") as store:
         yield store
+
+
+@pytest.fixture
+def no_thread_stays() -> Iterator[None]:
+    """The test fails when threads that it began go on; one that is just ending gets its time."""
+    before = set(threading.enumerate())
+    yield
+    ends = time.monotonic() + 120
+    while more := set(threading.enumerate()) - before:
+        assert time.monotonic() < ends, more
+        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +95,8 @@ def test_a_pattern_that_is_none_is_told(tmp_path: Path, store: Any) -> None:
         Sink(_settings(tmp_path), "k:1", store, pattern="INTRADAY_(")
 
 
+@pytest.mark.usefixtures("no_thread_stays")
 def test_a_cluster_that_listens_but_is_silent_leaves_no_thread_behind(tmp_path: Path) -> None:
-    before = threading.active_count()
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -107,4 +106,3 @@ def test_a_cluster_that_listens_but_is_silent_leaves_no_thread_behind(tmp_path: 
             Producer(settings, nobody)
         with pytest.raises(MissingServiceError, match=rf"Kafka at {nobody} does not answer"), admin(settings, nobody):
             pass
-    assert threading.active_count() == before
