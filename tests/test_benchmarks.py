@@ -71,6 +71,7 @@ def test_every_benchmark_has_its_module() -> None:
         "__main__",
         "figure",
         "job_runs",
+        "mail_server",
         "pictures",
         "scores",
         "sinks",
