@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -117,6 +118,34 @@ def test_clients_that_say_nothing_shut_nobody_out(serving: Callable[..., str], s
             )
             half.sendall(b"POST /griddb/v2/gridwatch/dbs/public/sql HTTP/1.1\r\nContent-Length: 100\r\n")
         assert requests.get(f"{url}/healthz", timeout=120).status_code == 200
+
+
+def test_a_file_that_is_half_sent_is_closed_at_the_end(settings: Settings, store: Store) -> None:
+    """What is left open is a warning when it is forgotten, and that fails the test."""
+    stop, ready, urls = threading.Event(), threading.Event(), list[str]()
+
+    def on_ready(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    parts: dict[str, Any] = {"clock": lambda: 0, "on_ready": on_ready, "stop": stop}
+    thread = threading.Thread(target=serve, args=(settings, store), kwargs=parts)
+    thread.start()
+    assert ready.wait(120)
+    asked = b"GET /static/vendor/uplot/uPlot.esm.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            reader.settimeout(120)
+            reader.connect(("127.0.0.1", urlsplit(urls[0]).port))
+            for _ in range(50):
+                reader.sendall(asked)
+            assert reader.recv(1) == b"H"
+        stop.set()
+        thread.join(120)
+    assert not thread.is_alive()
+    gc.collect()
 
 
 def test_the_command_ends_while_a_statement_runs_on(settings: Settings, store: Store) -> None:

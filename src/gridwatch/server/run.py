@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -20,6 +20,8 @@ from gridwatch.server.griddb_webapi.limits import BODY_BYTES_MAX
 from gridwatch.server.state import THREADS, state
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from gridwatch.containers import Store
     from gridwatch.settings import Settings
 
@@ -69,7 +71,7 @@ def serve(
     listening = _bound(host, port)
     url = url_of(*listening.getsockname()[:2])
     server = create_server(
-        app,
+        _closing_files(app),
         map=sockets,
         sockets=[listening],
         threads=THREADS,
@@ -108,6 +110,19 @@ def serve(
             warming.join()
         log.info("server_stopped", url=url, busy=busy)
     return busy
+
+
+def _closing_files(app: Flask) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    """Send files piece by piece, as any other answer.
+
+    Of those that waitress takes over as a whole it leaves some open: when the reader has just gone, or at its end.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ.pop("wsgi.file_wrapper", None)
+        return app(environ, start_response)
+
+    return answer
 
 
 def _warm_up() -> None:
