@@ -118,6 +118,20 @@ def test_a_failure_that_may_pass_waits_and_is_tried_again(
     assert not row(key)["possible_duplicate"]
 
 
+def test_a_mail_whose_answer_is_missing_may_come_twice_and_says_so(
+    delivery: Delivery, put_anomaly: Any, row: Any, mail_server: Any, reply: Any, clock: Any
+) -> None:
+    key = put_anomaly()
+    mail_server.script = [reply(0), reply(503, {}, "down")]
+    for _ in range(2):
+        assert delivery.deliver("ANOMALY_AAPL", key).status == "pending"
+        assert row(key)["possible_duplicate"]
+        clock.now_ms += 20_000
+    assert delivery.deliver("ANOMALY_AAPL", key).status == "sent"
+    assert row(key)["possible_duplicate"]
+    assert [mail["custom_args"].get("possible_duplicate") for mail in mail_server.mails] == [None, "true", "true"]
+
+
 def test_a_long_limit_of_the_server_is_kept_within_an_hour(
     delivery: Delivery, put_anomaly: Any, mail_server: Any, reply: Any, clock: Any
 ) -> None:

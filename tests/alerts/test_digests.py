@@ -259,6 +259,19 @@ def test_a_digest_that_fails_is_tried_again_and_one_refused_is_dead(
     assert delivery.deliver("ANOMALY_AAPL", more[0]).status == "dead"
     assert [state()[key][0] for key in more] == ["dead", "dead"]
 
+    clock.now_ms += HOUR_MS
+    assert delivery.deliver("ANOMALY_AAPL", put_anomaly(40)).status == "sent"
+    unsure = [put_anomaly(day) for day in range(30, 32)]
+    for key in unsure:
+        delivery.deliver("ANOMALY_AAPL", key)
+    clock.now_ms += GATHER_MS
+    mail_server.script = [reply(0)]
+    assert delivery.deliver("ANOMALY_AAPL", unsure[0]).status == "pending"
+    assert store.sql("SELECT id FROM deliveries WHERE possible_duplicate = TRUE").num_rows == 2
+    clock.now_ms += 10_000
+    assert delivery.deliver("ANOMALY_AAPL", unsure[0]).digest == 2
+    assert mail_server.mails[-1]["custom_args"]["possible_duplicate"] == "true"
+
 
 def test_a_digest_whose_handler_died_is_sent_again_and_says_so(
     make: Any, put_anomaly: Any, clock: Any, told: Any, store: Store, mail_server: Any, make_settings: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_a_webhook_that_fails_keeps_no_mail_back(
         f"The webhook at {mail_server.url} " + (f"answered {code}: no <way>" if code else "does not answer")
     )
     assert "p4th" not in row.error
+    assert row.possible_duplicate == (code == 0)
     # While it is away, the next one is not even tried, and its mail goes out.
     other = put_anomaly(1)
     assert delivery.deliver("ANOMALY_AAPL", other).status == "sent"
@@ -124,6 +126,16 @@ def test_a_webhook_that_fails_keeps_no_mail_back(
     if expected == "pending":
         clock.now_ms += 10_000
         assert [delivery.deliver("ANOMALY_AAPL", one, "webhook").status for one in (key, other)] == ["sent", "sent"]
+
+
+def test_a_webhook_that_nobody_listens_at_was_told_nothing(make: Any, put_anomaly: Any, store: Store) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        key = put_anomaly()
+        make(webhook_url=f"http://127.0.0.1:{taken.getsockname()[1]}/hook").deliver("ANOMALY_AAPL", key)
+    row = Receipts(store).read(f"{key}:webhook")
+    assert row is not None
+    assert (row.status, row.possible_duplicate) == ("pending", False)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ class Delivery:
             return self._no_webhook(row, anomaly)
         if row.attempts >= self._settings.alerts.attempts:
             # Only a handler that died each time, or a lowered setting, leads here.
-            return self.handover.failed(row, row.error or "no try came to an end", permanent=False, retry_after_s=None)
+            return self.handover.failed(row, row.error or "no try came to an end")
         if channel == WEBHOOK:
             return self._claimed(row, anomaly, [])
         return self._mail(row, anomaly)

@@ -139,11 +139,11 @@ class Digests:
             )
             message_id = send_mail(mail)
         except DeliveryError as error:
-            return self._failed(row, rows, str(error), error.permanent, error.retry_after_s)
+            return self._failed(row, rows, str(error), error)
         except GridwatchError as error:
-            return self._failed(row, rows, str(error), False, None)
+            return self._failed(row, rows, str(error))
         except BaseException as error:
-            self._failed(row, rows, f"{type(error).__name__}: {error}", False, None)
+            self._failed(row, rows, f"{type(error).__name__}: {error}")
             raise
         now_ms, group = self._clock(), ", ".join(recipients)
         self._receipts.finish_sent(rows, message_id=message_id, recipients=group, now_ms=now_ms)
@@ -163,19 +163,10 @@ class Digests:
         )
         return [(one, anomalies[one.id]) for one in claimed]
 
-    def _failed(
-        self, row: Receipt, rows: list[Receipt], reason: str, permanent: bool, retry_after_s: float | None
-    ) -> Outcome:
+    def _failed(self, row: Receipt, rows: list[Receipt], reason: str, error: DeliveryError | None = None) -> Outcome:
         outcome = outcome_of("in_progress", row)
         for one in rows:
-            failed = failed_receipt(
-                one,
-                reason,
-                self._settings,
-                permanent=permanent,
-                retry_after_s=retry_after_s,
-                now_ms=self._clock(),
-            )
+            failed = failed_receipt(one, reason, self._settings, error, now_ms=self._clock())
             self._receipts.finish(failed)
             if one.id == row.id:
                 outcome = outcome_of(failed.status, failed)

@@ -90,12 +90,12 @@ class HandOver:
             message_id = self._sent(row, anomaly, recipients, background)
             sent = True
         except DeliveryError as error:
-            return self.failed(row, str(error), permanent=error.permanent, retry_after_s=error.retry_after_s)
+            return self.failed(row, str(error), error)
         except GridwatchError as error:
-            return self.failed(row, str(error), permanent=False, retry_after_s=None)
+            return self.failed(row, str(error))
         except BaseException as error:
             # A defect must not leave the row claimed for minutes; it is raised on, for the edge to log.
-            self.failed(row, f"{type(error).__name__}: {error}", permanent=False, retry_after_s=None)
+            self.failed(row, f"{type(error).__name__}: {error}")
             raise
         finally:
             self._budget.done(row.id, sent=sent, now_ms=self._clock())
@@ -157,11 +157,9 @@ class HandOver:
             # The receipt of what was just sent matters more; the others come when their pauses are over.
             log.warning("not_hurried", channel=channel, error=str(error))
 
-    def failed(self, row: Receipt, reason: str, *, permanent: bool, retry_after_s: float | None) -> Outcome:
-        """Write down why a claimed row was not taken, and when it is tried again."""
-        failed = failed_receipt(
-            row, reason, self._settings, permanent=permanent, retry_after_s=retry_after_s, now_ms=self._clock()
-        )
+    def failed(self, row: Receipt, reason: str, error: DeliveryError | None = None) -> Outcome:
+        """Write down why a claimed row was not taken, and when it is tried again; a service says more by its error."""
+        failed = failed_receipt(row, reason, self._settings, error, now_ms=self._clock())
         self._receipts.finish(failed)
         log.warning("delivery_failed", key=row.id, status=failed.status, attempts=row.attempts, error=failed.error)
         return outcome_of(failed.status, failed)

@@ -9,6 +9,7 @@ from gridwatch.alerts.sendgrid import WAIT_MAX_S
 
 if TYPE_CHECKING:
     from gridwatch.alerts.receipts import Receipt
+    from gridwatch.errors import DeliveryError
     from gridwatch.settings import Settings
 
 __all__ = ["FIRST_PAUSE_MS", "LAST_PAUSE_MS", "Outcome", "claim_ms", "failed_receipt", "outcome_of", "pause_ms"]
@@ -62,17 +63,24 @@ def outcome_of(status: str, row: Receipt, *, digest: int = 0) -> Outcome:
 
 
 def failed_receipt(
-    row: Receipt, reason: str, settings: Settings, *, permanent: bool, retry_after_s: float | None, now_ms: int
+    row: Receipt, reason: str, settings: Settings, error: DeliveryError | None, *, now_ms: int
 ) -> Receipt:
-    """Return a claimed row after a failure: dead where that is for good or was the last try, else pending."""
+    """Return a claimed row after a failure: dead where that is for good or was the last try, else pending.
+
+    `error` is a service's: `permanent`, `retry_after_s`, and `maybe_taken`, which makes the row a possible duplicate
+    from now on; None where it failed before, and may pass.
+    """
+    said = error.values if error else {}
+    permanent = bool(said.get("permanent"))
     last = row.attempts >= settings.alerts.attempts
     if last and not permanent:
         reason = f"Given up after {row.attempts} deliveries: {reason}"
-    asked_ms = min(LAST_PAUSE_MS, round((retry_after_s or 0.0) * 1000))
+    asked_ms = min(LAST_PAUSE_MS, round((said.get("retry_after_s") or 0.0) * 1000))
     return replace(
         row,
         status="dead" if permanent or last else "pending",
         error=reason[:_ERROR_LENGTH],
         last_ms=now_ms,
+        possible_duplicate=row.possible_duplicate or bool(said.get("maybe_taken")),
         next_ms=now_ms + max(asked_ms, pause_ms(row.attempts)),
     )

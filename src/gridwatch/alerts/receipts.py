@@ -179,13 +179,17 @@ class Receipts:
         """
         statement = (
             f"UPDATE {DELIVERIES.name} SET status = ?, last_ms = ?, next_ms = ?, message_id = ?, error = ?, "  # noqa: S608
-            "recipients = ? WHERE id = ?"
+            "recipients = ?"
         )
-        values = [row.status, row.last_ms, row.next_ms, row.message_id, row.error, row.recipients, row.id]
-        if row.status != "sent":
-            # A failure gives back only its own claim; a receipt counts whoever has claimed the row since.
-            statement += " AND status <> 'sent' AND attempts = ?"
-            values.append(row.attempts)
+        values = [row.status, row.last_ms, row.next_ms, row.message_id, row.error, row.recipients]
+        if row.status == "sent":
+            # It counts whoever has claimed the row since.
+            statement += " WHERE id = ?"
+            values.append(row.id)
+        else:
+            # A failure gives back only its own claim.
+            statement += ", possible_duplicate = ? WHERE id = ? AND status <> 'sent' AND attempts = ?"
+            values += [row.possible_duplicate, row.id, row.attempts]
         try:
             change_row(self._store, row.id, statement, values, now_ms=row.last_ms)
         except StoreError as error:

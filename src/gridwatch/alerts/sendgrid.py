@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import structlog
 
-from gridwatch.alerts.sendgrid_client import is_loopback, sendgrid_client
+from gridwatch.alerts.sendgrid_client import NotConnectedError, is_loopback, sendgrid_client
 from gridwatch.errors import ConfigError, DeliveryError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ WAIT_MAX_S = 8.0
 
 _FIRST_WAIT_S = 0.5
 _RETRIABLE = frozenset({408, 425, 429})
+_OF_GATEWAYS = frozenset({502, 504})
+"""Said by what stands before a server, which may have done its work."""
 
 
 class Mailer:
@@ -88,7 +91,9 @@ class Mailer:
 
         Raises:
             DeliveryError: It was not accepted. `error.permanent` tells a refusal that no retry cures from a failure
-                that may pass; `error.retry_after_s` is the pause the server asked for, or None.
+                that may pass; `error.retry_after_s` is the pause the server asked for, or None; `error.maybe_taken`
+                tells that it may have been accepted all the same, as the answer is missing. That is not tried again
+                here: the next mail must say that it may be the second.
         """
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
@@ -111,13 +116,14 @@ class Mailer:
         except HTTPError as error:
             raise self._refusal(error) from error
         except (OSError, http.client.HTTPException) as error:
-            # URLError and timeouts are OSErrors; a server that hangs up in mid-answer raises an HTTPException.
+            # A server that hangs up in mid-answer raises an HTTPException; a URLError comes before any answer.
             reason = getattr(error, "reason", None) or error
             raise DeliveryError(
                 f"The mail API at {self.url} does not answer: {reason or type(error).__name__}.",
                 permanent=False,
                 retry_after_s=None,
                 status=None,
+                maybe_taken=not isinstance(error, NotConnectedError | URLError),
             ) from error
         if answer.status_code != http.HTTPStatus.ACCEPTED:
             raise DeliveryError(
@@ -125,6 +131,7 @@ class Mailer:
                 permanent=False,
                 retry_after_s=None,
                 status=answer.status_code,
+                maybe_taken=False,
             )
         return str(answer.headers.get("X-Message-Id") or "")
 
@@ -138,6 +145,7 @@ class Mailer:
             permanent=permanent,
             retry_after_s=None if permanent else retry_after_s(error.headers or {}, now_ms=self._clock()),
             status=status,
+            maybe_taken=status in _OF_GATEWAYS,
         )
 
 
@@ -169,8 +177,10 @@ def retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | None:
 
 
 def _worth_a_try(error: BaseException) -> bool:
-    """A failure that may pass within this call: not permanent, and not asked to stay away for long."""
-    return isinstance(error, DeliveryError) and not error.permanent and (error.retry_after_s or 0.0) <= WAIT_MAX_S
+    """A failure that may pass within this call: for certain one, not permanent, and not asked to stay away for long."""
+    if not isinstance(error, DeliveryError) or error.permanent or error.maybe_taken:
+        return False
+    return (error.retry_after_s or 0.0) <= WAIT_MAX_S
 
 
 def _pause(state: RetryCallState) -> float:

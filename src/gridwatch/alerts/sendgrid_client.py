@@ -16,10 +16,14 @@ from typing_extensions import override
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["CONNECTIONS_MAX", "is_loopback", "sendgrid_client"]
+__all__ = ["CONNECTIONS_MAX", "NotConnectedError", "is_loopback", "sendgrid_client"]
 
 CONNECTIONS_MAX = 32
 """Most connections that are kept open; above it, each mail has one of its own."""
+
+
+class NotConnectedError(ConnectionError):
+    """There was no connection, so that the server has seen nothing of the mail."""
 
 
 def is_loopback(host: str | None) -> bool:
@@ -124,9 +128,10 @@ def _answer(pool: urllib3.HTTPConnectionPool, request: Any, timeout_s: float) ->
     """Make one call; nothing is sent twice, and a connection that the server has closed meanwhile is not used.
 
     Raises:
+        NotConnectedError: There was no connection.
         OSError: There was no answer, or half of one.
     """
-    import urllib3
+    from urllib3 import exceptions
 
     try:
         answer = pool.urlopen(
@@ -138,10 +143,13 @@ def _answer(pool: urllib3.HTTPConnectionPool, request: Any, timeout_s: float) ->
             redirect=False,
             timeout=timeout_s,
         )
-    except urllib3.exceptions.TimeoutError as error:
+    except exceptions.ConnectTimeoutError as error:
         # Also a name of urllib3 for a connection that is refused.
-        raise (error.__cause__ if isinstance(error.__cause__, OSError) else TimeoutError("timed out")) from error
-    except urllib3.exceptions.HTTPError as error:
+        raise NotConnectedError(str(error.__cause__ or "timed out")) from error
+    except exceptions.TimeoutError as error:
+        raise TimeoutError("timed out") from error
+    except exceptions.HTTPError as error:
         inner = error.__cause__ or next((part for part in error.args if isinstance(part, Exception)), None) or error
-        raise ConnectionError(str(inner) or type(inner).__name__) from error
+        kind = NotConnectedError if isinstance(inner, ssl.SSLCertVerificationError) else ConnectionError
+        raise kind(str(inner) or type(inner).__name__) from error
     return _Answer(answer)

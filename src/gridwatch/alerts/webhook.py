@@ -84,7 +84,9 @@ class Webhook:
                 # A page of any length may come back; its beginning says enough.
                 said = next(answer.iter_content(_REASON_BYTES), b"")
         except (requests.RequestException, OSError) as error:
-            raise self._error(f"does not answer ({type(error).__name__}).", permanent=False) from error
+            raise self._error(
+                f"does not answer ({type(error).__name__}).", permanent=False, maybe_taken=not _is_unsent(error)
+            ) from error
         if 200 <= answer.status_code < 300:
             return str(answer.headers.get("X-Message-Id") or "")
         # A redirection is a wrong address, or a login page that may be gone at the next try.
@@ -95,6 +97,7 @@ class Webhook:
             permanent=permanent,
             wait_s=None if permanent else retry_after_s(answer.headers, now_ms=self._clock()),
             status=answer.status_code,
+            maybe_taken=answer.status_code in {502, 504},
         )
 
     def _without_address(self, text: str) -> str:
@@ -104,11 +107,33 @@ class Webhook:
         return text
 
     def _error(
-        self, what: str, *, permanent: bool, wait_s: float | None = None, status: int | None = None
+        self,
+        what: str,
+        *,
+        permanent: bool,
+        maybe_taken: bool,
+        wait_s: float | None = None,
+        status: int | None = None,
     ) -> DeliveryError:
         return DeliveryError(
-            f"The webhook at {self.name} {what}", permanent=permanent, retry_after_s=wait_s, status=status
+            f"The webhook at {self.name} {what}",
+            permanent=permanent,
+            retry_after_s=wait_s,
+            status=status,
+            maybe_taken=maybe_taken,
         )
+
+
+def _is_unsent(error: Exception) -> bool:
+    """Tell whether there was no connection, so that the other side has seen nothing of the message."""
+    import requests
+    from urllib3.exceptions import ConnectTimeoutError
+
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    # What urllib3 found, of which a refused connection is one.
+    found = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(found, ConnectTimeoutError)
 
 
 def _hidden(parts: SplitResult) -> list[str]:
