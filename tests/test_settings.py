@@ -47,7 +47,8 @@ def test_nested_keys_and_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_a_token_of_enough_characters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRIDWATCH_ALERTS__TOKEN", "0123456789abcdef")
+    # As a file that a secret was read from ends.
+    monkeypatch.setenv("GRIDWATCH_ALERTS__TOKEN", "0123456789abcdef\r\n")
     assert load_settings().alerts.token == SecretStr("0123456789abcdef")
 
 

@@ -93,7 +93,9 @@ def _hours(text: str) -> str:
 
 
 def _none_when_blank(secret: SecretStr | None) -> SecretStr | None:
-    return secret if secret is not None and secret.get_secret_value().strip() else None
+    # A secret that was read from a file often ends in a line break, which no header may hold.
+    word = secret.get_secret_value().rstrip("\r\n") if secret is not None else ""
+    return SecretStr(word) if word.strip() else None
 
 
 Url = Annotated[str, AfterValidator(_without_password)]

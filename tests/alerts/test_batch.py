@@ -195,7 +195,7 @@ def test_a_defect_in_one_is_raised_when_the_others_have_their_receipts(
         deliverer(each).deliver_all([(AAPL, key) for key in keys])
     rows = store.get(DELIVERIES.name, [delivery_key(key) for key in keys]).to_pylist()
     assert [row["status"] for row in rows] == ["sent", "pending", "sent", "sent"]
-    assert rows[1]["error"] == "RuntimeError: a defect"
+    assert rows[1]["error"] == "A defect: RuntimeError; the log has it."
 
 
 def test_with_a_webhook_each_goes_its_own_way(

@@ -274,7 +274,7 @@ def test_a_defect_gives_the_claim_back_and_is_raised(
     key = put_anomaly()
     with pytest.raises(RuntimeError, match="a defect"):
         delivery.deliver("ANOMALY_AAPL", key)
-    assert (row(key)["status"], row(key)["error"]) == ("pending", "RuntimeError: a defect")
+    assert (row(key)["status"], row(key)["error"]) == ("pending", "A defect: RuntimeError; the log has it.")
 
 
 def test_a_receipt_is_written_although_the_store_was_busy(

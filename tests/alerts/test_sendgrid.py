@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -158,8 +159,18 @@ def test_nobody_listening(clock: Any, pauses: list[float]) -> None:
 
 def test_another_answer_than_202_is_no_receipt(mailer: Mailer, mail_server: Any, reply: Any) -> None:
     mail_server.script = [reply(204, {})] * 3
-    with pytest.raises(DeliveryError, match="answered 204 where 202 is due"):
+    with pytest.raises(DeliveryError, match="answered 204 where 202 is due") as caught:
         mailer.send(MAIL)
+    # Something has taken it, whatever it is.
+    assert caught.value.maybe_taken
+    assert len(mail_server.mails) == 1
+
+
+def test_a_key_that_no_header_can_hold_is_not_told(mail_server: Any, clock: Any) -> None:
+    mailer = Mailer("SG.s3cr3t\n", mail_server.url, timeout_s=60, attempts=1, clock=clock)
+    with pytest.raises(DeliveryError, match="check GRIDWATCH_SENDGRID__API_KEY") as caught:
+        mailer.send(MAIL)
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307])

@@ -99,6 +99,23 @@ def test_opening_starting_and_closing_are_seen(
     assert service.resources.job("job").counts["processed_record_count"] == 1
 
 
+def test_a_close_that_was_overtaken_does_not_close_what_was_opened_again(
+    store: Store, service: JobsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.open_job("job")
+    other, settle = made(store), OpenJob.settle
+
+    def overtaken(job: OpenJob) -> None:
+        other.close_job("job")
+        other.open_job("job")
+        settle(job)
+
+    monkeypatch.setattr(OpenJob, "settle", overtaken)
+    with pytest.raises(JobsConflictError):
+        service.close_job("job")
+    assert other.resources.job("job").state == "opened"
+
+
 @pytest.mark.parametrize("patience", ["waits", "in vain", "none"])
 def test_a_datafeed_is_stopping_until_the_piece_at_hand_is_stored(
     store: Store, service: JobsService, patience: str

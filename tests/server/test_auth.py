@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gridwatch.server import create_app
+from gridwatch.server.state import state
 
 AWAY = {"REMOTE_ADDR": "192.0.2.7"}
 
@@ -173,3 +174,17 @@ def test_guesses_at_the_token_wait_but_never_those_of_this_machine(make_settings
     for _ in range(20):
         assert ask("wrong").status_code == 401
     assert ask("right").status_code == 400
+
+
+def test_a_users_own_password_is_no_guess_at_the_token(make_settings: Any, store: Any) -> None:
+    settings = make_settings(alerts={"token": "right"}, server={"insecure_http": True})
+    app = create_app(settings, store, clock=lambda: 1_760_000_000_000)
+    state(app).users.add("ana", "hunter22")
+    client = app.test_client()
+    for _ in range(7):
+        assert client.get("/logs/_search", auth=("ana", "hunter22"), environ_base=AWAY).status_code == 401
+    path = "/griddb/v2/gridwatch/dbs/public/checkConnection"
+    assert client.get(path, auth=("ana", "hunter22"), environ_base=AWAY).status_code == 200
+    for _ in range(5):
+        assert client.get("/logs/_search", auth=("ana", "hunter23"), environ_base=AWAY).status_code == 401
+    assert client.get(path, auth=("ana", "hunter22"), environ_base=AWAY).status_code == 429

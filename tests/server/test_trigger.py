@@ -196,6 +196,12 @@ def test_several_rows_in_one_trigger_are_answered_each(app: Any, key: str, inbox
     answer = requests.post(url, json=turned, timeout=120)
     assert (answer.status_code, answer.json()["error"]) == (404, "No anomaly container has this row.")
     assert [(one["code"], one["status"]) for one in answer.json()["more"]] == [(200, "already_sent")]
+    # Somebody else's row, with a key of their own, keeps no other one back.
+    foreign = requests.post(url, json=several(key, "my-own-key", key), timeout=120)
+    assert [(one["code"], one["status"]) for one in foreign.json()["more"]] == [
+        (404, "not_found"),
+        (200, "already_sent"),
+    ]
     assert len(inbox.ids()) == 1
 
 
@@ -216,7 +222,7 @@ def test_a_row_that_fails_beside_others_is_told_in_its_place(
     [
         {"more": "x"},
         {"more": [1]},
-        {"more": [{"container": "ANOMALY_AAPL", "id": "x"}]},
+        {"more": [{"container": "ANOMALY_AAPL", "id": 1}]},
         {"more": [{"container": "INTRADAY_AAPL", "id": "0" * 32}]},
         {"more": [{"container": "ANOMALY_AAPL", "id": "0" * 32}] * BATCH_MAX},
         {"channel": "webhook"},

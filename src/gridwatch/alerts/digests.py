@@ -143,7 +143,7 @@ class Digests:
         except GridwatchError as error:
             return self._failed(row, rows, str(error))
         except BaseException as error:
-            self._failed(row, rows, f"{type(error).__name__}: {error}")
+            self._failed(row, rows, f"A defect: {type(error).__name__}; the log has it.")
             raise
         now_ms, group = self._clock(), ", ".join(recipients)
         self._receipts.finish_sent(rows, message_id=message_id, recipients=group, now_ms=now_ms)

@@ -94,8 +94,9 @@ class HandOver:
         except GridwatchError as error:
             return self.failed(row, str(error))
         except BaseException as error:
-            # A defect must not leave the row claimed for minutes; it is raised on, for the edge to log.
-            self.failed(row, f"{type(error).__name__}: {error}")
+            # A defect must not leave the row claimed for minutes; it is raised on, for the edge to log. What it says is
+            # not stored: nobody has made sure that no secret is in it.
+            self.failed(row, f"A defect: {type(error).__name__}; the log has it.")
             raise
         finally:
             self._budget.done(row.id, sent=sent, now_ms=self._clock())

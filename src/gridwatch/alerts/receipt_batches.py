@@ -51,8 +51,19 @@ def claim_new(store: Store, receipts: Receipts, rows: Sequence[Receipt], *, now_
     ]
     if _inserted(store, claimed, now_ms):
         return {row.id: row for row in claimed}
-    found = [receipts.claim(row, now_ms=now_ms) for row in rows]
-    return {row.id: row for row in found if row is not None}
+    found: dict[str, Receipt] = {}
+    for row in rows:
+        try:
+            one = receipts.claim(row, now_ms=now_ms)
+        except StoreError as error:
+            if not found:
+                raise
+            # Those that are claimed are sent; the rest is as if another call had been quicker.
+            log.warning("claim_failed", key=row.id, error=str(error))
+            continue
+        if one is not None:
+            found[one.id] = one
+    return found
 
 
 def hold_new(store: Store, receipts: Receipts, rows: Sequence[Receipt], *, now_ms: int) -> list[Receipt]:

@@ -115,6 +115,16 @@ class Mailer:
             answer = self._api.send(dict(mail))
         except HTTPError as error:
             raise self._refusal(error) from error
+        except ValueError:
+            # What cannot be written as a header, the key for one, is not told: nor by what led here.
+            raise DeliveryError(
+                f"No request to the mail API at {self.url} can be made; check GRIDWATCH_SENDGRID__API_KEY, which may "
+                "hold printable ASCII alone.",
+                permanent=False,
+                retry_after_s=None,
+                status=None,
+                maybe_taken=False,
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             # A server that hangs up in mid-answer raises an HTTPException; a URLError comes before any answer.
             reason = getattr(error, "reason", None) or error
@@ -131,7 +141,7 @@ class Mailer:
                 permanent=False,
                 retry_after_s=None,
                 status=answer.status_code,
-                maybe_taken=False,
+                maybe_taken=True,
             )
         return str(answer.headers.get("X-Message-Id") or "")
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+import structlog
 
 from gridwatch.alerts.sendgrid import is_loopback, retry_after_s
 from gridwatch.alerts.signing import signed_headers
 from gridwatch.errors import DeliveryError
 
 if TYPE_CHECKING:
+    import requests
+
     from gridwatch.alerts.anomaly import Anomaly
     from gridwatch.settings import Settings
     from gridwatch.sources.dataset import Dataset
 
 __all__ = ["Webhook", "message_of"]
+
+log = structlog.get_logger(__name__)
 
 _RETRIABLE = frozenset({408, 409, 423, 425, 429})
 _REASON_BYTES = 2_000
@@ -81,8 +88,7 @@ class Webhook:
             with self._session.post(
                 self._url, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
             ) as answer:
-                # A page of any length may come back; its beginning says enough.
-                said = next(answer.iter_content(_REASON_BYTES), b"")
+                said = _beginning(answer)
         except (requests.RequestException, OSError) as error:
             raise self._error(
                 f"does not answer ({type(error).__name__}).", permanent=False, maybe_taken=not _is_unsent(error)
@@ -124,16 +130,28 @@ class Webhook:
         )
 
 
+def _beginning(answer: requests.Response) -> bytes:
+    """Return the first bytes of an answer's page, which may be of any length; its status counts without it as well."""
+    import requests
+
+    try:
+        return next(answer.iter_content(_REASON_BYTES), b"")
+    except (requests.RequestException, OSError) as error:
+        log.warning("webhook_answer_cut_off", status=answer.status_code, error=type(error).__name__)
+        return b""
+
+
 def _is_unsent(error: Exception) -> bool:
     """Tell whether there was no connection, so that the other side has seen nothing of the message."""
     import requests
-    from urllib3.exceptions import ConnectTimeoutError
+    from urllib3.exceptions import ConnectTimeoutError, SSLError
 
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+    if isinstance(error, requests.ConnectTimeout):
         return True
-    # What urllib3 found, of which a refused connection is one.
+    # What urllib3 found: a connection that is refused, or a certificate that nobody trusts.
     found = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(found, ConnectTimeoutError)
+    inner = found.args[0] if isinstance(found, SSLError) and found.args else found
+    return isinstance(inner, ConnectTimeoutError | ssl.SSLCertVerificationError)
 
 
 def _hidden(parts: SplitResult) -> list[str]:

@@ -44,7 +44,7 @@ _STATUS = {
 
 _BAD_MORE = (
     f"`more` is for up to {BATCH_MAX - 1} further rows of the channel {CHANNEL!r}, each as "
-    f'{{"container": "{PREFIX}...", "id": "32 hex digits"}}.'
+    f'{{"container": "{PREFIX}...", "id": "..."}}.'
 )
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
@@ -174,7 +174,7 @@ def _more(body: bytes) -> list[Place] | None:
         return None
     named = [(row.get("container"), row.get("id")) if isinstance(row, dict) else (None, None) for row in rows]
     places = [(name, key) for name, key in named if isinstance(name, str) and isinstance(key, str)]
-    good = [(name, key) for name, key in places if name.upper().startswith(PREFIX) and _ID.match(key)]
+    good = [(name, key) for name, key in places if name.upper().startswith(PREFIX)]
     return good if len(good) == len(rows) else None
 
 
@@ -182,7 +182,8 @@ def _deliver_all(parts: State, places: list[Place]) -> Response:
     """Deliver the mails of several rows; the answer is the first one's, with the others' under `more`."""
     infos = {name: _container(parts, name) for name in dict.fromkeys(name for name, _ in places)}
     known = {name: info.name for name, info in infos.items() if is_anomaly_container(info)}
-    there = [(known[name], key) for name, key in places if name in known]
+    # A row that somebody else has put, with a key of their own, is answered for by itself: the others get their mails.
+    there = [(known[name], key) for name, key in places if name in known and _ID.match(key)]
     ended = dict(zip(there, parts.delivery.deliver_all(there), strict=True))
     answers = [_said(ended.get((known.get(name, ""), key)), parts.clock()) for name, key in places]
     code, first = answers[0]

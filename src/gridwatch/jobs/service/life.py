@@ -128,12 +128,20 @@ class JobLife(Parts):
             # Posts that no state has yet stay in the journal, and are taken when it is opened again.
             closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
         else:
-            with (
-                self.running.hold(job_id) as open_job,
-                passing(self.resources.change_job, job_id, "closing", states=("opened",), back="opened"),
-            ):
-                open_job.settle()
-                closed = self.resources.change_job(job_id, state="closed", finished_ms=self.now_ms())
+            try:
+                with (
+                    self.running.hold(job_id) as open_job,
+                    passing(self.resources.change_job, job_id, "closing", states=("opened",), back="opened"),
+                ):
+                    open_job.settle()
+                    closed = self.resources.change_job(
+                        job_id, states=("closing",), state="closed", finished_ms=self.now_ms()
+                    )
+            except JobsConflictError:
+                # Somebody else may have closed it meanwhile; one that was opened again since is not closed for them.
+                if (newest := self.resources.job(job_id)).state != "closed":
+                    raise
+                return newest
         self.running.forget(job_id)
         self.messages.say(job_id, "info", "Job closed.")
         return closed

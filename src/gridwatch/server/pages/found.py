@@ -134,7 +134,7 @@ def worst_of(
     """
     there = _columns(store, container)
     names = ", ".join(f'"{name}"' for name in columns if name in there)
-    greatest = "CASE WHEN anomaly_score > score THEN anomaly_score ELSE score END"
+    greatest = "CASE WHEN score IS NULL OR anomaly_score > score THEN anomaly_score ELSE score END"
     greatest = greatest if "anomaly_score" in there else "score"
     where, values = wanted.where()
     rows = store.sql(
