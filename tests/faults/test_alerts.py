@@ -169,41 +169,51 @@ def check(world: World, keys: list[str], *, doubles_max: int) -> None:
         assert marks == [False, True], "only the second mail says that it may be one"
 
 
-def test_a_handler_may_die_at_any_step(tmp_path: Path) -> None:
-    """A mail and a digest of two: the handler dies at each step; the next one brings it to its end."""
-    world = World(tmp_path, mails_per_hour=1)
+def die_at_each_step(
+    world: World, count: int, first: Callable[[Delivery], object], then: Callable[[Delivery], object], *, doubles: int
+) -> int:
+    """Let a handler die at its first step, its second and so on, until it dies no more; return how many steps it has.
+
+    Args:
+        world: Gets `count` anomalies each time.
+        count: How many.
+        first: Relays to the one that dies.
+        then: Relays to the next one, which brings all to its end.
+        doubles: Most mails that come twice.
+    """
     steps, survived = 0, False
     while not survived:
-        keys = world.put(3, first=10 * steps)
+        keys = world.put(count, first=10 * steps)
         world.post.mails.clear()
         try:
-            world.relay(world.handler(Life(steps)), until_ms=world.now_ms + HOUR_MS // 2)
+            first(world.handler(Life(steps)))
             survived = True
         except Killed:
-            world.relay(world.handler(), until_ms=world.now_ms + HOUR_MS)
-        check(world, keys, doubles_max=0 if survived else 2)
+            then(world.handler())
+        check(world, keys, doubles_max=0 if survived else doubles)
         # The next one finds nobody's hour used up.
         world.now_ms += 2 * HOUR_MS
         steps += 1
+    return steps
+
+
+def test_a_handler_may_die_at_any_step(tmp_path: Path) -> None:
+    """A mail and a digest of two: the handler dies at each step; the next one brings it to its end."""
+    world = World(tmp_path, mails_per_hour=1)
+    steps = die_at_each_step(
+        world,
+        3,
+        lambda handler: world.relay(handler, until_ms=world.now_ms + HOUR_MS // 2),
+        lambda handler: world.relay(handler, until_ms=world.now_ms + HOUR_MS),
+        doubles=2,
+    )
     assert steps > 25
 
 
 def test_a_handler_may_die_at_any_step_of_several(tmp_path: Path) -> None:
     """Three mails and a digest of two, from one call: the handler dies at each step; the next one ends it."""
     world = World(tmp_path, mails_per_hour=3)
-    steps, survived = 0, False
-    while not survived:
-        keys = world.put(5, first=10 * steps)
-        world.post.mails.clear()
-        try:
-            world.relay_together(world.handler(Life(steps)))
-            survived = True
-        except Killed:
-            world.relay_together(world.handler())
-        check(world, keys, doubles_max=0 if survived else 3)
-        world.now_ms += 2 * HOUR_MS
-        steps += 1
-    assert steps > 15
+    assert die_at_each_step(world, 5, world.relay_together, world.relay_together, doubles=3) > 15
 
 
 @pytest.mark.parametrize("count", [70, pytest.param(1_000, marks=pytest.mark.slow)])

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Store
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
+from gridwatch.containers.schema import Column, ColumnType, ContainerInfo
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsConflictError, JobsError
 from gridwatch.jobs.results import Wanted
@@ -22,15 +22,12 @@ from gridwatch.jobs.service import JobsService, Runner
 from gridwatch.jobs.service.messages import Messages
 from gridwatch.jobs.tables import MESSAGES
 from tests.jobs.backends import BACKENDS
+from tests.jobs.logs import LOGS
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 SPAN = 15 * MINUTE
 START = 1_708_128_000_000
-LOGS = ContainerInfo(
-    "logs", ContainerType.COLLECTION,
-    (Column("id", ColumnType.LONG, nullable=False), Column("timestamp", ColumnType.TIMESTAMP)), ("id",),
-)  # fmt: skip
 JOB: dict[str, Any] = {
     "analysis_config": {"bucket_span": "15m", "detectors": [{"function": "count"}]},
     "data_description": {"time_field": "timestamp"},

@@ -15,22 +15,18 @@ import pyarrow as pa
 import pytest
 
 from gridwatch.containers import Store
-from gridwatch.containers.schema import Column, ColumnType, ContainerInfo, ContainerType
 from gridwatch.containers.sqlite import SqliteStore
 from gridwatch.errors import JobsBusyError, JobsConflictError, JobsError, JobsRequestError
 from gridwatch.jobs.resources import Datafeed
 from gridwatch.jobs.service import JobsService, Runner, datafeeds
 from gridwatch.jobs.service.open_job import OpenJob
 from gridwatch.jobs.service.states import state_path
+from tests.jobs.logs import LOGS
 
 MINUTE = 60_000
 START = 1_708_128_000_000
 NOW_MS = START + 360 * MINUTE
 WAIT_S = 600.0
-LOGS = ContainerInfo(
-    "logs", ContainerType.COLLECTION,
-    (Column("id", ColumnType.LONG, nullable=False), Column("timestamp", ColumnType.TIMESTAMP)), ("id",),
-)  # fmt: skip
 JOB: dict[str, Any] = {
     "analysis_config": {"bucket_span": "15m", "detectors": [{"function": "count"}]},
     "data_description": {"time_field": "timestamp"},

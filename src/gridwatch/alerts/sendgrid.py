@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gridwatch.settings import Settings
 
-__all__ = ["SENDGRID_URL", "WAIT_MAX_S", "Mailer", "is_loopback", "retry_after_s"]
+__all__ = ["OF_GATEWAYS", "SENDGRID_URL", "WAIT_MAX_S", "Mailer", "is_loopback", "retry_after_s"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ WAIT_MAX_S = 8.0
 
 _FIRST_WAIT_S = 0.5
 _RETRIABLE = frozenset({408, 425, 429})
-_OF_GATEWAYS = frozenset({502, 504})
+OF_GATEWAYS = frozenset({502, 504})
 """Said by what stands before a server, which may have done its work."""
 
 
@@ -155,7 +155,7 @@ class Mailer:
             permanent=permanent,
             retry_after_s=None if permanent else retry_after_s(error.headers or {}, now_ms=self._clock()),
             status=status,
-            maybe_taken=status in _OF_GATEWAYS,
+            maybe_taken=status in OF_GATEWAYS,
         )
 
 

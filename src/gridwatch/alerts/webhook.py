@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import structlog
 
-from gridwatch.alerts.sendgrid import is_loopback, retry_after_s
+from gridwatch.alerts.sendgrid import OF_GATEWAYS, is_loopback, retry_after_s
 from gridwatch.alerts.signing import signed_headers
 from gridwatch.errors import DeliveryError
 
@@ -103,7 +103,7 @@ class Webhook:
             permanent=permanent,
             wait_s=None if permanent else retry_after_s(answer.headers, now_ms=self._clock()),
             status=answer.status_code,
-            maybe_taken=answer.status_code in {502, 504},
+            maybe_taken=answer.status_code in OF_GATEWAYS,
         )
 
     def _without_address(self, text: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Blueprint, Response, current_app, jsonify
@@ -69,7 +69,8 @@ def trigger(token: str | None = None) -> Response:
         return _answer(403, "refused", f"Only {PREFIX}* containers have triggers here; this is {container[:100]!r}.")
     if event not in {None, "put"}:
         return _answer(200, "ignored", f"Nothing is sent for a {event!r}.")
-    more = _more(body)
+    asked = _asked(body)
+    more = _more(asked)
     if more is None:
         return _answer(400, "refused", _BAD_MORE)
     if not parts.triggers.acquire(blocking=False):
@@ -81,7 +82,7 @@ def trigger(token: str | None = None) -> Response:
     try:
         if more and key is not None and _ID.match(key):
             return _deliver_all(parts, [(container, key), *more])
-        return _deliver(parts, container, key, _channel(body))
+        return _deliver(parts, container, key, _channel(asked))
     except GridwatchError as error:
         log.warning("trigger_failed", container=container, error=str(error))
         return _answer(503, "failed", str(error), retry_after_s=5)
@@ -151,26 +152,27 @@ def _container(parts: State, name: str) -> ContainerInfo | None:
     return parts.store.container(name) if re.fullmatch(r"[A-Za-z0-9_]+", name) else None
 
 
-def _channel(body: bytes) -> str | None:
-    """The one channel that the relay asks for; GridDB's own trigger names none."""
+def _asked(body: bytes) -> dict[str, Any]:
+    """What the relay asks for; GridDB's own trigger, which need not be JSON, asks for nothing."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    channel = found.get("channel") if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _channel(asked: dict[str, Any]) -> str | None:
+    """The one channel that the relay asks for."""
+    channel = asked.get("channel")
     return channel if channel in {CHANNEL, WEBHOOK} else None
 
 
-def _more(body: bytes) -> list[Place] | None:
+def _more(asked: dict[str, Any]) -> list[Place] | None:
     """The further rows that the relay names beside the first; None where they are not what it sends."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+    if "more" not in asked:
         return []
-    if not isinstance(found, dict) or "more" not in found:
-        return []
-    rows = found["more"]
-    if found.get("channel") != CHANNEL or not isinstance(rows, list) or len(rows) >= BATCH_MAX:
+    rows = asked["more"]
+    if asked.get("channel") != CHANNEL or not isinstance(rows, list) or len(rows) >= BATCH_MAX:
         return None
     named = [(row.get("container"), row.get("id")) if isinstance(row, dict) else (None, None) for row in rows]
     places = [(name, key) for name, key in named if isinstance(name, str) and isinstance(key, str)]
